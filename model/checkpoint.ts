@@ -1,0 +1,15 @@
+/** A container of named tensors, read lazily: a GGUF file or a folder of safetensors files. */
+export interface Checkpoint {
+  readonly format: "gguf" | "safetensors";
+  /** File or folder, for messages. */
+  readonly path: string;
+  readonly tensorNames: readonly string[];
+  /** Row-major shape, slowest dimension first (`[outFeatures, inFeatures]`), or undefined if absent. */
+  tensorShape(name: string): readonly number[] | undefined;
+  /**
+   * Dequantised values, row-major.
+   * @throws ModelLoadError when the tensor is absent or its bytes cannot be read.
+   */
+  readTensor(name: string): Float32Array;
+  close(): void;
+}

@@ -1,0 +1,58 @@
+/** Dimensions and constants of one decoder-only transformer, independent of the file it came from. */
+export interface ModelConfig {
+  /** Architecture table key, for instance `llama`. */
+  readonly architecture: string;
+  readonly numLayers: number;
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  /** MLP channels. */
+  readonly intermediateSize: number;
+  readonly vocabSize: number;
+  /** Largest number of positions the model was trained for. */
+  readonly contextLength: number;
+  readonly rmsNormEps: number;
+  /**
+   * Rotary angle per position and frequency, in radians, scaling (Llama 3, linear) already applied.
+   * Shape `[headDim / 2]`.
+   */
+  readonly ropeInverseFrequencies: Float32Array;
+  /** True when rotary pairs are neighbours (GGUF llama files), false when they are half-split. */
+  readonly ropeInterleaved: boolean;
+  /** The LM head is the embedding matrix. */
+  readonly tiedEmbeddings: boolean;
+}
+
+/** Roles of a layer's tensors. Matrices are `[outFeatures, inFeatures]`, row-major. */
+export type LayerTensorRole =
+  | "attentionNorm" // [hiddenSize]
+  | "query" // [numHeads * headDim, hiddenSize]
+  | "key" // [numKvHeads * headDim, hiddenSize]
+  | "value" // [numKvHeads * headDim, hiddenSize]
+  | "output" // [hiddenSize, numHeads * headDim]
+  | "mlpNorm" // [hiddenSize]
+  | "gate" // [intermediateSize, hiddenSize]
+  | "up" // [intermediateSize, hiddenSize]
+  | "down"; // [hiddenSize, intermediateSize]
+
+/** Roles of the tensors outside the layers. */
+export type ModelTensorRole =
+  | "embedding" // [vocabSize, hiddenSize]
+  | "finalNorm" // [hiddenSize]
+  | "lmHead"; // [vocabSize, hiddenSize]; the embedding where embeddings are tied
+
+/**
+ * A model's weights by role, read on demand: nothing is held between two calls.
+ * Every tensor was checked against `config` when the model was opened.
+ */
+export interface ModelWeights {
+  readonly config: ModelConfig;
+  /** Content identity of the files, hex; changes when any weight changes. */
+  readonly contentHash: string;
+  /** @throws ModelLoadError when the file cannot be read any more. */
+  readTensor(role: ModelTensorRole): Float32Array;
+  /** @throws ModelLoadError when the file cannot be read any more. */
+  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array;
+  close(): void;
+}

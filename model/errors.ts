@@ -1,0 +1,25 @@
+/** Base of all expected failures. `code` is stable: it maps to an HTTP status and a metric label. */
+export abstract class SeapError extends Error {
+  abstract readonly code: string;
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** A model file is missing, truncated, inconsistent or of an unsupported kind. */
+export class ModelLoadError extends SeapError {
+  readonly code = "model_load";
+  readonly path: string;
+
+  constructor(path: string, problem: string, options?: { cause?: unknown }) {
+    super(`${path}: ${problem}`, options);
+    this.path = path;
+  }
+}
+
+/** A chat template refused the conversation, or produced nothing usable. */
+export class ChatTemplateError extends SeapError {
+  readonly code = "chat_template";
+}
