@@ -1,0 +1,32 @@
+import { SeapError } from "../model/errors.ts";
+
+/** The waiting queue is full. */
+export class OverloadedError extends SeapError {
+  readonly code = "overloaded";
+  /** When to try again, in whole seconds, at least 1. */
+  readonly retryAfterSeconds: number;
+
+  constructor(waitingRequests: number, retryAfterSeconds: number) {
+    super(`The server is at capacity: ${waitingRequests} requests are waiting already. Retry later.`);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** The caller gave up: the request was taken out of the queue or the batch. */
+export class CancelledError extends SeapError {
+  readonly code = "cancelled";
+
+  constructor(requestId: string) {
+    super(`Request ${requestId} was cancelled.`);
+  }
+}
+
+/** A forward pass failed; the requests that were part of it are lost. */
+export class InferenceError extends SeapError {
+  readonly code = "inference";
+}
+
+/** The engine was closed, or its worker ended. */
+export class EngineStoppedError extends SeapError {
+  readonly code = "engine_stopped";
+}

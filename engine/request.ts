@@ -1,0 +1,107 @@
+/** How the next token is drawn. Neutral values switch a rule off. */
+export interface SamplingParams {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Nucleus mass in (0, 1]; 1 is off. */
+  readonly topP: number;
+  /** Number of most likely tokens kept; 0 is off. */
+  readonly topK: number;
+  /** Smallest probability kept, relative to the most likely token, in [0, 1]; 0 is off. */
+  readonly minP: number;
+  /** Unsigned 32-bit. The same request with the same seed gives the same text. */
+  readonly seed: number;
+  /** Divides positive and multiplies negative logits of tokens seen in prompt or output; 1 is off. */
+  readonly repetitionPenalty: number;
+  /** Subtracted once per occurrence in the output, in [-2, 2]. */
+  readonly frequencyPenalty: number;
+  /** Subtracted once if the token occurs in the output, in [-2, 2]. */
+  readonly presencePenalty: number;
+  /** Token id and the amount added to its logit, in [-100, 100]. */
+  readonly logitBias: readonly (readonly [tokenId: number, bias: number])[];
+}
+
+/** A validated request: only `server/` makes one, only the engine consumes it. */
+export interface GenerateRequest {
+  /** Unique among the requests in flight. */
+  readonly id: string;
+  /** At least one; `promptTokenIds.length + maxTokens` is at most the context length. */
+  readonly promptTokenIds: Uint32Array;
+  /** Largest number of new tokens, at least 1. */
+  readonly maxTokens: number;
+  readonly sampling: SamplingParams;
+  /** The text ends before the first of these; they are never part of the output. */
+  readonly stop: readonly string[];
+  /** Go on after an end-of-sequence token, which then adds no text. */
+  readonly ignoreEos: boolean;
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface GenerateTimings {
+  /** Arrival in the engine to the start of the prefill. */
+  readonly queueSeconds: number;
+  /** Start of the prefill to the first token. */
+  readonly prefillSeconds: number;
+  /** First token to the last. */
+  readonly decodeSeconds: number;
+}
+
+/**
+ * Text comes as soon as it is final: complete UTF-8 and no possible start of a stop string.
+ * The texts of all events joined are the answer.
+ */
+export type GenerateEvent =
+  | {
+      readonly type: "delta";
+      /** May be empty while text is held back; the tokens are then counted here all the same. */
+      readonly text: string;
+      /** Tokens generated since the last event. */
+      readonly numTokens: number;
+    }
+  | {
+      readonly type: "finish";
+      readonly reason: FinishReason;
+      /** Text that was held back until now. */
+      readonly text: string;
+      readonly numTokens: number;
+      readonly promptTokens: number;
+      /** All generated tokens, the end-of-sequence token included. */
+      readonly completionTokens: number;
+      readonly timings: GenerateTimings;
+    };
+
+export interface EngineStats {
+  readonly runningRequests: number;
+  readonly waitingRequests: number;
+  /** Prompt tokens of the waiting requests. */
+  readonly waitingTokens: number;
+  /** Used share of the KV memory budget, 0 to 1. */
+  readonly kvCacheUsage: number;
+}
+
+export interface EngineLimits {
+  /** Prompt and new tokens together, per request. */
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  /** Sequences decoded in one batch. */
+  readonly maxBatch: number;
+  /** Requests that may wait; one more is refused. */
+  readonly maxWaitingRequests: number;
+}
+
+/** The engine as the server sees it. The real one runs in a worker thread. */
+export interface Engine {
+  readonly limits: EngineLimits;
+  /**
+   * Streams one answer. Leaving the iteration or aborting the signal cancels the request, queued or
+   * running, within one step and without touching any other.
+   * @throws OverloadedError at the first `next()` when the waiting queue is full.
+   * @throws CancelledError when `signal` aborts.
+   * @throws InferenceError when the device fails; only the requests of that step are lost.
+   * @throws EngineStoppedError when the engine was closed or its worker died.
+   */
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent, void, void>;
+  stats(): EngineStats;
+  /** Cancels what is in flight and ends the worker by message. May be called twice. */
+  close(): Promise<void>;
+}
