@@ -52,6 +52,10 @@ export interface GenerateTimings {
  */
 export type GenerateEvent =
   | {
+      /** Always first, at once: the request is queued or running and will not be refused any more. */
+      readonly type: "accepted";
+    }
+  | {
       readonly type: "delta";
       /** May be empty while text is held back; the tokens are then counted here all the same. */
       readonly text: string;
@@ -93,14 +97,17 @@ export interface EngineLimits {
 export interface Engine {
   readonly limits: EngineLimits;
   /**
-   * Streams one answer. Leaving the iteration or aborting the signal cancels the request, queued or
+   * Streams one answer, `accepted` first. Leaving the iteration or aborting the signal cancels the request, queued or
    * running, within one step and without touching any other.
    * @throws OverloadedError at the first `next()` when the waiting queue is full.
    * @throws CancelledError when `signal` aborts.
    * @throws InferenceError when the device fails; only the requests of that step are lost.
    * @throws EngineStoppedError when the engine was closed or its worker died.
    */
-  generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent, void, void>;
+  generate(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, void>;
   stats(): EngineStats;
   /** Cancels what is in flight and ends the worker by message. May be called twice. */
   close(): Promise<void>;
