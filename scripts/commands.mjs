@@ -1,0 +1,71 @@
+import { join } from "node:path";
+import { parseAvaCounts } from "./ava-counts.mjs";
+import { ensureBuilt } from "./build.mjs";
+import { ensureInstalled } from "./install.mjs";
+import { exitIfFailed, exitLike, run } from "./run.mjs";
+
+const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
+
+  start [flags]   serve; the flags are those of "seap serve"
+  test [flags]    check formatting, lint, types, then run the tests; the flags are those of ava
+  bench [flags]   run the benchmark
+
+Each command first installs packages and builds where that is needed.`;
+
+/** Keeps glibc from holding on to the memory of released sessions; it is read before Node starts. */
+const servingEnv = { ...process.env, MALLOC_TRIM_THRESHOLD_: "131072" };
+
+/** Runs one command and ends the process as that command ended. */
+export async function main(root, [command, ...args]) {
+  switch (command) {
+    case "start":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "bin/seap.js"), "serve", ...args]);
+    case "bench":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/main.js"), ...args]);
+    case "test":
+      await ensureInstalled(root);
+      return test(root, args);
+    default:
+      console.error(usage);
+      process.exit(command === "--help" ? 0 : 2);
+  }
+}
+
+async function serve(nodeArgs) {
+  exitLike(await run(process.execPath, ["--enable-source-maps", ...nodeArgs], { env: servingEnv }));
+}
+
+/** Stops at the first stage that fails. The last line on stdout is `N passed, N failed`. */
+async function test(root, avaArgs) {
+  const tool = (path) => join(root, "node_modules", path);
+  const node = (args, options) => run(process.execPath, args, { cwd: root, ...options });
+
+  heading("format (prettier)");
+  exitIfFailed(await node([tool("prettier/bin/prettier.cjs"), "--check", "."]));
+  heading("lint (eslint)");
+  exitIfFailed(await node([tool("eslint/bin/eslint.js"), "."]));
+  heading("types (tsc)");
+  await ensureBuilt(root);
+  heading("tests (ava)");
+  const result = await node([tool("ava/entrypoints/cli.mjs"), ...avaArgs], {
+    env: colourThroughPipe(),
+    stdout: "capture",
+  });
+  const { passed, failed } = parseAvaCounts(result.stdout, result.code === 0);
+  console.log(`${passed} passed, ${failed} failed`);
+  exitIfFailed(result);
+}
+
+function heading(title) {
+  console.log(`\n── ${title}`);
+}
+
+/** ava writes to a pipe here, which would switch its colours off. */
+function colourThroughPipe() {
+  const decided = ["FORCE_COLOR", "NO_COLOR"].some((name) => name in process.env);
+  return process.stdout.isTTY && !decided ? { ...process.env, FORCE_COLOR: "1" } : process.env;
+}
