@@ -1,0 +1,131 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { posix } from "node:path";
+import test from "ava";
+import ts from "typescript";
+
+type Reach = "all" | "types";
+
+/** The arrows of ARCHITECTURE.md: what a folder may import besides itself. */
+const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
+  model: {},
+  prune: { model: "all" },
+  router: { model: "all" },
+  engine: { model: "all", router: "types" },
+  server: { model: "all", engine: "all", router: "all" },
+  bench: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
+  test: { model: "all", prune: "all", router: "all", engine: "all", server: "all", bench: "all" },
+};
+
+interface Import {
+  /** Path of the importing file from the root. */
+  readonly from: string;
+  /** Path of the imported file from the root. */
+  readonly to: string;
+  readonly typeOnly: boolean;
+}
+
+/** Imports between the project's files; packages are left out. */
+function findImports(path: string, text: string): Import[] {
+  const imports: Import[] = [];
+  const add = (specifier: ts.Node | undefined, typeOnly: boolean): void => {
+    if (specifier === undefined || !ts.isStringLiteralLike(specifier)) return;
+    if (!specifier.text.startsWith(".")) return;
+    const to = posix.join(posix.dirname(path), specifier.text);
+    imports.push({ from: path, to, typeOnly });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) {
+      add(node.moduleSpecifier, node.importClause?.isTypeOnly ?? false);
+    } else if (ts.isExportDeclaration(node)) {
+      add(node.moduleSpecifier, node.isTypeOnly);
+    } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      add(node.arguments[0], false);
+    } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
+      add(node.argument.literal, true);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest));
+  return imports;
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.indexOf("/"));
+}
+
+/** @returns what is wrong with the import, or undefined. */
+function findViolation({ from, to, typeOnly }: Import): string | undefined {
+  if (folderOf(from) === folderOf(to)) return undefined;
+  const reach = arrows[folderOf(from)]?.[folderOf(to)];
+  if (reach === "all" || (reach === "types" && typeOnly)) return undefined;
+  const rule = reach === "types" ? "may import only types of" : "may not import";
+  return `${from} imports ${to}: ${folderOf(from)}/ ${rule} ${folderOf(to)}/`;
+}
+
+/** @returns the files of one cycle, first and last the same, or undefined. */
+function findCycle(imports: readonly Import[]): string[] | undefined {
+  const finished = new Set<string>();
+  const follow = (path: string, trail: readonly string[]): string[] | undefined => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
+    if (finished.has(path)) return undefined;
+    for (const { to } of imports.filter(({ from }) => from === path)) {
+      const cycle = follow(to, [...trail, path]);
+      if (cycle !== undefined) return cycle;
+    }
+    finished.add(path);
+    return undefined;
+  };
+  for (const { from } of imports) {
+    const cycle = follow(from, []);
+    if (cycle !== undefined) return cycle;
+  }
+  return undefined;
+}
+
+/** Every import of the project; ava runs in its root. */
+function readProjectImports(): Import[] {
+  return Object.keys(arrows)
+    .flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".ts") && !name.includes("node_modules"))
+        .map((name) => posix.join(folder, name.replaceAll("\\", "/"))),
+    )
+    .flatMap((path) => findImports(path, readFileSync(path, "utf8")));
+}
+
+test("every import between folders is an arrow of the architecture", (t) => {
+  t.deepEqual(
+    readProjectImports()
+      .map(findViolation)
+      .filter((violation) => violation !== undefined),
+    [],
+  );
+});
+
+test("no file imports itself, directly or through others", (t) => {
+  t.is(findCycle(readProjectImports()), undefined);
+});
+
+test("an import in any form that is not an arrow is found", (t) => {
+  const violations = (path: string, text: string) =>
+    findImports(path, text).flatMap((found) => findViolation(found) ?? []);
+
+  t.is(violations("model/a.ts", 'import { b } from "../engine/b.ts";').length, 1);
+  t.is(violations("model/a.ts", 'import "../engine/b.ts";').length, 1);
+  t.is(violations("model/a.ts", 'export * from "../engine/b.ts";').length, 1);
+  t.is(violations("model/a.ts", 'const b = await import("../engine/b.ts");').length, 1);
+  t.is(violations("model/a.ts", 'type B = import("../engine/b.ts").B;').length, 1);
+  t.is(violations("server/a.ts", 'import { b } from "../prune/b.ts";').length, 1);
+  t.is(violations("engine/a.ts", 'import { b } from "../server/b.ts";').length, 1);
+  t.is(violations("engine/a.ts", 'import { b } from "../router/b.ts";').length, 1);
+  t.is(violations("engine/a.ts", 'import { type B } from "../router/b.ts";').length, 1);
+  t.is(violations("engine/a.ts", 'import type { B } from "../router/b.ts";').length, 0);
+  t.is(violations("engine/a.ts", 'import ws from "ws"; import { b } from "./b.ts";').length, 0);
+});
+
+test("a cycle through several files is found", (t) => {
+  const files = ["a", "b", "c"].flatMap((name, index, names) =>
+    findImports(`model/${name}.ts`, `import "./${names[(index + 1) % names.length]!}.ts";`),
+  );
+  t.deepEqual(findCycle(files), ["model/a.ts", "model/b.ts", "model/c.ts", "model/a.ts"]);
+});
