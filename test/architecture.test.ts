@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import test from "ava";
 import ts from "typescript";
@@ -85,6 +85,7 @@ function findCycle(imports: readonly Import[]): string[] | undefined {
 /** Every import of the project; ava runs in its root. */
 function readProjectImports(): Import[] {
   return Object.keys(arrows)
+    .filter((folder) => existsSync(folder))
     .flatMap((folder) =>
       readdirSync(folder, { recursive: true, encoding: "utf8" })
         .filter((name) => name.endsWith(".ts") && !name.includes("node_modules"))
