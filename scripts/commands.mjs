@@ -56,7 +56,7 @@ async function test(root, avaArgs) {
     stdout: "capture",
   });
   const { passed, failed } = parseAvaCounts(result.stdout, result.code === 0);
-  console.log(`${passed} passed, ${failed} failed`);
+  console.log(`\n${passed} passed, ${failed} failed`);
   exitIfFailed(result);
 }
 
