@@ -1,0 +1,146 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { z } from "zod";
+import type { TensorNames } from "./architectures/architecture.ts";
+import { checkTensors, ggufArchitecture, huggingFaceArchitecture } from "./architectures.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { LayerTensorRole, ModelConfig, ModelTensorRole, ModelWeights } from "./config.ts";
+import { ModelLoadError } from "./errors.ts";
+import { openGguf } from "./gguf.ts";
+import { readJsonFile } from "./json-file.ts";
+import { openSafetensors } from "./safetensors.ts";
+import type { TokenizerSource } from "./tokenizer-source.ts";
+
+/** A model whose files were checked; the caller closes `weights`. */
+export interface OpenedModel {
+  /** Name of the file without its extension, or of the folder. */
+  readonly name: string;
+  readonly weights: ModelWeights;
+  readonly tokenizer: TokenizerSource;
+}
+
+/**
+ * Opens a GGUF file or a folder in the layout of Hugging Face transformers, compares its header with its
+ * tensors and hashes its content (0.2 s for 100 MB).
+ * @throws ModelLoadError when something is missing, damaged, inconsistent or not supported. Nothing
+ * stays open then.
+ */
+export async function openModel(path: string): Promise<OpenedModel> {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (!stat) {
+    throw new ModelLoadError(path, "does not exist, expected a GGUF file or a model folder");
+  }
+  const name = basename(resolve(path)).replace(/\.gguf$/i, "");
+  return stat.isDirectory() ? openFolder(path, name) : openFile(path, name);
+}
+
+async function openFile(path: string, name: string): Promise<OpenedModel> {
+  const checkpoint = openGguf(path);
+  try {
+    const { metadata } = checkpoint;
+    const architecture = ggufArchitecture(path, metadata["general.architecture"]);
+    const config = architecture.configFromGguf(checkpoint);
+    checkTensors(checkpoint, config, architecture.ggufTensors);
+    const contentHash = await checkpoint.contentHash();
+    return {
+      name,
+      weights: new CheckpointWeights(checkpoint, config, architecture.ggufTensors, contentHash),
+      tokenizer: { kind: "gguf", metadata },
+    };
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
+
+async function openFolder(path: string, name: string): Promise<OpenedModel> {
+  const tokenizer = readTokenizerFiles(path);
+  const checkpoint = openSafetensors(path);
+  try {
+    const architecture = huggingFaceArchitecture(path, checkpoint.config);
+    const config = architecture.configFromHuggingFace(checkpoint);
+    checkTensors(checkpoint, config, architecture.huggingFaceTensors);
+    const contentHash = await checkpoint.contentHash();
+    return {
+      name,
+      weights: new CheckpointWeights(
+        checkpoint,
+        config,
+        architecture.huggingFaceTensors,
+        contentHash,
+      ),
+      tokenizer,
+    };
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
+
+class CheckpointWeights implements ModelWeights {
+  readonly config: ModelConfig;
+  readonly contentHash: string;
+  readonly #checkpoint: Checkpoint;
+  readonly #names: TensorNames;
+
+  constructor(
+    checkpoint: Checkpoint,
+    config: ModelConfig,
+    names: TensorNames,
+    contentHash: string,
+  ) {
+    this.config = config;
+    this.contentHash = contentHash;
+    this.#checkpoint = checkpoint;
+    this.#names = names;
+  }
+
+  readTensor(role: ModelTensorRole): Float32Array {
+    const stored = role === "lmHead" && this.config.tiedEmbeddings ? "embedding" : role;
+    return this.#checkpoint.readTensor(this.#names.model[stored]);
+  }
+
+  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array {
+    return this.#checkpoint.readTensor(this.#names.layer(layer)[role]);
+  }
+
+  close(): void {
+    this.#checkpoint.close();
+  }
+}
+
+const jsonObject = z.record(z.string(), z.unknown());
+
+const chatTemplateSchema = z
+  .union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))])
+  .nullish();
+
+function readTokenizerFiles(folder: string): TokenizerSource {
+  const optional = (file: string): Record<string, unknown> | null =>
+    existsSync(join(folder, file)) ? readJsonFile(join(folder, file), jsonObject) : null;
+  const tokenizerConfig = optional("tokenizer_config.json") ?? {};
+  return {
+    kind: "huggingface",
+    tokenizerJson: readJsonFile(join(folder, "tokenizer.json"), jsonObject),
+    tokenizerConfig,
+    generationConfig: optional("generation_config.json"),
+    chatTemplate: readChatTemplate(folder, tokenizerConfig),
+  };
+}
+
+function readChatTemplate(
+  folder: string,
+  tokenizerConfig: Readonly<Record<string, unknown>>,
+): string | null {
+  const path = join(folder, "chat_template.jinja");
+  if (existsSync(path)) return readFileSync(path, "utf8");
+  const parsed = chatTemplateSchema.safeParse(tokenizerConfig["chat_template"]);
+  if (!parsed.success) {
+    throw new ModelLoadError(
+      join(folder, "tokenizer_config.json"),
+      "chat_template: expected a string or a list of named templates",
+    );
+  }
+  if (typeof parsed.data === "string") return parsed.data;
+  return parsed.data?.find(({ name }) => name === "default")?.template ?? null;
+}
