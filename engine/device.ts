@@ -1,0 +1,85 @@
+import type { LayerShape, StageModel } from "../model/stage-graph.ts";
+
+/**
+ * Where stages run and KV memory lives. One device per engine; nothing above it touches a session, a
+ * tensor or a KV buffer, so that a device may keep all three in memory that JavaScript cannot see.
+ */
+export interface Device {
+  /** Bytes of the loaded stages' weights and graphs. */
+  readonly weightBytes: number;
+  /** Bytes of the allocated arenas. */
+  readonly kvBytes: number;
+  /** @throws InferenceError when the session cannot be created; nothing is kept then. */
+  loadStage(model: StageModel): Promise<Stage>;
+  createArena(spec: ArenaSpec): KvArena;
+  /**
+   * New hidden states made of rows of others: how sequences move between batches.
+   * The sources stay valid.
+   */
+  gatherRows(rows: readonly HiddenRow[]): HiddenStates;
+}
+
+export interface HiddenRow {
+  readonly source: HiddenStates;
+  readonly row: number;
+}
+
+/** Residual stream between two stages, one row per token: `[numRows, hiddenSize]`. */
+export interface HiddenStates {
+  readonly numRows: number;
+  /** May be called twice. */
+  dispose(): void;
+}
+
+export interface ArenaSpec {
+  /** Layers that keep KV here. */
+  readonly layers: readonly LayerShape[];
+  readonly headDim: number;
+  /** Positions per slot. */
+  readonly capacity: number;
+  readonly numSlots: number;
+}
+
+/** KV memory for several sequences of one stage. Slots `0 .. n - 1` can be one batch. */
+export interface KvArena {
+  readonly capacity: number;
+  readonly numSlots: number;
+  readonly sizeBytes: number;
+  /** Changes the number of slots; the first `min(old, new)` keep their content. */
+  resize(numSlots: number): void;
+  /** Copies the first `length` positions of a slot into a slot of an arena with the same layers. */
+  copySlot(from: number, target: KvArena, to: number, length: number): void;
+  /** May be called twice. */
+  dispose(): void;
+}
+
+/** Neighbouring slots of one arena that take a forward pass together. */
+export interface ForwardBatch {
+  readonly arena: KvArena;
+  readonly firstSlot: number;
+  /** Positions in use before the pass, per sequence. After it, `numNewTokens` more are. */
+  readonly pastLengths: readonly number[];
+  /** New tokens per sequence, the same for all. */
+  readonly numNewTokens: number;
+}
+
+/** Token ids `[numSequences, numNewTokens]` for a stage with the embedding, else hidden states. */
+export type StageInput = Uint32Array | HiddenStates;
+
+/** A loaded stage. Passes of one device never overlap: the caller awaits each. */
+export interface Stage {
+  readonly model: StageModel;
+  /**
+   * Appends the new tokens' KV to the arena and returns the stage's hidden states.
+   * @throws InferenceError
+   */
+  forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates>;
+  /**
+   * As `forward`, for a stage with the head: logits `[rows.length, vocabSize]` of the given rows of
+   * `[numSequences * numNewTokens]`.
+   * @throws InferenceError
+   */
+  forwardLogits(input: StageInput, batch: ForwardBatch, rows: readonly number[]): Promise<Float32Array>;
+  /** May be called twice. */
+  dispose(): Promise<void>;
+}
