@@ -1,0 +1,83 @@
+import { z } from "zod";
+
+/**
+ * Flags and environment variables are text, a file has JSON values: each kind of option reads both.
+ */
+function value<T>(expected: string, parse: (input: unknown) => T | undefined) {
+  return z.unknown().transform((input, context): T => {
+    const parsed = parse(input);
+    if (parsed !== undefined) return parsed;
+    context.addIssue(`expected ${expected}, got ${JSON.stringify(input)}`);
+    return z.NEVER;
+  });
+}
+
+export function text() {
+  return value("text that is not empty", (input) =>
+    typeof input === "string" && input !== "" ? input : undefined,
+  );
+}
+
+/** A JSON list, or text with commas. */
+export function textList() {
+  return value("a list of names, separated by commas", (input) => {
+    const list = typeof input === "string" ? input.split(",").map((name) => name.trim()) : input;
+    const isNames =
+      Array.isArray(list) && list.every((name) => typeof name === "string" && name !== "");
+    return isNames ? (list as string[]) : undefined;
+  });
+}
+
+export function oneOf<const T extends string>(choices: readonly T[]) {
+  return value(`one of ${choices.join(", ")}`, (input) =>
+    choices.find((choice) => choice === input),
+  );
+}
+
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER) {
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  return value(`an integer ${range}`, (input) => {
+    const number = toNumber(input);
+    return Number.isSafeInteger(number) && number >= min && number <= max ? number : undefined;
+  });
+}
+
+/** The largest delay that a timer takes is 2^31 - 1 ms. */
+const maxSeconds = 2_147_483;
+
+/** @param isZeroAllowed - false where 0 would mean a timer that never rests */
+export function seconds({ isZeroAllowed }: { isZeroAllowed: boolean }) {
+  const least = isZeroAllowed ? "at least" : "more than";
+  return value(`a number of seconds, ${least} 0 and at most ${maxSeconds}`, (input) => {
+    const number = toNumber(input);
+    const isInRange = number <= maxSeconds && (isZeroAllowed ? number >= 0 : number > 0);
+    return isInRange ? number : undefined;
+  });
+}
+
+const byteUnits: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+};
+
+/** A number of bytes, or text with a unit. */
+export function byteSize(min: number) {
+  return value(`a size of at least ${min} bytes, such as 8MiB or 2GiB`, (input) => {
+    const match = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(String(input));
+    const unit = byteUnits[match?.[2]?.toLowerCase() ?? ""];
+    if (match === null || unit === undefined) return undefined;
+    const bytes = Math.round(Number(match[1]) * unit);
+    return Number.isSafeInteger(bytes) && bytes >= min ? bytes : undefined;
+  });
+}
+
+function toNumber(input: unknown): number {
+  if (typeof input === "number") return input;
+  return typeof input === "string" && /^-?\d+(\.\d+)?$/.test(input) ? Number(input) : NaN;
+}

@@ -1,0 +1,152 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { byteSize, integer, oneOf, seconds, text, textList } from "./config-values.ts";
+import { ConfigError } from "./config-error.ts";
+import { logLevels } from "./log.ts";
+import { physicalCores } from "./physical-cores.ts";
+
+/**
+ * Every option of `seap serve`, once: its key in a file, and by it the flag (`--max-batch`) and the
+ * environment variable (`SEAP_MAX_BATCH`); its description is what `--help` prints.
+ */
+export const configSchema = z.strictObject({
+  model: text()
+    .default("default")
+    .describe("What to serve: default, a GGUF file, a Hugging Face folder, or hf:org/name[:file]."),
+  modelName: textList()
+    .optional()
+    .describe(
+      "Names clients may use, separated by commas; answers carry the first. Unset: the model's.",
+    ),
+  weights: oneOf(["q8", "q4", "f32"]).default("q8").describe("Precision of the weights in memory."),
+  host: text().default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for all."),
+  port: integer(0, 65_535).default(8000).describe("Port to listen on; 0 takes a free one."),
+  threads: integer(1, 1024)
+    .default(() => physicalCores())
+    .describe("Threads that compute. Unset: the physical cores."),
+  contextLength: integer(0)
+    .default(0)
+    .describe("Tokens of prompt and answer together; 0 is what the model was trained for."),
+  maxBatch: integer(1, 1024).default(16).describe("Requests that are decoded together."),
+  maxWaitingRequests: integer(1)
+    .default(256)
+    .describe("Requests that may wait; one more is answered 429."),
+  maxWaitingTokens: integer(1)
+    .default(1_000_000)
+    .describe("Prompt tokens that may wait; beyond it 429."),
+  prefillChunk: integer(1)
+    .default(512)
+    .describe(
+      "Prompt tokens processed between two decode steps: larger is faster, smaller smoother.",
+    ),
+  kvMemory: byteSize(1)
+    .optional()
+    .describe("Memory for keys and values, such as 2GiB. Unset: by the machine's memory."),
+  bodyLimit: byteSize(1024)
+    .default(8 * 2 ** 20)
+    .describe("Largest request body; beyond it 413."),
+  drainTimeoutSeconds: seconds({ isZeroAllowed: true })
+    .default(30)
+    .describe(
+      "Seconds that running requests get after SIGTERM or SIGINT before they are cancelled.",
+    ),
+  keepAliveSeconds: seconds({ isZeroAllowed: false })
+    .default(5)
+    .describe("Seconds of silence in a stream before a comment line is sent."),
+  logLevel: oneOf(logLevels).default("info").describe("Least level that is logged, to stderr."),
+  cacheDir: text()
+    .optional()
+    .describe("Folder for fetched models. Unset: the user's cache folder."),
+});
+
+export type Config = z.output<typeof configSchema>;
+type ConfigKey = keyof Config;
+
+export const configKeys = Object.keys(configSchema.shape) as ConfigKey[];
+
+export interface ConfigSources {
+  /** What follows `seap serve`. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+export interface ParsedConfig {
+  readonly config: Config;
+  /** To be logged. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads the configuration: a flag wins over the environment, that over the `--config` file, that over the
+ * default.
+ * @throws ConfigError naming the flag, variable or file key that does not fit.
+ */
+export function parseConfig({ args, env }: ConfigSources): ParsedConfig {
+  const flags = readFlags(args);
+  const file = flags["config"] ?? env["SEAP_CONFIG"];
+  const input: Record<string, unknown> = file === undefined ? {} : readConfigFile(file);
+  const origins = new Map(Object.keys(input).map((key) => [key, `${file ?? ""}: ${key}`]));
+  for (const key of configKeys) {
+    const [flag, variable] = [toFlag(key), toVariable(key)];
+    const name = flags[flag] !== undefined ? `--${flag}` : variable;
+    const value = flags[flag] ?? ownVariable(env[variable]);
+    if (value === undefined) continue;
+    input[key] = value;
+    origins.set(key, name);
+  }
+  const result = configSchema.safeParse(input);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    const key = String(issue?.path[0] ?? "");
+    throw new ConfigError(`${origins.get(key) ?? file ?? key}: ${issue?.message ?? "invalid"}`);
+  }
+  return { config: result.data, warnings: unknownVariables(env) };
+}
+
+/** `maxBatch` as `max-batch`. */
+export function toFlag(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** `maxBatch` as `SEAP_MAX_BATCH`. */
+export function toVariable(key: string): string {
+  return `SEAP_${toFlag(key).replaceAll("-", "_").toUpperCase()}`;
+}
+
+function readFlags(args: readonly string[]): Readonly<Record<string, string | undefined>> {
+  const names = ["config", ...configKeys.map(toFlag)];
+  const options = Object.fromEntries(names.map((name) => [name, { type: "string" as const }]));
+  try {
+    return parseArgs({ args: [...args], options, strict: true }).values;
+  } catch (error) {
+    // Node's message goes on about how positional arguments could be allowed.
+    const message = (error as Error).message.split(". ")[0] ?? "";
+    throw new ConfigError(`${message}. See seap serve --help.`, { cause: error });
+  }
+}
+
+function readConfigFile(file: string): Record<string, unknown> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new ConfigError(`${file}: ${(error as Error).message}`, { cause: error });
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+    throw new ConfigError(`${file}: expected a JSON object of options.`);
+  }
+  return { ...parsed };
+}
+
+/** Kubernetes sets SEAP_PORT=tcp://… in every pod beside a service named seap: not meant for us. */
+function ownVariable(value: string | undefined): string | undefined {
+  return value === "" || value?.startsWith("tcp://") ? undefined : value;
+}
+
+function unknownVariables(env: ConfigSources["env"]): string[] {
+  const known = new Set(["SEAP_CONFIG", ...configKeys.map(toVariable)]);
+  return Object.keys(env)
+    .filter((name) => name.startsWith("SEAP_") && !known.has(name))
+    .map((name) => `The environment variable ${name} is none of seap serve's: it is ignored.`);
+}
