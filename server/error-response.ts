@@ -1,0 +1,124 @@
+import type { ErrorRequestHandler, Response } from "express";
+import { SeapError } from "../model/errors.ts";
+import {
+  InvalidJsonError,
+  InvalidRequestError,
+  MethodNotAllowedError,
+  RequestError,
+  RequestTooLargeError,
+  UnsupportedMediaTypeError,
+} from "./errors.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** HTTP status and OpenAI error type of each error code; the codes are also the metric label. */
+const errorTable: Readonly<Record<string, readonly [status: number, type: string]>> = {
+  invalid_json: [400, "invalid_request_error"],
+  invalid_request: [400, "invalid_request_error"],
+  unsupported_parameter: [400, "invalid_request_error"],
+  context_length_exceeded: [400, "invalid_request_error"],
+  chat_template: [400, "invalid_request_error"],
+  model_not_found: [404, "invalid_request_error"],
+  not_found: [404, "invalid_request_error"],
+  method_not_allowed: [405, "invalid_request_error"],
+  request_too_large: [413, "invalid_request_error"],
+  unsupported_media_type: [415, "invalid_request_error"],
+  overloaded: [429, "rate_limit_error"],
+  cancelled: [499, "cancelled"],
+  inference: [500, "server_error"],
+  internal: [500, "server_error"],
+  model_loading: [503, "service_unavailable"],
+  server_stopping: [503, "service_unavailable"],
+  engine_stopped: [503, "service_unavailable"],
+};
+
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string;
+  };
+}
+
+export interface ErrorResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: ErrorBody;
+}
+
+/** What the client is told; an error that nobody expected says nothing about the server's insides. */
+export function toErrorResponse(error: unknown): ErrorResponse {
+  const known = error instanceof SeapError ? errorTable[error.code] : undefined;
+  if (!(error instanceof SeapError) || known === undefined) {
+    const message = "The server failed to answer. The failure has been logged.";
+    return wireError(500, "server_error", "internal", message, null, {});
+  }
+  const headers: Record<string, string> = {};
+  if ("retryAfterSeconds" in error) headers["Retry-After"] = String(error.retryAfterSeconds);
+  if (error instanceof MethodNotAllowedError) headers["Allow"] = error.allowed.join(", ");
+  const param = error instanceof RequestError ? error.param : null;
+  return wireError(known[0], known[1], error.code, error.message, param, headers);
+}
+
+/**
+ * Logs what the operator must know, counts the error by code and gives what the client is told.
+ */
+export function reportError(error: unknown, log: Log, metrics: Metrics): ErrorResponse {
+  const response = toErrorResponse(error);
+  metrics.countError(response.body.error.code);
+  if (response.status === 500) {
+    log.error("request failed", { error: error instanceof Error ? error.stack : String(error) });
+  }
+  return response;
+}
+
+export function sendErrorResponse(res: Response, { status, headers, body }: ErrorResponse): void {
+  res.status(status).set(headers).json(body);
+}
+
+/** Last middleware: everything thrown before the response began becomes an error object. */
+export function errorHandler(
+  log: Log,
+  metrics: Metrics,
+  bodyLimitBytes: number,
+): ErrorRequestHandler {
+  return (thrown: unknown, req, res, next) => {
+    const error = fromHttpError(thrown, req.get("content-encoding"), bodyLimitBytes);
+    const response = reportError(error, log, metrics);
+    // Express then cuts the connection.
+    if (res.headersSent) next(error);
+    else sendErrorResponse(res, response);
+  };
+}
+
+/** Express and body-parser throw `http-errors` objects, told apart by `type` and `status`. */
+function fromHttpError(error: unknown, encoding: string | undefined, limitBytes: number): unknown {
+  if (!(error instanceof Error) || error instanceof SeapError) return error;
+  const { type, status } = error as { type?: unknown; status?: unknown };
+  switch (type) {
+    case "entity.parse.failed":
+      return new InvalidJsonError(`The request body is not valid JSON: ${error.message}`);
+    case "entity.too.large":
+      return new RequestTooLargeError(limitBytes);
+    case "encoding.unsupported":
+      return new UnsupportedMediaTypeError(
+        `Content-Encoding ${encoding ?? ""} is not supported; send gzip, deflate, br or identity.`,
+      );
+    case "charset.unsupported":
+      return new UnsupportedMediaTypeError("The request body must be UTF-8.");
+  }
+  const isClientFault = typeof status === "number" && status >= 400 && status < 500;
+  return isClientFault ? new InvalidRequestError(`Bad request: ${error.message}`) : error;
+}
+
+function wireError(
+  status: number,
+  type: string,
+  code: string,
+  message: string,
+  param: string | null,
+  headers: Readonly<Record<string, string>>,
+): ErrorResponse {
+  return { status, headers, body: { error: { message, type, param, code } } };
+}

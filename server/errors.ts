@@ -1,0 +1,117 @@
+import { SeapError } from "../model/errors.ts";
+
+/** The client's request cannot be served as it is; sending it again will not help. */
+export abstract class RequestError extends SeapError {
+  /** Path of the offending field as the client wrote it, for instance `messages[0].content`. */
+  readonly param: string | null;
+
+  constructor(message: string, param: string | null = null) {
+    super(message);
+    this.param = param;
+  }
+}
+
+/** The body is not JSON. */
+export class InvalidJsonError extends RequestError {
+  readonly code = "invalid_json";
+}
+
+/** A field is missing, of the wrong type or out of range. */
+export class InvalidRequestError extends RequestError {
+  readonly code = "invalid_request";
+}
+
+/** The field would change the answer, and this server does not implement it. */
+export class UnsupportedParameterError extends RequestError {
+  readonly code = "unsupported_parameter";
+
+  constructor(param: string, supported: string) {
+    super(`${param} is not supported by this server: ${supported}`, param);
+  }
+}
+
+/** Prompt and answer do not fit into the context together. */
+export class ContextLengthError extends RequestError {
+  readonly code = "context_length_exceeded";
+
+  constructor(param: string, promptTokens: number, maxTokens: number, contextLength: number) {
+    super(
+      `This model's context length is ${contextLength} tokens, but ${promptTokens + maxTokens} were ` +
+        `requested: ${promptTokens} in the prompt and at least ${maxTokens} for the answer. ` +
+        `Shorten the prompt or lower the token limit.`,
+      param,
+    );
+  }
+}
+
+export class ModelNotFoundError extends RequestError {
+  readonly code = "model_not_found";
+
+  constructor(model: string, served: readonly string[]) {
+    super(`The model ${quote(model)} is not served here. Served: ${served.join(", ")}.`, "model");
+  }
+}
+
+export class RouteNotFoundError extends RequestError {
+  readonly code = "not_found";
+
+  constructor(method: string, path: string) {
+    super(`There is no ${method} ${path.slice(0, 200)} here.`);
+  }
+}
+
+export class MethodNotAllowedError extends RequestError {
+  readonly code = "method_not_allowed";
+  readonly allowed: readonly string[];
+
+  constructor(method: string, path: string, allowed: readonly string[]) {
+    super(`${path} does not accept ${method}; use ${allowed.join(" or ")}.`);
+    this.allowed = allowed;
+  }
+}
+
+export class RequestTooLargeError extends RequestError {
+  readonly code = "request_too_large";
+
+  constructor(limitBytes: number) {
+    super(`The request body is larger than the limit of ${limitBytes} bytes.`);
+  }
+}
+
+export class UnsupportedMediaTypeError extends RequestError {
+  readonly code = "unsupported_media_type";
+}
+
+/** The model is not in memory yet. */
+export class ModelLoadingError extends SeapError {
+  readonly code = "model_loading";
+  readonly retryAfterSeconds = 2;
+
+  constructor() {
+    super("The model is still loading. Retry in a few seconds.");
+  }
+}
+
+/** The server is shutting down: it takes no new requests, and cancels those that outlast the drain. */
+export class ServerStoppingError extends SeapError {
+  readonly code = "server_stopping";
+  readonly retryAfterSeconds = 5;
+
+  constructor() {
+    super("The server is shutting down. Retry: another instance may answer.");
+  }
+}
+
+/** The address cannot be listened on. */
+export class ListenError extends SeapError {
+  readonly code = "listen";
+
+  constructor(host: string, port: number, cause: Error) {
+    super(`Cannot listen on ${host} port ${port}: ${cause.message}`, { cause });
+  }
+}
+
+/** A client's text in an error message: quoted, and cut so that it cannot flood a log. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+}
