@@ -1,0 +1,24 @@
+/**
+ * Bucket edges, in seconds unless said otherwise: those of vLLM, so that its dashboards work, and finer
+ * ones where a small model on a local machine has its values.
+ */
+
+export const firstTokenEdges = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
+  20, 40, 80, 160, 640, 2560,
+];
+
+export const interTokenEdges = [
+  0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008, 0.01, 0.015, 0.02, 0.025, 0.05, 0.075, 0.1, 0.15,
+  0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80,
+];
+
+export const phaseEdges = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20,
+  30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
+];
+
+/** Tokens. */
+export const tokenCountEdges = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000,
+];
