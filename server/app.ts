@@ -1,0 +1,62 @@
+import express, { type Express, type RequestHandler } from "express";
+import { chatEndpoint } from "./chat.ts";
+import { completionEndpoint } from "./completions.ts";
+import { errorHandler } from "./error-response.ts";
+import { RouteNotFoundError } from "./errors.ts";
+import { type GenerationContext, generationHandler } from "./generation-endpoint.ts";
+import { health, ready } from "./health.ts";
+import type { Endpoint } from "./metrics.ts";
+import { listModels, retrieveModel } from "./models.ts";
+import {
+  allowOnly,
+  labelled,
+  observeRequest,
+  onlyJson,
+  requestId,
+  whileReady,
+} from "./request-middleware.ts";
+import { UnknownFields } from "./unknown-fields.ts";
+
+export interface AppOptions extends Omit<GenerationContext, "unknownFields"> {
+  readonly bodyLimitBytes: number;
+}
+
+/** The HTTP surface. It owns nothing: what it needs is handed in, and nothing is started. */
+export function createApp({ bodyLimitBytes, ...shared }: AppOptions): Express {
+  const { service, metrics, log } = shared;
+  const context = { ...shared, unknownFields: new UnknownFields(log) };
+  const created = Math.floor(Date.now() / 1000);
+  const app = express();
+  app.disable("x-powered-by").disable("etag");
+  app.use(requestId, observeRequest(metrics, log));
+
+  const readBody = [
+    whileReady(service),
+    onlyJson,
+    express.json({ limit: bodyLimitBytes, type: () => true }),
+  ];
+  const get = (path: string, endpoint: Endpoint, handler: RequestHandler) => {
+    const route = app.route(path).all(labelled(endpoint));
+    route.get(handler).all(allowOnly("GET", "HEAD"));
+  };
+  const post = (path: string, endpoint: Endpoint, handler: RequestHandler) => {
+    const route = app.route(path).all(labelled(endpoint));
+    route.post(...readBody, handler).all(allowOnly("POST"));
+  };
+
+  get("/health", "health", health);
+  get("/ready", "ready", ready(service));
+  get("/metrics", "metrics", async (_req, res) => {
+    res.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+  get("/v1/models", "models", listModels(service, created));
+  get("/v1/models/*id", "models", retrieveModel(service, created));
+  post("/v1/chat/completions", "chat_completions", generationHandler(chatEndpoint, context));
+  post("/v1/completions", "completions", generationHandler(completionEndpoint, context));
+
+  app.use((req) => {
+    throw new RouteNotFoundError(req.method, req.path);
+  });
+  app.use(errorHandler(log, metrics, bodyLimitBytes));
+  return app;
+}

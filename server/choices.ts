@@ -1,0 +1,87 @@
+import { InferenceError } from "../engine/errors.ts";
+import type { Engine, GenerateEvent, GenerateRequest } from "../engine/request.ts";
+import { AnswerMeter } from "./answer-meter.ts";
+import type { Metrics } from "./metrics.ts";
+
+export type FinishEvent = Extract<GenerateEvent, { type: "finish" }>;
+
+/** One answer that the engine has accepted. */
+export interface Choice {
+  readonly request: GenerateRequest;
+  readonly events: AsyncGenerator<GenerateEvent, void, void>;
+  readonly meter: AnswerMeter;
+}
+
+/**
+ * Starts all requests; settles when the engine has accepted all of them. When it refuses one, the
+ * others are cancelled.
+ */
+export async function openChoices(
+  engine: Engine,
+  requests: readonly GenerateRequest[],
+  controller: AbortController,
+  metrics: Metrics,
+  startedMs: number,
+): Promise<Choice[]> {
+  return settleAll(controller, requests, async (request) => {
+    const events = engine.generate(request, controller.signal);
+    const first = await events.next();
+    if (first.done === true || first.value.type !== "accepted") {
+      throw new InferenceError(`Request ${request.id} did not begin with being accepted.`);
+    }
+    const meter = new AnswerMeter(metrics, request.promptTokenIds.length, startedMs);
+    return { request, events, meter };
+  });
+}
+
+/**
+ * Drains one answer.
+ * @param onText - gets every piece of text that is not empty; what it returns is awaited before more is
+ *   taken from the engine
+ */
+export async function drainChoice(
+  { request, events, meter }: Choice,
+  onText: (text: string) => Promise<void> | undefined,
+): Promise<FinishEvent> {
+  try {
+    for await (const event of events) {
+      meter.record(event);
+      if (event.type === "accepted") continue;
+      if (event.text !== "") {
+        const slow = onText(event.text);
+        if (slow !== undefined) await slow;
+      }
+      if (event.type === "finish") return event;
+    }
+    throw new InferenceError(`Request ${request.id} ended without a finish event.`);
+  } catch (error) {
+    meter.fail(error);
+    throw error;
+  }
+}
+
+/**
+ * Runs `task` on all items and waits for every one. The first failure aborts the controller, and with it
+ * the other tasks.
+ * @throws the reason of the abort, so that what cancelled the tasks is reported, not the cancellation.
+ */
+export async function settleAll<T, R>(
+  controller: AbortController,
+  items: readonly T[],
+  task: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results = await Promise.allSettled(
+    items.map(async (item, index) => {
+      try {
+        return await task(item, index);
+      } catch (error) {
+        controller.abort(error);
+        throw error;
+      }
+    }),
+  );
+  return results.map((result) => {
+    if (result.status === "rejected") throw controller.signal.reason;
+    return result.value;
+  });
+}

@@ -1,0 +1,81 @@
+import { randomUUID } from "node:crypto";
+import type { RequestHandler } from "express";
+import type { z } from "zod";
+import { type AnswerFormat, sendAnswer, streamAnswer } from "./answer.ts";
+import { openChoices } from "./choices.ts";
+import type { TextCodec } from "./codec.ts";
+import { type GenerationOptions, toGenerateRequests } from "./generation.ts";
+import type { InFlight } from "./in-flight.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import { type ModelService, resolveModel } from "./model-service.ts";
+import { validate, withoutNulls } from "./parse-body.ts";
+import type { GenerationBody } from "./request-schemas.ts";
+import type { UnknownFields } from "./unknown-fields.ts";
+import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
+
+export interface GenerationContext {
+  readonly service: ModelService;
+  readonly inFlight: InFlight;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly unknownFields: UnknownFields;
+  readonly keepAliveMs: number;
+  /** Unsigned 32-bit. */
+  readonly randomSeed: () => number;
+}
+
+/** What tells the chat endpoint from the completions endpoint. */
+export interface GenerationEndpoint<Body extends GenerationBody> {
+  readonly schema: z.ZodObject & z.ZodType<Body>;
+  readonly unsupported: UnsupportedTable;
+  readonly idPrefix: string;
+  readonly format: AnswerFormat;
+  readPrompts(
+    body: Body,
+    codec: TextCodec,
+  ): Pick<GenerationOptions, "prompts" | "promptField" | "tokenLimit" | "defaultMaxTokens">;
+}
+
+export function generationHandler<Body extends GenerationBody>(
+  endpoint: GenerationEndpoint<Body>,
+  context: GenerationContext,
+): RequestHandler {
+  const { service, inFlight, metrics, log, unknownFields, keepAliveMs, randomSeed } = context;
+  const isKnown = (field: string) =>
+    Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.unsupported, field);
+
+  return async (req, res) => {
+    const startedMs = performance.now();
+    const loaded = service.ready();
+    const { engine, codec } = loaded;
+    const fields = withoutNulls(req.body);
+    unknownFields.note(fields, isKnown);
+    const body = validate(endpoint.schema, fields);
+    refuseUnsupported(fields, endpoint.unsupported);
+    const model = resolveModel(loaded, body.model);
+
+    const id = `${endpoint.idPrefix}-${randomUUID()}`;
+    const requests = toGenerateRequests({
+      ...endpoint.readPrompts(body, codec),
+      body,
+      id,
+      limits: engine.limits,
+      randomSeed,
+    });
+
+    const controller = inFlight.begin(res, id);
+    // The engine has accepted or refused everything before the status line is sent.
+    const choices = await openChoices(engine, requests, controller, metrics, startedMs);
+    const answer = {
+      head: { id, created: Math.floor(Date.now() / 1000), model },
+      format: endpoint.format,
+      choices,
+      choicesPerPrompt: body.n,
+      controller,
+    };
+    if (!body.stream) return sendAnswer(res, answer);
+    const includeUsage = body.stream_options?.include_usage ?? false;
+    return streamAnswer(res, answer, { includeUsage, keepAliveMs, log, metrics });
+  };
+}

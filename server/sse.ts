@@ -1,0 +1,69 @@
+import type { Response } from "express";
+import type { ErrorBody } from "./error-response.ts";
+
+/**
+ * A response as server-sent events. After `end` or `fail`, and once the client has left, calls do
+ * nothing.
+ */
+export class SseStream {
+  readonly #res: Response;
+  readonly #keepAlive: NodeJS.Timeout;
+  #draining: Promise<void> | undefined;
+
+  /**
+   * Sends the headers.
+   * @param keepAliveMs - silence after which a comment line is sent, so that neither the client nor a
+   *   proxy takes a long prefill for a dead connection
+   */
+  constructor(res: Response, keepAliveMs: number) {
+    this.#res = res;
+    res.status(200).set({
+      "Content-Type": "text/event-stream; charset=utf-8",
+      "Cache-Control": "no-cache",
+      // Stops nginx from collecting the stream before it passes it on.
+      "X-Accel-Buffering": "no",
+    });
+    res.flushHeaders();
+    this.#keepAlive = setInterval(() => {
+      if (this.#draining === undefined) void this.#write(": keep-alive\n\n");
+    }, keepAliveMs);
+    res.once("close", () => clearInterval(this.#keepAlive));
+  }
+
+  /** @returns a promise only when the client reads too slowly: await it before the next event. */
+  send(event: object): Promise<void> | undefined {
+    this.#keepAlive.refresh();
+    return this.#write(`data: ${JSON.stringify(event)}\n\n`);
+  }
+
+  end(): void {
+    this.#finish("data: [DONE]\n\n");
+  }
+
+  /** The status has been sent already, so the error is an event, and the last one. */
+  fail(body: ErrorBody): void {
+    this.#finish(`data: ${JSON.stringify(body)}\n\n`);
+  }
+
+  #finish(text: string): void {
+    clearInterval(this.#keepAlive);
+    if (this.#isOpen()) this.#res.end(text);
+  }
+
+  #write(text: string): Promise<void> | undefined {
+    if (!this.#isOpen() || this.#res.write(text)) return undefined;
+    this.#draining ??= new Promise((resolve) => {
+      const settle = () => {
+        this.#res.off("drain", settle).off("close", settle);
+        this.#draining = undefined;
+        resolve();
+      };
+      this.#res.on("drain", settle).on("close", settle);
+    });
+    return this.#draining;
+  }
+
+  #isOpen(): boolean {
+    return !this.#res.destroyed && !this.#res.writableEnded;
+  }
+}

@@ -1,0 +1,99 @@
+import { UnsupportedParameterError } from "./errors.ts";
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** A parameter that would change the answer, and the values at which it would not. */
+interface Unsupported {
+  /** What the client may do instead. */
+  readonly supported: string;
+  readonly isNeutral: (value: unknown, body: Body) => boolean;
+}
+
+export type UnsupportedTable = Readonly<Record<string, Unsupported>>;
+
+const omitIt: Unsupported = { supported: "leave it out.", isNeutral: () => false };
+
+const noTools: Unsupported = {
+  supported: 'leave it out, or set tool_choice to "none".',
+  isNeutral: (value, body) => isEmptyList(value) || body["tool_choice"] === "none",
+};
+
+const noFunctions: Unsupported = {
+  supported: 'leave it out, or set function_call to "none".',
+  isNeutral: (value, body) => isEmptyList(value) || body["function_call"] === "none",
+};
+
+const noForcedCall: Unsupported = {
+  supported: 'only "none" and "auto" are accepted.',
+  isNeutral: (value) => value === "none" || value === "auto",
+};
+
+function onlyValue(neutral: unknown): Unsupported {
+  return {
+    supported: `only ${JSON.stringify(neutral)} is accepted.`,
+    isNeutral: (value) => value === neutral,
+  };
+}
+
+/** For both endpoints: extensions of vLLM and llama.cpp that clients of those servers send. */
+const common: UnsupportedTable = {
+  min_tokens: onlyValue(0),
+  stop_token_ids: { supported: "use stop.", isNeutral: isEmptyList },
+  use_beam_search: onlyValue(false),
+  prompt_logprobs: omitIt,
+  structured_outputs: omitIt,
+  guided_json: omitIt,
+  guided_regex: omitIt,
+  guided_choice: omitIt,
+  guided_grammar: omitIt,
+  grammar: omitIt,
+  json_schema: omitIt,
+  response_format: {
+    supported: 'only {"type":"text"} is accepted.',
+    isNeutral: (value) => (value as { type?: unknown }).type === "text",
+  },
+};
+
+export const unsupportedInChat: UnsupportedTable = {
+  ...common,
+  tools: noTools,
+  tool_choice: noForcedCall,
+  functions: noFunctions,
+  function_call: noForcedCall,
+  logprobs: onlyValue(false),
+  top_logprobs: onlyValue(0),
+  audio: omitIt,
+  web_search_options: omitIt,
+  modalities: {
+    supported: 'only ["text"] is accepted.',
+    isNeutral: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
+  },
+};
+
+export const unsupportedInCompletions: UnsupportedTable = {
+  ...common,
+  logprobs: omitIt,
+  echo: onlyValue(false),
+  suffix: onlyValue(""),
+  best_of: {
+    supported: "it must equal n.",
+    isNeutral: (value, body) => value === (body["n"] ?? 1),
+  },
+};
+
+/**
+ * @param body - without null fields
+ * @throws UnsupportedParameterError when ignoring a field would change the answer.
+ */
+export function refuseUnsupported(body: Body, table: UnsupportedTable): void {
+  for (const [name, { supported, isNeutral }] of Object.entries(table)) {
+    const value = body[name];
+    if (value !== undefined && !isNeutral(value, body)) {
+      throw new UnsupportedParameterError(name, supported);
+    }
+  }
+}
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
