@@ -1,0 +1,71 @@
+import { readFileSync } from "node:fs";
+import { SeapError } from "../model/errors.ts";
+import { ConfigError } from "./config-error.ts";
+
+export interface CommandIo {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  stdout(text: string): void;
+  stderr(text: string): void;
+}
+
+export interface Command {
+  readonly summary: string;
+  /**
+   * @param args - what follows the command's name
+   * @throws ConfigError when the arguments are wrong, another SeapError when the command fails.
+   */
+  run(args: readonly string[], io: CommandIo): Promise<void>;
+}
+
+export type CommandTable = Readonly<Record<string, Command>>;
+
+/** @returns the exit status: 0, 1 when the command failed, 2 when it was called wrongly. */
+export async function runCommandLine(
+  args: readonly string[],
+  commands: CommandTable,
+  io: CommandIo,
+): Promise<number> {
+  const [name = "--help", ...rest] = args;
+  if (name === "--help" || name === "-h" || name === "help") {
+    io.stdout(usage(commands));
+    return 0;
+  }
+  if (name === "--version" || name === "-v") {
+    io.stdout(`seap ${packageVersion()}\n`);
+    return 0;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    const kind = name.startsWith("-") ? "option" : "command";
+    io.stderr(`seap: there is no ${kind} ${JSON.stringify(name)}\n\n${usage(commands)}`);
+    return 2;
+  }
+  try {
+    await command.run(rest, io);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SeapError)) throw error;
+    io.stderr(`seap ${name}: ${error.message}\n`);
+    return error instanceof ConfigError ? 2 : 1;
+  }
+}
+
+export function packageVersion(): string {
+  // From dist/server/ as compiled.
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function usage(commands: CommandTable): string {
+  const rows = Object.entries(commands).map(
+    ([name, { summary }]) => `  ${name.padEnd(10)}${summary}`,
+  );
+  return `Usage: seap <command> [options]
+
+Commands:
+${rows.join("\n")}
+
+  seap <command> --help   options of a command
+  seap --version          version
+`;
+}

@@ -1,0 +1,67 @@
+import type { Server } from "node:http";
+import { ServerStoppingError } from "./errors.ts";
+import type { InFlight } from "./in-flight.ts";
+import type { Log } from "./log.ts";
+import type { ModelService } from "./model-service.ts";
+
+const stopSignals = ["SIGTERM", "SIGINT"] as const;
+
+/** `process`, or a stand-in for it. */
+export interface SignalSource {
+  on(signal: (typeof stopSignals)[number], listener: () => void): unknown;
+}
+
+export interface LifecycleOptions {
+  readonly server: Server;
+  readonly service: ModelService;
+  readonly inFlight: InFlight;
+  readonly drainTimeoutMs: number;
+  readonly log: Log;
+  readonly signals: SignalSource;
+  readonly exit: (status: number) => void;
+}
+
+/**
+ * On the first SIGTERM or SIGINT: unready, no new connections, wait for the running requests, cancel those
+ * that outlast the drain timeout, close the engine, exit with 0. A second signal exits at once, with 1.
+ */
+export function exitOnSignal(options: LifecycleOptions): void {
+  const { signals, exit, log } = options;
+  let isStopping = false;
+  const onSignal = () => {
+    if (isStopping) {
+      log.warn("second signal: exiting at once");
+      exit(1);
+      return;
+    }
+    isStopping = true;
+    void drain(options).then(
+      () => exit(0),
+      (error: unknown) => {
+        log.error("shutdown failed", { error: String(error) });
+        exit(1);
+      },
+    );
+  };
+  for (const signal of stopSignals) signals.on(signal, onSignal);
+}
+
+/** What a cancelled response gets to reach a client that reads slowly. */
+const cancelGraceMs = 1000;
+
+async function drain({ server, service, inFlight, drainTimeoutMs, log }: LifecycleOptions) {
+  log.info("stopping", { running: inFlight.size, drainTimeoutMs });
+  service.stop();
+  server.close();
+  const cancelTimer = setTimeout(() => {
+    log.warn("drain timeout: cancelling requests", { running: inFlight.size });
+    inFlight.cancelAll(new ServerStoppingError());
+  }, drainTimeoutMs);
+  const cutTimer = setTimeout(() => server.closeAllConnections(), drainTimeoutMs + cancelGraceMs);
+  await inFlight.whenIdle();
+  clearTimeout(cancelTimer);
+  clearTimeout(cutTimer);
+  server.closeAllConnections();
+  await service.loaded?.engine.close();
+  log.info("stopped");
+}

@@ -1,0 +1,43 @@
+import type { Command } from "./command-line.ts";
+import { type Config, parseConfig } from "./config.ts";
+import type { SignalSource } from "./lifecycle.ts";
+import { createLog, type Log } from "./log.ts";
+import type { LoadedModel } from "./model-service.ts";
+import { serveHelp } from "./serve-help.ts";
+import { startServer } from "./start-server.ts";
+
+export interface ServeDependencies {
+  readonly load: (config: Config, log: Log) => Promise<LoadedModel>;
+  readonly signals: SignalSource;
+  readonly exit: (status: number) => void;
+}
+
+/** `seap serve`: runs until a signal ends it. When the model cannot be loaded it fails. */
+export function serveCommand({ load, signals, exit }: ServeDependencies): Command {
+  return {
+    summary: "serve a model over HTTP",
+    async run(args, io) {
+      if (args.includes("--help") || args.includes("-h")) {
+        io.stdout(serveHelp());
+        return;
+      }
+      const { config, warnings } = parseConfig({ args, env: io.env });
+      const log = createLog(config.logLevel, (line) => io.stderr(line));
+      for (const warning of warnings) log.warn(warning);
+      const running = await startServer({
+        config,
+        log,
+        load: () => load(config, log),
+        signals,
+        exit,
+      });
+      try {
+        await running.loaded;
+      } catch (error) {
+        running.server.close();
+        running.server.closeAllConnections();
+        throw error;
+      }
+    },
+  };
+}
