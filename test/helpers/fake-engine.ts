@@ -1,0 +1,164 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { CancelledError, EngineStoppedError, OverloadedError } from "../../engine/errors.ts";
+import type {
+  Engine,
+  EngineLimits,
+  EngineStats,
+  FinishReason,
+  GenerateEvent,
+  GenerateRequest,
+} from "../../engine/request.ts";
+
+/** What a fake answer does next: a text per token ("" while text is held back), a pause, or a failure. */
+export type Step = string | { readonly hold: Gate } | { readonly fail: Error };
+
+export interface Script {
+  readonly steps: readonly Step[];
+  readonly reason?: FinishReason;
+  /** Text of the finish event. */
+  readonly heldBack?: string;
+}
+
+/** Something that tests open by hand instead of waiting for time to pass. */
+export class Gate {
+  readonly opened: Promise<void>;
+  #open!: () => void;
+
+  constructor() {
+    this.opened = new Promise((resolve) => {
+      this.#open = resolve;
+    });
+  }
+
+  open(): void {
+    this.#open();
+  }
+}
+
+/** An engine without a model: plays scripts, keeps the queue's rules, and remembers what happened. */
+export class FakeEngine implements Engine {
+  readonly limits: EngineLimits;
+  readonly requests: GenerateRequest[] = [];
+  readonly cancelledIds: string[] = [];
+  isClosed = false;
+  /** Decides the answer; set by tests. */
+  script: (request: GenerateRequest) => Script = () => ({ steps: ["Hello", " world"] });
+  readonly #running = new Set<string>();
+  readonly #waiting: { readonly request: GenerateRequest; readonly start: () => void }[] = [];
+  readonly #watchers = new Set<() => void>();
+
+  constructor(limits: Partial<EngineLimits> = {}) {
+    this.limits = {
+      contextLength: 256,
+      vocabSize: 1000,
+      maxBatch: 32,
+      maxWaitingRequests: 64,
+      ...limits,
+    };
+  }
+
+  stats(): EngineStats {
+    return {
+      runningRequests: this.#running.size,
+      waitingRequests: this.#waiting.length,
+      waitingTokens: this.#waiting.reduce(
+        (sum, { request }) => sum + request.promptTokenIds.length,
+        0,
+      ),
+      kvCacheUsage: this.#running.size / this.limits.maxBatch,
+    };
+  }
+
+  /** Settles once `condition` holds; looked at after every change. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => this.#watchers.add(resolve));
+    }
+  }
+
+  async *generate(
+    request: GenerateRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GenerateEvent, void, void> {
+    if (this.isClosed) throw new EngineStoppedError("The engine is closed.");
+    if (this.#running.size >= this.limits.maxBatch) {
+      const waiting = this.#waiting.length;
+      if (waiting >= this.limits.maxWaitingRequests) throw new OverloadedError(waiting, 3);
+    }
+    this.requests.push(request);
+    const admitted = this.#admit(request);
+    let isFinished = false;
+    const cancelled = new Promise<never>((_, reject) => {
+      const onAbort = () => {
+        if (!isFinished) this.#cancel(request.id);
+        reject(new CancelledError(request.id));
+      };
+      if (signal?.aborted === true) onAbort();
+      else signal?.addEventListener("abort", onAbort, { once: true });
+    });
+    cancelled.catch(() => undefined);
+    try {
+      yield { type: "accepted" };
+      await Promise.race([admitted, cancelled]);
+      const { steps, reason = "stop", heldBack = "" } = this.script(request);
+      let completionTokens = 0;
+      for (const step of steps) {
+        if (completionTokens === request.maxTokens) break;
+        if (typeof step === "string") {
+          await Promise.race([nextTurn(), cancelled]);
+          completionTokens++;
+          yield { type: "delta", text: step, numTokens: 1 };
+        } else if ("hold" in step) await Promise.race([step.hold.opened, cancelled]);
+        else throw step.fail;
+      }
+      isFinished = true;
+      this.#leave(request.id);
+      yield {
+        type: "finish",
+        reason: completionTokens === request.maxTokens ? "length" : reason,
+        text: heldBack,
+        numTokens: 0,
+        promptTokens: request.promptTokenIds.length,
+        completionTokens,
+        timings: { queueSeconds: 0.001, prefillSeconds: 0.002, decodeSeconds: 0.003 },
+      };
+    } finally {
+      this.#leave(request.id);
+    }
+  }
+
+  close(): Promise<void> {
+    this.isClosed = true;
+    return Promise.resolve();
+  }
+
+  async #admit(request: GenerateRequest): Promise<void> {
+    if (this.#running.size < this.limits.maxBatch) this.#running.add(request.id);
+    else await new Promise<void>((start) => this.#waiting.push({ request, start }));
+    this.#changed();
+  }
+
+  #cancel(id: string): void {
+    this.cancelledIds.push(id);
+    const place = this.#waiting.findIndex(({ request }) => request.id === id);
+    if (place >= 0) this.#waiting.splice(place, 1);
+    this.#leave(id);
+  }
+
+  #leave(id: string): void {
+    if (this.#running.delete(id)) {
+      const next = this.#waiting.shift();
+      if (next !== undefined) {
+        this.#running.add(next.request.id);
+        next.start();
+      }
+    }
+    this.#changed();
+  }
+
+  #changed(): void {
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const wake of watchers) wake();
+  }
+}

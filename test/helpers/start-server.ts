@@ -1,0 +1,106 @@
+import { EventEmitter, once } from "node:events";
+import type { ExecutionContext } from "ava";
+import OpenAI from "openai";
+import { createLog } from "../../server/log.ts";
+import { type RunningServer, startServer as start } from "../../server/start-server.ts";
+import { FakeCodec } from "./fake-codec.ts";
+import { FakeEngine, type Gate } from "./fake-engine.ts";
+
+export interface TestServer extends RunningServer {
+  readonly engine: FakeEngine;
+  readonly codec: FakeCodec;
+  /** The official client, without retries. */
+  readonly client: OpenAI;
+  readonly logLines: string[];
+  /** Stands in for `process`: emit SIGTERM here. */
+  readonly signals: EventEmitter;
+  /** Exit statuses, in order; each is also emitted as `exit` on `signals`. */
+  readonly exits: number[];
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
+  get(path: string, init?: RequestInit): Promise<Response>;
+  /** Value of one sample of /metrics, by its name and labels as printed. */
+  metric(sample: string): Promise<number | undefined>;
+}
+
+export interface TestServerOptions {
+  readonly engine?: FakeEngine;
+  readonly names?: readonly [string, ...string[]];
+  readonly bodyLimit?: number;
+  readonly drainTimeoutSeconds?: number;
+  readonly keepAliveSeconds?: number;
+  /** Holds the loading of the model until it is opened. */
+  readonly loading?: Gate;
+}
+
+/** The real server on a free port with a fake engine; stopped when the test ends. */
+export async function startServer(
+  t: ExecutionContext,
+  options: TestServerOptions = {},
+): Promise<TestServer> {
+  const { engine = new FakeEngine(), names = ["org/fake", "fake"], loading } = options;
+  const codec = new FakeCodec();
+  const logLines: string[] = [];
+  const signals = new EventEmitter();
+  const exits: number[] = [];
+  const running = await start({
+    config: {
+      host: "127.0.0.1",
+      port: 0,
+      bodyLimit: options.bodyLimit ?? 2 ** 20,
+      drainTimeoutSeconds: options.drainTimeoutSeconds ?? 60,
+      keepAliveSeconds: options.keepAliveSeconds ?? 60,
+    },
+    log: createLog("debug", (line) => logLines.push(line)),
+    load: async () => {
+      await loading?.opened;
+      return { names, engine, codec };
+    },
+    signals,
+    exit: (status) => {
+      exits.push(status);
+      signals.emit("exit");
+    },
+  });
+  const { server, url } = running;
+  t.teardown(async () => {
+    server.closeAllConnections();
+    if (!server.listening) return;
+    const closed = once(server, "close");
+    server.close();
+    await closed;
+  });
+  if (loading === undefined) await running.loaded;
+
+  const get = (path: string, init?: RequestInit) => fetch(`${url}${path}`, init);
+  return {
+    ...running,
+    engine,
+    codec,
+    client: new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 }),
+    logLines,
+    signals,
+    exits,
+    get,
+    post: (path, body, init) =>
+      fetch(`${url}${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+        ...init,
+      }),
+    metric: async (sample) => {
+      const text = await (await get("/metrics")).text();
+      const line = text.split("\n").find((row) => row.startsWith(`${sample} `));
+      return line === undefined ? undefined : Number(line.slice(sample.length + 1));
+    },
+  };
+}
+
+/** The payloads of a server-sent event stream, `[DONE]` included. */
+export async function readEvents(response: Response): Promise<string[]> {
+  const text = await response.text();
+  return text
+    .split("\n\n")
+    .filter((block) => block.startsWith("data: "))
+    .map((block) => block.slice("data: ".length));
+}
