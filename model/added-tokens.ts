@@ -1,0 +1,82 @@
+/** A token that is found in the text as it stands, before any other rule applies. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Steers the model and adds no text: only trusted text may contain it. */
+  readonly control: boolean;
+  /** Swallows white space before it. */
+  readonly lstrip: boolean;
+  /** Swallows white space after it. */
+  readonly rstrip: boolean;
+}
+
+interface TrieNode {
+  readonly children: Map<number, TrieNode>;
+  token: AddedToken | null;
+}
+
+/** Cuts text at added tokens: leftmost first, the longest where several start at one place. */
+export class AddedTokens {
+  readonly #all: TrieNode = { children: new Map(), token: null };
+  readonly #textual: TrieNode = { children: new Map(), token: null };
+
+  constructor(tokens: readonly AddedToken[]) {
+    for (const token of tokens) {
+      if (token.content === "") continue;
+      insert(this.#all, token);
+      if (!token.control) insert(this.#textual, token);
+    }
+  }
+
+  /** Plain text and token ids in order; control tokens are plain text unless `parseControl`. */
+  split(text: string, parseControl: boolean): (string | number)[] {
+    const root = parseControl ? this.#all : this.#textual;
+    const parts: (string | number)[] = [];
+    let start = 0;
+    let i = 0;
+    while (i < text.length) {
+      const token = longestMatch(root, text, i);
+      if (token === null) {
+        i++;
+        continue;
+      }
+      const before = text.slice(start, i);
+      pushText(parts, token.lstrip ? before.trimEnd() : before);
+      parts.push(token.id);
+      i += token.content.length;
+      if (token.rstrip) while (i < text.length && /\s/.test(text[i]!)) i++;
+      start = i;
+    }
+    pushText(parts, text.slice(start));
+    return parts;
+  }
+}
+
+function insert(root: TrieNode, token: AddedToken): void {
+  let node = root;
+  for (let i = 0; i < token.content.length; i++) {
+    const code = token.content.charCodeAt(i);
+    let child = node.children.get(code);
+    if (child === undefined) {
+      child = { children: new Map(), token: null };
+      node.children.set(code, child);
+    }
+    node = child;
+  }
+  node.token ??= token;
+}
+
+function longestMatch(root: TrieNode, text: string, start: number): AddedToken | null {
+  let match: AddedToken | null = null;
+  let node = root.children.get(text.charCodeAt(start));
+  for (let i = start + 1; node !== undefined; i++) {
+    match = node.token ?? match;
+    if (i >= text.length) break;
+    node = node.children.get(text.charCodeAt(i));
+  }
+  return match;
+}
+
+function pushText(parts: (string | number)[], text: string): void {
+  if (text !== "") parts.push(text);
+}

@@ -1,0 +1,152 @@
+import { type AddedToken, AddedTokens } from "./added-tokens.ts";
+import type { BytePairEncoder } from "./bpe.ts";
+import { readGgufTokenizer } from "./gguf-tokenizer.ts";
+import { readHuggingFaceTokenizer } from "./huggingface-tokenizer.ts";
+import { createTextPipeline, type TextPipeline } from "./text-pipeline.ts";
+import type { TokenTable } from "./token-table.ts";
+import type { TokenizerSource } from "./tokenizer-source.ts";
+
+export interface EncodeOptions {
+  /**
+   * True turns the text of control tokens (`<|im_end|>`) into those tokens: for trusted text only. False
+   * leaves it plain text. Other added tokens are found either way.
+   */
+  readonly parseSpecial: boolean;
+  /** Begin with the beginning-of-sequence token. @default the model's habit, `Tokenizer.addBos` */
+  readonly addBos?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Show control tokens as their text. @default false */
+  readonly keepSpecial?: boolean;
+}
+
+/** Text to token ids and back. */
+export interface Tokenizer {
+  /** One more than the largest token id; a model may have more, unused, rows. */
+  readonly vocabSize: number;
+  readonly bosTokenId: number | null;
+  /** Ends of a sequence or of a turn, ascending. */
+  readonly eosTokenIds: readonly number[];
+  /** Prompts begin with the beginning-of-sequence token. */
+  readonly addBos: boolean;
+  readonly controlTokens: readonly AddedToken[];
+  readonly tokenTable: TokenTable;
+  /** Token id of an added token's or a vocabulary entry's exact content, or undefined. */
+  tokenId(content: string): number | undefined;
+  /** Content of a token as the vocabulary spells it; empty for ids that have none. */
+  tokenContent(id: number): string;
+  /** Lone surrogates are encoded as U+FFFD. Takes time linear in the length of `text`. */
+  encode(text: string, options: EncodeOptions): Uint32Array;
+  /** The ids' text; bytes that are not UTF-8 become U+FFFD. Unknown ids add nothing. */
+  decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
+}
+
+/** What the readers of a format find out about its tokenizer. */
+export interface TokenizerParts {
+  /** Content by token id; empty where an id is unused. */
+  readonly contents: readonly string[];
+  readonly encoder: BytePairEncoder;
+  readonly addedTokens: readonly AddedToken[];
+  /** `normalizer` and `pre_tokenizer` as tokenizer.json writes them. */
+  readonly normalizer: unknown;
+  readonly preTokenizer: unknown;
+  /** The text a token stands for, as bytes; not asked for added tokens. */
+  readonly tokenBytes: (content: string, id: number) => Uint8Array;
+  readonly bosTokenId: number | null;
+  readonly eosTokenIds: readonly number[];
+  readonly addBos: boolean;
+  /** Encoding puts a space before the text, so decoding takes one away. */
+  readonly addsSpace: boolean;
+}
+
+/** @throws ModelLoadError when the tokenizer is of an unsupported kind or inconsistent. */
+export function createTokenizer(source: TokenizerSource): Tokenizer {
+  return new BpeTokenizer(
+    source.kind === "gguf" ? readGgufTokenizer(source) : readHuggingFaceTokenizer(source),
+  );
+}
+
+class BpeTokenizer implements Tokenizer {
+  readonly vocabSize: number;
+  readonly bosTokenId: number | null;
+  readonly eosTokenIds: readonly number[];
+  readonly addBos: boolean;
+  readonly controlTokens: readonly AddedToken[];
+  readonly tokenTable: TokenTable;
+  readonly #contents: readonly string[];
+  readonly #ids = new Map<string, number>();
+  readonly #encoder: BytePairEncoder;
+  readonly #addedTokens: AddedTokens;
+  readonly #words: TextPipeline;
+  readonly #addsSpace: boolean;
+
+  constructor(parts: TokenizerParts) {
+    this.vocabSize = parts.contents.length;
+    this.bosTokenId = parts.bosTokenId;
+    this.eosTokenIds = [...new Set(parts.eosTokenIds)].sort((a, b) => a - b);
+    this.addBos = parts.addBos;
+    this.controlTokens = parts.addedTokens.filter((token) => token.control);
+    this.tokenTable = buildTokenTable(parts, this.eosTokenIds);
+    this.#contents = parts.contents;
+    for (const [id, content] of parts.contents.entries()) {
+      if (!this.#ids.has(content)) this.#ids.set(content, id);
+    }
+    this.#encoder = parts.encoder;
+    this.#addedTokens = new AddedTokens(parts.addedTokens);
+    this.#addsSpace = parts.addsSpace;
+    this.#words = createTextPipeline(parts.normalizer, parts.preTokenizer);
+  }
+
+  tokenId(content: string): number | undefined {
+    return content === "" ? undefined : this.#ids.get(content);
+  }
+
+  tokenContent(id: number): string {
+    return this.#contents[id] ?? "";
+  }
+
+  encode(text: string, options: EncodeOptions): Uint32Array {
+    const ids: number[] = [];
+    if ((options.addBos ?? this.addBos) && this.bosTokenId !== null) ids.push(this.bosTokenId);
+    const wellFormed = text.replace(/\p{Surrogate}/gu, "\uFFFD");
+    for (const [index, part] of this.#addedTokens
+      .split(wellFormed, options.parseSpecial)
+      .entries()) {
+      if (typeof part === "number") ids.push(part);
+      else for (const word of this.#words(part, index)) this.#encoder.encode(word, ids);
+    }
+    return Uint32Array.from(ids);
+  }
+
+  decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
+    const { bytes, offsets, control } = this.tokenTable;
+    const chunks: Uint8Array[] = [];
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i]!;
+      if (id >= this.vocabSize) continue;
+      if (control[id] === 0) chunks.push(bytes.subarray(offsets[id], offsets[id + 1]));
+      else if (options.keepSpecial === true) chunks.push(Buffer.from(this.#contents[id]!));
+    }
+    const text = utf8.decode(Buffer.concat(chunks));
+    return this.#addsSpace && text.startsWith(" ") ? text.slice(1) : text;
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function buildTokenTable(parts: TokenizerParts, eosTokenIds: readonly number[]): TokenTable {
+  const vocabSize = parts.contents.length;
+  const control = new Uint8Array(vocabSize);
+  const chunks: Uint8Array[] = parts.contents.map((content, id) => parts.tokenBytes(content, id));
+  for (const token of parts.addedTokens) {
+    control[token.id] = token.control ? 1 : 0;
+    chunks[token.id] = token.control ? new Uint8Array() : Buffer.from(token.content);
+  }
+  const offsets = new Uint32Array(vocabSize + 1);
+  for (const [id, chunk] of chunks.entries()) offsets[id + 1] = offsets[id]! + chunk.length;
+  // A plain Uint8Array of its own memory, so that the table can be posted to another thread.
+  const bytes = new Uint8Array(offsets[vocabSize]!);
+  for (const [id, chunk] of chunks.entries()) bytes.set(chunk, offsets[id]);
+  return { bytes, offsets, control, eosTokenIds };
+}
