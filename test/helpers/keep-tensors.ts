@@ -1,0 +1,25 @@
+import type { ModelWeights } from "../../model/config.ts";
+
+/** Keeps every tensor in memory once it was read: for several passes over a model of a file. */
+export function keepTensors(weights: ModelWeights): ModelWeights {
+  const kept = new Map<string, Float32Array>();
+  const keep = (key: string, read: () => Float32Array): Float32Array => {
+    const tensor = kept.get(key) ?? read();
+    kept.set(key, tensor);
+    return tensor;
+  };
+  return {
+    config: weights.config,
+    contentHash: weights.contentHash,
+    readTensor: (role) => {
+      const source = role === "lmHead" && weights.config.tiedEmbeddings ? "embedding" : role;
+      return keep(source, () => weights.readTensor(source));
+    },
+    readLayerTensor: (layer, role) =>
+      keep(`${layer} ${role}`, () => weights.readLayerTensor(layer, role)),
+    close: () => {
+      kept.clear();
+      weights.close();
+    },
+  };
+}

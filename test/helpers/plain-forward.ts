@@ -1,0 +1,199 @@
+import type { ModelConfig, ModelWeights } from "../../model/config.ts";
+import type { LayerShape } from "../../model/stage-graph.ts";
+
+export interface PlainForwardOptions {
+  /** Widths per layer; the configuration's for all where absent. */
+  readonly layerShapes?: readonly LayerShape[];
+}
+
+/**
+ * The transformer as its paper has it, written to be read: whole sequence, no cache, sums in double
+ * precision and values between modules in fp32. The reference for everything that is faster.
+ *
+ * @returns logits, `[numTokens, vocabSize]`.
+ */
+export function plainForward(
+  weights: ModelWeights,
+  tokenIds: ArrayLike<number>,
+  options: PlainForwardOptions = {},
+): Float32Array {
+  const { config } = weights;
+  const { numLayers, hiddenSize, rmsNormEps } = config;
+
+  const hidden = embed(weights.readTensor("embedding"), tokenIds, hiddenSize); // [numTokens, hiddenSize]
+  for (let layer = 0; layer < numLayers; layer++) {
+    const shape = options.layerShapes?.[layer] ?? config;
+    if (shape.numHeads > 0) {
+      const norm = weights.readLayerTensor(layer, "attentionNorm");
+      addInto(hidden, attention(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps)));
+    }
+    if (shape.intermediateSize > 0) {
+      const norm = weights.readLayerTensor(layer, "mlpNorm");
+      addInto(hidden, mlp(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps)));
+    }
+  }
+  const normed = rmsNorm(hidden, weights.readTensor("finalNorm"), rmsNormEps);
+  return linear(normed, weights.readTensor("lmHead"), hiddenSize);
+}
+
+/** @returns the `numTokens` most likely tokens after the prompt, one after the other. */
+export function plainGreedy(
+  weights: ModelWeights,
+  promptIds: ArrayLike<number>,
+  numTokens: number,
+  options: PlainForwardOptions = {},
+): number[] {
+  const tokenIds = Array.from(promptIds);
+  for (let step = 0; step < numTokens; step++) {
+    const logits = plainForward(weights, tokenIds, options).subarray(-weights.config.vocabSize);
+    tokenIds.push(argmax(logits));
+  }
+  return tokenIds.slice(promptIds.length);
+}
+
+function embed(
+  embedding: Float32Array,
+  tokenIds: ArrayLike<number>,
+  hiddenSize: number,
+): Float32Array {
+  const hidden = new Float32Array(tokenIds.length * hiddenSize);
+  for (let token = 0; token < tokenIds.length; token++) {
+    const start = tokenIds[token]! * hiddenSize;
+    hidden.set(embedding.subarray(start, start + hiddenSize), token * hiddenSize);
+  }
+  return hidden;
+}
+
+/** Grouped-query causal attention; `input` and the result are `[numTokens, hiddenSize]`. */
+function attention(
+  weights: ModelWeights,
+  layer: number,
+  { numHeads, numKvHeads }: LayerShape,
+  input: Float32Array,
+): Float32Array {
+  const { config } = weights;
+  const { hiddenSize, headDim } = config;
+  const numTokens = input.length / hiddenSize;
+  const project = (role: "query" | "key" | "value") =>
+    linear(input, weights.readLayerTensor(layer, role), hiddenSize);
+  const query = rotate(project("query"), numTokens, config); // [numTokens, numHeads * headDim]
+  const key = rotate(project("key"), numTokens, config); // [numTokens, numKvHeads * headDim]
+  const value = project("value"); // [numTokens, numKvHeads * headDim]
+
+  const mixed = new Float32Array(numTokens * numHeads * headDim);
+  for (let head = 0; head < numHeads; head++) {
+    const kvHead = Math.floor((head * numKvHeads) / numHeads);
+    for (let token = 0; token < numTokens; token++) {
+      const queryStart = (token * numHeads + head) * headDim;
+      const scores = new Float64Array(token + 1); // this token and those before it
+      for (let past = 0; past <= token; past++) {
+        const keyStart = (past * numKvHeads + kvHead) * headDim;
+        scores[past] = dot(query, queryStart, key, keyStart, headDim) / Math.sqrt(headDim);
+      }
+      const probabilities = softmax(scores);
+      for (let index = 0; index < headDim; index++) {
+        let sum = 0;
+        for (let past = 0; past <= token; past++) {
+          sum += probabilities[past]! * value[(past * numKvHeads + kvHead) * headDim + index]!;
+        }
+        mixed[queryStart + index] = sum;
+      }
+    }
+  }
+  return linear(mixed, weights.readLayerTensor(layer, "output"), numHeads * headDim);
+}
+
+/** SwiGLU; `input` and the result are `[numTokens, hiddenSize]`. */
+function mlp(
+  weights: ModelWeights,
+  layer: number,
+  { intermediateSize }: LayerShape,
+  input: Float32Array,
+): Float32Array {
+  const { hiddenSize } = weights.config;
+  const gate = linear(input, weights.readLayerTensor(layer, "gate"), hiddenSize);
+  const up = linear(input, weights.readLayerTensor(layer, "up"), hiddenSize);
+  const channels = gate.map((g, index) => (g / (1 + Math.exp(-g))) * up[index]!); // [numTokens, intermediateSize]
+  return linear(channels, weights.readLayerTensor(layer, "down"), intermediateSize);
+}
+
+/** Turns pair i of every head by position * frequency i. Shape `[numTokens, heads * headDim]`. */
+function rotate(input: Float32Array, numTokens: number, config: ModelConfig): Float32Array {
+  const { headDim, ropeInverseFrequencies, ropeInterleaved } = config;
+  const half = headDim / 2;
+  const output = new Float32Array(input.length);
+  const width = input.length / numTokens;
+  for (let start = 0; start < input.length; start += headDim) {
+    const position = Math.floor(start / width);
+    for (let pair = 0; pair < half; pair++) {
+      const angle = position * ropeInverseFrequencies[pair]!;
+      const first = start + (ropeInterleaved ? 2 * pair : pair);
+      const second = first + (ropeInterleaved ? 1 : half);
+      const [x, y] = [input[first]!, input[second]!];
+      output[first] = x * Math.cos(angle) - y * Math.sin(angle);
+      output[second] = y * Math.cos(angle) + x * Math.sin(angle);
+    }
+  }
+  return output;
+}
+
+/** Every row divided by its root mean square, times the weight. Shape `[numTokens, hiddenSize]`. */
+function rmsNorm(input: Float32Array, weight: Float32Array, eps: number): Float32Array {
+  const size = weight.length;
+  const output = new Float32Array(input.length);
+  for (let start = 0; start < input.length; start += size) {
+    const meanSquare = dot(input, start, input, start, size) / size;
+    const scale = 1 / Math.sqrt(meanSquare + eps);
+    for (let index = 0; index < size; index++) {
+      output[start + index] = input[start + index]! * scale * weight[index]!;
+    }
+  }
+  return output;
+}
+
+/** `[numTokens, inFeatures]` times the transpose of `[outFeatures, inFeatures]`. */
+function linear(input: Float32Array, weight: Float32Array, inFeatures: number): Float32Array {
+  const numTokens = input.length / inFeatures;
+  const outFeatures = weight.length / inFeatures;
+  const output = new Float32Array(numTokens * outFeatures);
+  for (let row = 0; row < outFeatures; row++) {
+    for (let token = 0; token < numTokens; token++) {
+      output[token * outFeatures + row] = dot(
+        input,
+        token * inFeatures,
+        weight,
+        row * inFeatures,
+        inFeatures,
+      );
+    }
+  }
+  return output;
+}
+
+function dot(
+  a: Float32Array,
+  aStart: number,
+  b: Float32Array,
+  bStart: number,
+  length: number,
+): number {
+  let sum = 0;
+  for (let index = 0; index < length; index++) sum += a[aStart + index]! * b[bStart + index]!;
+  return sum;
+}
+
+function softmax(scores: Float64Array): Float64Array {
+  const largest = scores.reduce((a, b) => Math.max(a, b));
+  const exponentials = scores.map((score) => Math.exp(score - largest));
+  const sum = exponentials.reduce((a, b) => a + b);
+  return exponentials.map((value) => value / sum);
+}
+
+function addInto(target: Float32Array, addend: Float32Array): void {
+  for (let index = 0; index < target.length; index++) target[index]! += addend[index]!;
+}
+
+/** The lowest index of the largest value. */
+function argmax(values: Float32Array): number {
+  return values.reduce((best, value, index) => (value > values[best]! ? index : best), 0);
+}

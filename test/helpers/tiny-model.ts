@@ -1,0 +1,148 @@
+import { createHash } from "node:crypto";
+import type {
+  LayerTensorRole,
+  ModelConfig,
+  ModelTensorRole,
+  ModelWeights,
+} from "../../model/config.ts";
+import { plainRopeFrequencies } from "../../model/rope.ts";
+import type { LayerShape } from "../../model/stage-graph.ts";
+
+export interface TinyModelOptions {
+  /** @default 5 */
+  readonly numLayers?: number;
+  /** A multiple of 32. @default 64 */
+  readonly hiddenSize?: number;
+  /** @default 4 */
+  readonly numHeads?: number;
+  /** @default 2 */
+  readonly numKvHeads?: number;
+  /** Even; `numHeads * headDim` is a multiple of 32. @default 16 */
+  readonly headDim?: number;
+  /** A multiple of 32. @default 96 */
+  readonly intermediateSize?: number;
+  /** @default 256 */
+  readonly vocabSize?: number;
+  /** @default 2048 */
+  readonly contextLength?: number;
+  /** @default 10000 */
+  readonly ropeTheta?: number;
+  /** @default false */
+  readonly ropeInterleaved?: boolean;
+  /** @default true */
+  readonly tiedEmbeddings?: boolean;
+  /** Widths per layer, as after pruning, instead of the same for all. */
+  readonly layerShapes?: readonly LayerShape[];
+  /** @default 1 */
+  readonly seed?: number;
+}
+
+const modelRoles: readonly ModelTensorRole[] = ["embedding", "finalNorm", "lmHead"];
+const layerRoles: readonly LayerTensorRole[] = [
+  "attentionNorm",
+  "query",
+  "key",
+  "value",
+  "output",
+  "mlpNorm",
+  "gate",
+  "up",
+  "down",
+];
+
+/**
+ * A model of random weights that fits in memory, the same for the same options. Scaled so that the
+ * most likely token depends on the whole context and seldom has a close second.
+ */
+export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
+  const { ropeTheta = 10_000, seed = 1 } = options;
+  const headDim = options.headDim ?? 16;
+  const config: ModelConfig = {
+    architecture: "llama",
+    numLayers: options.numLayers ?? 5,
+    hiddenSize: options.hiddenSize ?? 64,
+    numHeads: options.numHeads ?? 4,
+    numKvHeads: options.numKvHeads ?? 2,
+    headDim,
+    intermediateSize: options.intermediateSize ?? 96,
+    vocabSize: options.vocabSize ?? 256,
+    contextLength: options.contextLength ?? 2048,
+    rmsNormEps: 1e-5,
+    ropeInverseFrequencies: plainRopeFrequencies(headDim, ropeTheta),
+    ropeInterleaved: options.ropeInterleaved ?? false,
+    tiedEmbeddings: options.tiedEmbeddings ?? true,
+  };
+  const { hiddenSize, vocabSize } = config;
+
+  /** Standard deviation `gain / sqrt(inFeatures)`: an input of unit variance gives `gain`. */
+  const matrix = (tensor: number, numRows: number, inFeatures: number, gain: number) =>
+    randomValues(seed, tensor, numRows * inFeatures).map(
+      (value) => (value * gain) / Math.sqrt(inFeatures),
+    );
+  const norm = (tensor: number) =>
+    randomValues(seed, tensor, hiddenSize).map((value) => 1 + 0.2 * value);
+
+  return {
+    config,
+    contentHash: createHash("sha256").update(JSON.stringify(options)).digest("hex"),
+    readTensor(role) {
+      const tensor = modelRoles.indexOf(role);
+      switch (role) {
+        case "embedding":
+          // Small beside what the layers add, or a tied head would repeat the last token.
+          return randomValues(seed, tensor, vocabSize * hiddenSize).map((value) => 0.2 * value);
+        case "finalNorm":
+          return norm(tensor);
+        case "lmHead":
+          if (config.tiedEmbeddings) return this.readTensor("embedding");
+          return matrix(tensor, vocabSize, hiddenSize, 2);
+      }
+    },
+    readLayerTensor(layer, role) {
+      const shape = options.layerShapes?.[layer] ?? config;
+      const tensor = modelRoles.length + layer * layerRoles.length + layerRoles.indexOf(role);
+      switch (role) {
+        case "attentionNorm":
+        case "mlpNorm":
+          return norm(tensor);
+        case "query":
+          return matrix(tensor, shape.numHeads * headDim, hiddenSize, 1.5);
+        case "key":
+          return matrix(tensor, shape.numKvHeads * headDim, hiddenSize, 1.5);
+        case "value":
+          return matrix(tensor, shape.numKvHeads * headDim, hiddenSize, 1);
+        case "output":
+          return matrix(tensor, hiddenSize, shape.numHeads * headDim, 1);
+        case "gate":
+          return matrix(tensor, shape.intermediateSize, hiddenSize, 1.5);
+        case "up":
+          return matrix(tensor, shape.intermediateSize, hiddenSize, 1);
+        case "down":
+          return matrix(tensor, hiddenSize, shape.intermediateSize, 1);
+      }
+    },
+    close() {
+      // Nothing is open.
+    },
+  };
+}
+
+/**
+ * Uniform values of mean 0 and variance 1: the counter-based generator splitmix32, which
+ * `test/fixtures/plain-forward.py` repeats.
+ */
+function randomValues(seed: number, tensor: number, length: number): Float32Array {
+  const start = hash32(Math.imul(seed, 0x9e3779b1) + tensor);
+  return Float32Array.from(
+    { length },
+    (_, index) => (hash32(start + Math.imul(index, 0x9e3779b9)) / 2 ** 31 - 1) * Math.sqrt(3),
+  );
+}
+
+/** @returns 32 well mixed bits, unsigned. */
+function hash32(value: number): number {
+  let bits = value | 0;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x21f0aaad);
+  bits = Math.imul(bits ^ (bits >>> 15), 0x735a2d97);
+  return (bits ^ (bits >>> 15)) >>> 0;
+}
