@@ -1,0 +1,181 @@
+import { writeFileSync } from "node:fs";
+
+/** Integers are written as 32 bits, bigints as 64 bits, other numbers as single precision. */
+export type WritableMetadata = Readonly<
+  Record<string, string | number | bigint | boolean | readonly string[] | readonly number[]>
+>;
+
+export interface WritableTensor {
+  readonly name: string;
+  /** Row-major, slowest dimension first. */
+  readonly shape: readonly number[];
+  readonly type: keyof typeof ggmlTypes;
+  /** Values for F32, F16, BF16 and Q8_0; the encoded bytes for any type. */
+  readonly data: Float32Array | Uint8Array;
+}
+
+export interface GgufFormat {
+  readonly version?: number;
+  readonly alignment?: number;
+}
+
+const ggmlTypes = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q4_1: 3,
+  Q5_0: 6,
+  Q5_1: 7,
+  Q8_0: 8,
+  Q4_K: 12,
+  Q5_K: 13,
+  Q6_K: 14,
+  IQ4_NL: 20,
+  BF16: 30,
+} as const;
+
+export function writeGguf(
+  path: string,
+  metadata: WritableMetadata,
+  tensors: readonly WritableTensor[],
+  format: GgufFormat = {},
+): void {
+  writeFileSync(path, ggufBytes(metadata, tensors, format));
+}
+
+/** The content of a GGUF file; it ends with the last byte of the last tensor. */
+export function ggufBytes(
+  metadata: WritableMetadata,
+  tensors: readonly WritableTensor[],
+  { version = 3, alignment = 32 }: GgufFormat = {},
+): Buffer {
+  const entries = Object.entries({
+    ...metadata,
+    ...(alignment === 32 ? {} : { "general.alignment": alignment }),
+  });
+  const header = [
+    Buffer.from("GGUF"),
+    uint32(version),
+    uint64(tensors.length),
+    uint64(entries.length),
+  ];
+  for (const [key, value] of entries) header.push(text(key), typedValue(value));
+
+  const data: Buffer[] = [];
+  let dataBytes = 0;
+  for (const { name, shape, type, data: values } of tensors) {
+    const padding = -dataBytes & (alignment - 1);
+    const bytes = encode(type, values);
+    header.push(text(name), uint32(shape.length), ...shape.toReversed().map(uint64));
+    header.push(uint32(ggmlTypes[type]), uint64(dataBytes + padding));
+    data.push(Buffer.alloc(padding), bytes);
+    dataBytes += padding + bytes.length;
+  }
+  const head = Buffer.concat(header);
+  return Buffer.concat([head, Buffer.alloc(-head.length & (alignment - 1)), ...data]);
+}
+
+function typedValue(value: WritableMetadata[string]): Buffer {
+  switch (typeof value) {
+    case "string":
+      return Buffer.concat([uint32(8), text(value)]);
+    case "boolean":
+      return Buffer.concat([uint32(7), Buffer.of(value ? 1 : 0)]);
+    case "bigint":
+      return Buffer.concat([uint32(10), uint64(value)]);
+    case "number":
+      if (!Number.isInteger(value)) return Buffer.concat([uint32(6), float32(value)]);
+      return Buffer.concat(
+        value < 0 ? [uint32(5), uint32(value >>> 0)] : [uint32(4), uint32(value)],
+      );
+    default: {
+      const items = [...value].map((item) =>
+        typeof item === "string" ? text(item) : float32(item),
+      );
+      const itemType = typeof value[0] === "string" ? 8 : 6;
+      return Buffer.concat([uint32(9), uint32(itemType), uint64(value.length), ...items]);
+    }
+  }
+}
+
+function encode(type: WritableTensor["type"], values: Float32Array | Uint8Array): Buffer {
+  if (values instanceof Uint8Array) return Buffer.from(values);
+  switch (type) {
+    case "F32":
+      return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    case "F16":
+      return uint16s(values, halfBits);
+    case "BF16":
+      return uint16s(values, bfloat16Bits);
+    case "Q8_0":
+      return encodeQ8(values);
+    default:
+      throw new TypeError(`pass the encoded bytes for ${type}`);
+  }
+}
+
+function encodeQ8(values: Float32Array): Buffer {
+  const blocks: Buffer[] = [];
+  for (let start = 0; start < values.length; start += 32) {
+    const block = values.subarray(start, start + 32);
+    const scale = block.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0) / 127;
+    const bytes = Buffer.alloc(34);
+    bytes.writeUInt16LE(halfBits(scale), 0);
+    block.forEach((value, i) => bytes.writeInt8(scale ? Math.round(value / scale) : 0, 2 + i));
+    blocks.push(bytes);
+  }
+  return Buffer.concat(blocks);
+}
+
+/** Bits of the nearest half-precision number, ties to even; too large values become infinite. */
+export function halfBits(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const magnitude = Math.abs(value);
+  if (Number.isNaN(value)) return 0x7e00;
+  if (magnitude >= 65520) return sign | 0x7c00;
+  const exponent = Math.max(magnitude === 0 ? -14 : Math.floor(Math.log2(magnitude)), -14);
+  const steps = roundToEven(magnitude / 2 ** (exponent - 10));
+  // 1,024 steps are the implicit leading one, which adds to the exponent field.
+  return sign | (steps < 1024 ? steps : ((exponent + 14) << 10) + steps);
+}
+
+function roundToEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  if (rest !== 0.5) return rest < 0.5 ? below : below + 1;
+  return below % 2 === 0 ? below : below + 1;
+}
+
+/** Upper half of the bits of a single-precision number, without rounding. */
+export function bfloat16Bits(value: number): number {
+  return float32(value).readUInt32LE(0) >>> 16;
+}
+
+export function uint16s(values: Float32Array, bitsOf: (value: number) => number): Buffer {
+  const bytes = Buffer.alloc(values.length * 2);
+  values.forEach((value, i) => bytes.writeUInt16LE(bitsOf(value), i * 2));
+  return bytes;
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value, "utf8");
+  return Buffer.concat([uint64(bytes.length), bytes]);
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+function uint64(value: number | bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}
+
+function float32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return bytes;
+}
