@@ -79,6 +79,11 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     randomValues(seed, tensor, numRows * inFeatures).map(
       (value) => (value * gain) / Math.sqrt(inFeatures),
     );
+  // Small beside what the layers add, or a tied head would repeat the last token.
+  const embedding = () =>
+    randomValues(seed, modelRoles.indexOf("embedding"), vocabSize * hiddenSize).map(
+      (value) => 0.2 * value,
+    );
   const norm = (tensor: number) =>
     randomValues(seed, tensor, hiddenSize).map((value) => 1 + 0.2 * value);
 
@@ -89,13 +94,11 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
       const tensor = modelRoles.indexOf(role);
       switch (role) {
         case "embedding":
-          // Small beside what the layers add, or a tied head would repeat the last token.
-          return randomValues(seed, tensor, vocabSize * hiddenSize).map((value) => 0.2 * value);
+          return embedding();
         case "finalNorm":
           return norm(tensor);
         case "lmHead":
-          if (config.tiedEmbeddings) return this.readTensor("embedding");
-          return matrix(tensor, vocabSize, hiddenSize, 2);
+          return config.tiedEmbeddings ? embedding() : matrix(tensor, vocabSize, hiddenSize, 2);
       }
     },
     readLayerTensor(layer, role) {
