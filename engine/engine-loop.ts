@@ -1,0 +1,148 @@
+import { CancelledError, InferenceError } from "./errors.ts";
+import type { ModelRunner } from "./model-runner.ts";
+import type { GenerateEvent, GenerateRequest } from "./request.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Sequence } from "./sequence.ts";
+import type { Vocabulary } from "./sequence.ts";
+
+/** What the loop tells of a request. After `finish` or an error nothing more comes. */
+export type EngineOutput =
+  | { readonly id: string; readonly event: GenerateEvent | { readonly type: "started" } }
+  | { readonly id: string; readonly error: CancelledError | InferenceError };
+
+export interface EngineLoopOptions {
+  readonly runner: ModelRunner;
+  readonly vocabulary: Vocabulary;
+  readonly maxBatch: number;
+  readonly kvBudgetBytes: number;
+  /** Milliseconds on a steady clock. */
+  readonly now: () => number;
+  /** Called once or twice a step with everything that is new. */
+  readonly emit: (outputs: readonly EngineOutput[]) => void;
+}
+
+/**
+ * Continuous batching: every step is at most one prefill chunk, then one token for each running
+ * sequence. Cancellations take effect between the two, never during a forward pass.
+ */
+export class EngineLoop {
+  readonly #options: EngineLoopOptions;
+  readonly #scheduler: Scheduler;
+  readonly #sequences = new Map<string, Sequence>();
+  readonly #cancelled = new Set<string>();
+  #outputs: EngineOutput[] = [];
+
+  constructor(options: EngineLoopOptions) {
+    this.#options = options;
+    const { runner, maxBatch, kvBudgetBytes } = options;
+    const kvBytesFor = (numTokens: number) => runner.kvBytesFor(numTokens);
+    this.#scheduler = new Scheduler({ maxBatch, kvBudgetBytes, kvBytesFor });
+  }
+
+  get isIdle(): boolean {
+    return this.#scheduler.isIdle;
+  }
+
+  /** Used share of the KV memory budget, 0 to 1. */
+  get kvCacheUsage(): number {
+    return this.#scheduler.kvBytes / this.#options.kvBudgetBytes;
+  }
+
+  add(request: GenerateRequest): void {
+    const sequence = new Sequence(request, this.#options.vocabulary, this.#options.now);
+    this.#sequences.set(request.id, sequence);
+    this.#scheduler.add(sequence);
+  }
+
+  /** Takes effect at the next safe point; unknown and finished ids are ignored. */
+  cancel(id: string): void {
+    if (this.#sequences.has(id)) this.#cancelled.add(id);
+  }
+
+  async step(): Promise<void> {
+    this.#applyCancellations();
+    const sequence = this.#scheduler.nextPrefill();
+    if (sequence) await this.#prefill(sequence);
+    this.#applyCancellations();
+    this.#flush();
+    if (this.#scheduler.running.length > 0) await this.#decode();
+    this.#flush();
+  }
+
+  async #prefill(sequence: Sequence): Promise<void> {
+    if (!sequence.hasStarted) {
+      sequence.start();
+      this.#outputs.push({ id: sequence.id, event: { type: "started" } });
+    }
+    const logits = await this.#attempt([sequence], () => this.#options.runner.prefill(sequence));
+    if (!logits) return;
+    this.#scheduler.prefilled();
+    this.#advance(sequence, logits);
+  }
+
+  async #decode(): Promise<void> {
+    const { runner, kvBudgetBytes } = this.#options;
+    for (const sequence of this.#scheduler.preempt()) runner.release(sequence);
+    const running = [...this.#scheduler.running];
+    if (running.length === 0) return;
+    const logits = await this.#attempt(running, () => {
+      runner.arrange(kvBudgetBytes);
+      return runner.decode();
+    });
+    if (!logits) return;
+    for (const sequence of running) this.#advance(sequence, logits.get(sequence)!);
+  }
+
+  #advance(sequence: Sequence, logits: Float32Array): void {
+    try {
+      const event = sequence.advance(logits);
+      this.#outputs.push({ id: sequence.id, event });
+      if (sequence.finished) this.#forget(sequence);
+    } catch (error) {
+      this.#fail(sequence, asInferenceError(error));
+    }
+  }
+
+  /** A failed pass costs the sequences that were part of it, and nobody else. */
+  async #attempt<Result>(
+    sequences: readonly Sequence[],
+    run: () => Promise<Result>,
+  ): Promise<Result | null> {
+    try {
+      return await run();
+    } catch (error) {
+      for (const sequence of sequences) this.#fail(sequence, asInferenceError(error));
+      return null;
+    }
+  }
+
+  #applyCancellations(): void {
+    for (const id of this.#cancelled) {
+      const sequence = this.#sequences.get(id);
+      if (sequence) this.#fail(sequence, new CancelledError(id));
+    }
+    this.#cancelled.clear();
+  }
+
+  #fail(sequence: Sequence, error: CancelledError | InferenceError): void {
+    this.#outputs.push({ id: sequence.id, error });
+    this.#forget(sequence);
+  }
+
+  #forget(sequence: Sequence): void {
+    this.#scheduler.remove(sequence);
+    this.#options.runner.release(sequence);
+    this.#sequences.delete(sequence.id);
+  }
+
+  #flush(): void {
+    if (this.#outputs.length === 0) return;
+    this.#options.emit(this.#outputs);
+    this.#outputs = [];
+  }
+}
+
+function asInferenceError(error: unknown): InferenceError {
+  if (error instanceof InferenceError) return error;
+  return new InferenceError(`The forward pass failed: ${String(error)}`, { cause: error });
+}

@@ -1,0 +1,223 @@
+import type {
+  Device,
+  ForwardBatch,
+  HiddenRow,
+  HiddenStates,
+  KvArena,
+  Stage,
+  StageInput,
+} from "./device.ts";
+import { capacityFor, planCapacities } from "./kv-capacity.ts";
+import { KvPool } from "./kv-pool.ts";
+import type { KvSlot } from "./kv-pool.ts";
+import type { Sequence } from "./sequence.ts";
+
+export interface ModelStages {
+  readonly trunk: Stage;
+  /** What an expert is; the dense one for now. */
+  readonly middle: Stage;
+  readonly head: Stage;
+}
+
+export interface ModelRunnerOptions {
+  readonly device: Device;
+  readonly stages: ModelStages;
+  /** Largest number of prompt tokens in one forward pass. */
+  readonly prefillChunk: number;
+}
+
+interface StageRunner {
+  readonly stage: Stage;
+  readonly pool: KvPool<Sequence>;
+}
+
+/** A sequence's KV and how far its prefill is. */
+interface SequenceState {
+  /** In the order of the stages: trunk, middle, head. */
+  readonly slots: readonly [KvSlot<Sequence>, KvSlot<Sequence>, KvSlot<Sequence>];
+  /** Trunk output of the chunks that the middle has not seen. */
+  readonly chunks: HiddenStates[];
+  isDecoding: boolean;
+}
+
+/**
+ * The trunk takes a whole prompt before its middle starts, since the middle is chosen by the trunk's
+ * output. It is a small part of the model, so several of its chunks make one step.
+ */
+const TRUNK_CHUNKS_PER_STEP = 4;
+
+/** Runs forward passes: owns the stages and all KV memory. */
+export class ModelRunner {
+  readonly #device: Device;
+  readonly #prefillChunk: number;
+  /** Trunk, middle, head. */
+  readonly #runners: readonly [StageRunner, StageRunner, StageRunner];
+  readonly #states = new Map<Sequence, SequenceState>();
+  /** KV bytes of one position in all stages. */
+  readonly #bytesPerPosition: number;
+
+  constructor({ device, stages, prefillChunk }: ModelRunnerOptions) {
+    this.#device = device;
+    this.#prefillChunk = prefillChunk;
+    const runner = (stage: Stage): StageRunner => {
+      const { layers, headDim } = stage.model;
+      return { stage, pool: new KvPool(device, layers, headDim) };
+    };
+    this.#runners = [runner(stages.trunk), runner(stages.middle), runner(stages.head)];
+    this.#bytesPerPosition = this.#runners.reduce((sum, { stage }) => sum + kvBytesPerPosition(stage), 0);
+  }
+
+  /** KV bytes that a sequence of some length needs, of all stages. */
+  kvBytesFor(numTokens: number): number {
+    return capacityFor(numTokens) * this.#bytesPerPosition;
+  }
+
+  /**
+   * One step of the prefill: some chunks of the trunk, or one chunk of the middle and head. Chunk
+   * borders depend on nothing but the prompt.
+   * @returns the last token's logits, `[vocabSize]`, when the prompt is through, else null
+   * @throws InferenceError
+   */
+  async prefill(sequence: Sequence): Promise<Float32Array | null> {
+    const state = this.#states.get(sequence) ?? this.#open(sequence);
+    const [trunk, middle, head] = this.#runners;
+    const [trunkSlot, middleSlot, headSlot] = state.slots;
+    const length = sequence.numTokens;
+    if (trunkSlot.length < length) {
+      for (let i = 0; i < TRUNK_CHUNKS_PER_STEP && trunkSlot.length < length; i++) {
+        const start = trunkSlot.length;
+        const tokenIds = sequence.tokenIds(start, start + this.#prefillChunk);
+        const batch = prefillBatch(trunk, trunkSlot, tokenIds.length);
+        state.chunks.push(await trunk.stage.forward(tokenIds, batch));
+        trunk.pool.advance(trunkSlot, tokenIds.length);
+      }
+      return null;
+    }
+    const input = state.chunks[0]!;
+    const { numRows } = input;
+    const hidden = await middle.stage.forward(input, prefillBatch(middle, middleSlot, numRows));
+    middle.pool.advance(middleSlot, numRows);
+    const isLast = headSlot.length + numRows === length;
+    const rows = isLast ? [numRows - 1] : [];
+    const batch = prefillBatch(head, headSlot, numRows);
+    const logits = await head.stage.forwardLogits(hidden, batch, rows);
+    head.pool.advance(headSlot, numRows);
+    hidden.dispose();
+    input.dispose();
+    state.chunks.shift();
+    if (!isLast) return null;
+    state.isDecoding = true;
+    return logits;
+  }
+
+  /**
+   * Gives every decoding sequence room for one more token, in as few batches as `maxBytes` of KV
+   * memory allow. Each sequence at its own class must fit.
+   */
+  arrange(maxBytes: number): void {
+    const decoding = [...this.#states.values()].filter((state) => state.isDecoding);
+    const demands = decoding.map(({ slots: [{ arena, length }] }) => ({
+      length: length + 1,
+      capacity: arena.capacity,
+    }));
+    let plan = planCapacities(demands);
+    const planned = plan.reduce((sum, capacity) => sum + capacity, 0) * this.#bytesPerPosition;
+    if (planned > maxBytes) plan = demands.map(({ length }) => capacityFor(length));
+    for (const [i, { slots }] of decoding.entries()) {
+      for (const [stage, slot] of slots.entries()) this.#runners[stage]!.pool.join(slot, plan[i]!);
+    }
+  }
+
+  /**
+   * One token for every sequence whose prefill is through, after `arrange`.
+   * @returns logits `[vocabSize]` by sequence
+   * @throws InferenceError
+   */
+  async decode(): Promise<Map<Sequence, Float32Array>> {
+    const [trunk, middle, head] = this.#runners;
+    const hidden: HiddenStates[] = [];
+    /** The rows of some sequences, as they are when they already lie together in order. */
+    const collect = (slots: readonly KvSlot<Sequence>[], rows: ReadonlyMap<Sequence, HiddenRow>) => {
+      const wanted = slots.map((slot) => rows.get(slot.owner)!);
+      const { source } = wanted[0]!;
+      const inOrder = wanted.every((item, i) => item.source === source && item.row === i);
+      if (inOrder && source.numRows === wanted.length) return source;
+      const gathered = this.#device.gatherRows(wanted);
+      hidden.push(gathered);
+      return gathered;
+    };
+    const forwardAll = async (
+      { stage, pool }: StageRunner,
+      inputOf: (slots: readonly KvSlot<Sequence>[]) => StageInput,
+    ) => {
+      const rows = new Map<Sequence, HiddenRow>();
+      for (const { arena, slots } of pool.groups()) {
+        const source = await stage.forward(inputOf(slots), decodeBatch(arena, slots));
+        hidden.push(source);
+        for (const [row, slot] of slots.entries()) {
+          pool.advance(slot, 1);
+          rows.set(slot.owner, { source, row });
+        }
+      }
+      return rows;
+    };
+    const trunkRows = await forwardAll(trunk, (slots) =>
+      Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
+    );
+    const middleRows = await forwardAll(middle, (slots) => collect(slots, trunkRows));
+    const logits = new Map<Sequence, Float32Array>();
+    const { vocabSize } = head.stage.model;
+    for (const { arena, slots } of head.pool.groups()) {
+      const input = collect(slots, middleRows);
+      const batch = decodeBatch(arena, slots);
+      const all = await head.stage.forwardLogits(input, batch, [...slots.keys()]);
+      for (const [row, slot] of slots.entries()) {
+        head.pool.advance(slot, 1);
+        logits.set(slot.owner, all.subarray(row * vocabSize, (row + 1) * vocabSize));
+      }
+    }
+    for (const states of hidden) states.dispose();
+    return logits;
+  }
+
+  /** Frees a sequence's KV. May be called twice. */
+  release(sequence: Sequence): void {
+    const state = this.#states.get(sequence);
+    if (!state) return;
+    this.#states.delete(sequence);
+    for (const [stage, slot] of state.slots.entries()) this.#runners[stage]!.pool.release(slot);
+    for (const chunk of state.chunks) chunk.dispose();
+  }
+
+  async dispose(): Promise<void> {
+    for (const sequence of this.#states.keys()) this.release(sequence);
+    for (const { stage } of this.#runners) await stage.dispose();
+  }
+
+  #open(sequence: Sequence): SequenceState {
+    const capacity = capacityFor(Math.min(sequence.numTokens, this.#prefillChunk));
+    const [trunk, middle, head] = this.#runners;
+    const open = ({ pool }: StageRunner) => pool.open(sequence, capacity);
+    const slots = [open(trunk), open(middle), open(head)] as const;
+    const state: SequenceState = { slots, chunks: [], isDecoding: false };
+    this.#states.set(sequence, state);
+    return state;
+  }
+}
+
+/** The next tokens of one sequence, with room made for them. */
+function prefillBatch({ pool }: StageRunner, slot: KvSlot<Sequence>, numNewTokens: number): ForwardBatch {
+  pool.grow(slot, capacityFor(slot.length + numNewTokens));
+  return { arena: slot.arena, firstSlot: slot.index, pastLengths: [slot.length], numNewTokens };
+}
+
+/** One new token for every sequence of a shared arena. */
+function decodeBatch(arena: KvArena, slots: readonly KvSlot<Sequence>[]): ForwardBatch {
+  return { arena, firstSlot: 0, pastLengths: slots.map((slot) => slot.length), numNewTokens: 1 };
+}
+
+function kvBytesPerPosition({ model: { layers, headDim } }: Stage): number {
+  return layers.reduce((sum, { numHeads, numKvHeads }) => {
+    return numHeads > 0 ? sum + 2 * numKvHeads * headDim * Float32Array.BYTES_PER_ELEMENT : sum;
+  }, 0);
+}

@@ -1,0 +1,110 @@
+import type { TokenTable } from "../model/token-table.ts";
+import { Detokenizer } from "./detokenizer.ts";
+import type { FinishReason, GenerateEvent, GenerateRequest } from "./request.ts";
+import { Sampler } from "./sampler.ts";
+import { StopStrings } from "./stop-strings.ts";
+
+/** What a sequence needs to know of the model. */
+export interface Vocabulary {
+  readonly table: TokenTable;
+  readonly size: number;
+}
+
+/** One answer in the making: owns its tokens, its sampler and the text that is not yet final. */
+export class Sequence {
+  readonly request: GenerateRequest;
+  /** Prompt and generated tokens; the last one is not yet in the KV cache while decoding. */
+  readonly #tokenIds: Uint32Array;
+  readonly #sampler: Sampler;
+  readonly #detokenizer: Detokenizer;
+  readonly #stopStrings: StopStrings;
+  readonly #eosTokenIds: ReadonlySet<number>;
+  readonly #now: () => number;
+  readonly #arrivedAt: number;
+  #startedAt = 0;
+  #firstTokenAt = 0;
+  #numTokens: number;
+  finished = false;
+
+  /** @param now milliseconds on a steady clock */
+  constructor(request: GenerateRequest, vocabulary: Vocabulary, now: () => number) {
+    this.request = request;
+    this.#numTokens = request.promptTokenIds.length;
+    this.#tokenIds = new Uint32Array(this.#numTokens + request.maxTokens);
+    this.#tokenIds.set(request.promptTokenIds);
+    this.#sampler = new Sampler(request.sampling, vocabulary.size, request.promptTokenIds);
+    this.#detokenizer = new Detokenizer(vocabulary.table);
+    this.#stopStrings = new StopStrings(request.stop);
+    this.#eosTokenIds = new Set(vocabulary.table.eosTokenIds);
+    this.#now = now;
+    this.#arrivedAt = now();
+  }
+
+  get id(): string {
+    return this.request.id;
+  }
+
+  get numTokens(): number {
+    return this.#numTokens;
+  }
+
+  get lastTokenId(): number {
+    return this.#tokenIds[this.#numTokens - 1]!;
+  }
+
+  get hasStarted(): boolean {
+    return this.#startedAt > 0;
+  }
+
+  /** Tokens `[start, end)` of prompt and output. */
+  tokenIds(start: number, end: number): Uint32Array {
+    return this.#tokenIds.subarray(start, Math.min(end, this.#numTokens));
+  }
+
+  /** The prefill begins. A preempted sequence starts more than once; the first time counts. */
+  start(): void {
+    if (this.#startedAt === 0) this.#startedAt = this.#now();
+  }
+
+  /**
+   * Draws the next token and tells what it adds to the answer.
+   * @param logits shape `[vocabSize]`, left as they are
+   * @throws InferenceError when no logit is a number
+   */
+  advance(logits: Float32Array): GenerateEvent {
+    const tokenId = this.#sampler.next(logits);
+    if (this.#firstTokenAt === 0) this.#firstTokenAt = this.#now();
+    this.#tokenIds[this.#numTokens++] = tokenId;
+    if (this.#eosTokenIds.has(tokenId) && !this.request.ignoreEos) {
+      return this.#finish("stop", this.#flush(""));
+    }
+    const { text, stopped } = this.#stopStrings.push(this.#detokenizer.push(tokenId));
+    if (stopped) return this.#finish("stop", text);
+    if (this.#numTokens === this.#tokenIds.length) return this.#finish("length", this.#flush(text));
+    return { type: "delta", text, numTokens: 1 };
+  }
+
+  #flush(text: string): string {
+    const tail = this.#stopStrings.push(this.#detokenizer.flush());
+    return text + tail.text + (tail.stopped ? "" : this.#stopStrings.flush());
+  }
+
+  #finish(reason: FinishReason, text: string): GenerateEvent {
+    this.finished = true;
+    const promptTokens = this.request.promptTokenIds.length;
+    const seconds = (from: number, to: number) => (to - from) / 1000;
+    return {
+      type: "finish",
+      reason,
+      text,
+      numTokens: 1,
+      promptTokens,
+      completionTokens: this.#numTokens - promptTokens,
+      timings: {
+        queueSeconds: seconds(this.#arrivedAt, this.#startedAt),
+        prefillSeconds: seconds(this.#startedAt, this.#firstTokenAt),
+        decodeSeconds: seconds(this.#firstTokenAt, this.#now()),
+      },
+    };
+  }
+}

@@ -1,0 +1,80 @@
+import { performance } from "node:perf_hooks";
+import { setImmediate } from "node:timers/promises";
+import { parentPort, workerData } from "node:worker_threads";
+
+import { openModel } from "../model/open-model.ts";
+import { CpuDevice } from "./cpu-device.ts";
+import { EngineLoop } from "./engine-loop.ts";
+import type { EngineOutput } from "./engine-loop.ts";
+import { loadStages } from "./load-stages.ts";
+import { ModelRunner } from "./model-runner.ts";
+import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
+
+// The engine's thread: `session.run` blocks it, so nothing else lives here.
+
+const port = parentPort!;
+const options = workerData as WorkerOptions;
+const send = (message: FromWorker) => port.postMessage(message);
+
+async function load(): Promise<{ runner: ModelRunner; loop: EngineLoop }> {
+  const { weights } = await openModel(options.modelPath);
+  try {
+    const { ropeInverseFrequencies, vocabSize } = weights.config;
+    const device = new CpuDevice({ numThreads: options.threads, ropeInverseFrequencies });
+    const stages = await loadStages(device, weights, options.weights, (name) =>
+      send({ type: "progress", text: `building ${name} (${options.weights})` }),
+    );
+    const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });
+    const loop = new EngineLoop({
+      runner,
+      vocabulary: { table: options.tokenTable, size: vocabSize },
+      maxBatch: options.maxBatch,
+      kvBudgetBytes: Math.max(options.kvMemoryBytes, runner.kvBytesFor(options.contextLength)),
+      now: () => performance.now(),
+      emit: (outputs) =>
+        send({
+          type: "outputs",
+          outputs: outputs.map(toWorkerOutput),
+          kvCacheUsage: loop.kvCacheUsage,
+        }),
+    });
+    return { runner, loop };
+  } finally {
+    weights.close();
+  }
+}
+
+function toWorkerOutput(output: EngineOutput): WorkerOutput {
+  if (!("error" in output)) return output;
+  const { code, message } = output.error;
+  return { id: output.id, error: { code, message } };
+}
+
+async function run(): Promise<void> {
+  const { runner, loop } = await load();
+  let closing = false;
+  let wake = (): void => undefined;
+  port.on("message", (message: ToWorker) => {
+    if (message.type === "generate") loop.add(message.request);
+    else if (message.type === "cancel") loop.cancel(message.id);
+    else closing = true;
+    wake();
+  });
+  send({ type: "ready" });
+  while (!closing) {
+    if (loop.isIdle) {
+      await new Promise<void>((resolve) => (wake = resolve));
+    } else {
+      await loop.step();
+      // Lets messages in between two steps, also when a step had nothing to run.
+      await setImmediate();
+    }
+  }
+  await runner.dispose();
+  port.close();
+}
+
+run().catch((error: unknown) => {
+  send({ type: "load_failed", message: error instanceof Error ? error.message : String(error) });
+  port.close();
+});
