@@ -36,7 +36,26 @@ export function plainForward(
   return linear(normed, weights.readTensor("lmHead"), hiddenSize);
 }
 
-/** @returns the `numTokens` most likely tokens after the prompt, one after the other. */
+/**
+ * The most likely token after each token. Checks a greedy answer in one pass:
+ * `plainNextTokens(weights, [...prompt, ...answer]).slice(prompt.length - 1, -1)` is that answer.
+ */
+export function plainNextTokens(
+  weights: ModelWeights,
+  tokenIds: ArrayLike<number>,
+  options: PlainForwardOptions = {},
+): number[] {
+  const { vocabSize } = weights.config;
+  const logits = plainForward(weights, tokenIds, options);
+  return Array.from(tokenIds, (_, token) =>
+    argmax(logits.subarray(token * vocabSize, (token + 1) * vocabSize)),
+  );
+}
+
+/**
+ * The `numTokens` most likely tokens after the prompt, one after the other. A whole pass per token:
+ * for tiny models.
+ */
 export function plainGreedy(
   weights: ModelWeights,
   promptIds: ArrayLike<number>,
@@ -45,8 +64,7 @@ export function plainGreedy(
 ): number[] {
   const tokenIds = Array.from(promptIds);
   for (let step = 0; step < numTokens; step++) {
-    const logits = plainForward(weights, tokenIds, options).subarray(-weights.config.vocabSize);
-    tokenIds.push(argmax(logits));
+    tokenIds.push(plainNextTokens(weights, tokenIds, options).at(-1)!);
   }
   return tokenIds.slice(promptIds.length);
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import test from "ava";
 import { keepTensors } from "../helpers/keep-tensors.ts";
-import { plainForward, plainGreedy } from "../helpers/plain-forward.ts";
+import { plainForward, plainGreedy, plainNextTokens } from "../helpers/plain-forward.ts";
 import { tinyModel, type TinyModelOptions } from "../helpers/tiny-model.ts";
 
 interface ReferenceCase {
@@ -32,6 +32,14 @@ for (const { title, options, tokenIds, logits, greedy } of cases) {
     t.deepEqual(plainGreedy(weights, tokenIds, greedy.length, options), greedy);
   });
 }
+
+test("one pass over a greedy answer predicts each of its tokens", (t) => {
+  const weights = tinyModel();
+  const prompt = [1, 2, 3];
+  const answer = plainGreedy(weights, prompt, 12);
+  const next = plainNextTokens(weights, [...prompt, ...answer]);
+  t.deepEqual(next.slice(prompt.length - 1, -1), answer);
+});
 
 test("later tokens do not change the logits of earlier ones", (t) => {
   const weights = tinyModel();
