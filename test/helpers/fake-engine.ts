@@ -43,6 +43,8 @@ export class FakeEngine implements Engine {
   isClosed = false;
   /** Decides the answer; set by tests. */
   script: (request: GenerateRequest) => Script = () => ({ steps: ["Hello", " world"] });
+  /** Called before each token. */
+  onStep: () => void = () => undefined;
   readonly #running = new Set<string>();
   readonly #waiting: { readonly request: GenerateRequest; readonly start: () => void }[] = [];
   readonly #watchers = new Set<() => void>();
@@ -107,6 +109,8 @@ export class FakeEngine implements Engine {
         if (typeof step === "string") {
           await Promise.race([nextTurn(), cancelled]);
           completionTokens++;
+          this.onStep();
+          this.#changed();
           yield { type: "delta", text: step, numTokens: 1 };
         } else if ("hold" in step) await Promise.race([step.hold.opened, cancelled]);
         else throw step.fail;
@@ -132,10 +136,14 @@ export class FakeEngine implements Engine {
     return Promise.resolve();
   }
 
-  async #admit(request: GenerateRequest): Promise<void> {
-    if (this.#running.size < this.limits.maxBatch) this.#running.add(request.id);
-    else await new Promise<void>((start) => this.#waiting.push({ request, start }));
-    this.#changed();
+  #admit(request: GenerateRequest): Promise<void> {
+    return new Promise((start) => {
+      if (this.#running.size < this.limits.maxBatch) {
+        this.#running.add(request.id);
+        start();
+      } else this.#waiting.push({ request, start });
+      this.#changed();
+    });
   }
 
   #cancel(id: string): void {
