@@ -109,12 +109,12 @@ class Reader {
   }
 
   readUint32(): number {
-    return this.#view.getUint32(this.#advance(4), true);
+    return this.#scalar(4, (view, at) => view.getUint32(at, true));
   }
 
   /** A 64-bit count, size or offset. */
   readSize(): number {
-    const value = this.#view.getBigUint64(this.#advance(8), true);
+    const value = this.#scalar(8, (view, at) => view.getBigUint64(at, true));
     if (value > Number.MAX_SAFE_INTEGER) {
       throw new ModelLoadError(
         this.#file.path,
@@ -138,31 +138,31 @@ class Reader {
   readValue(type: number, depth: number): GgufValue {
     switch (type) {
       case 0:
-        return this.#view.getUint8(this.#advance(1));
+        return this.#scalar(1, (view, at) => view.getUint8(at));
       case 1:
-        return this.#view.getInt8(this.#advance(1));
+        return this.#scalar(1, (view, at) => view.getInt8(at));
       case 2:
-        return this.#view.getUint16(this.#advance(2), true);
+        return this.#scalar(2, (view, at) => view.getUint16(at, true));
       case 3:
-        return this.#view.getInt16(this.#advance(2), true);
+        return this.#scalar(2, (view, at) => view.getInt16(at, true));
       case 4:
         return this.readUint32();
       case 5:
-        return this.#view.getInt32(this.#advance(4), true);
+        return this.#scalar(4, (view, at) => view.getInt32(at, true));
       case 6:
-        return this.#view.getFloat32(this.#advance(4), true);
+        return this.#scalar(4, (view, at) => view.getFloat32(at, true));
       case 7:
-        return this.#view.getUint8(this.#advance(1)) !== 0;
+        return this.#scalar(1, (view, at) => view.getUint8(at)) !== 0;
       case 8:
         return this.readString();
       case 9:
         return this.#readArray(depth + 1);
       case 10:
-        return this.#view.getBigUint64(this.#advance(8), true);
+        return this.#scalar(8, (view, at) => view.getBigUint64(at, true));
       case 11:
-        return this.#view.getBigInt64(this.#advance(8), true);
+        return this.#scalar(8, (view, at) => view.getBigInt64(at, true));
       case 12:
-        return this.#view.getFloat64(this.#advance(8), true);
+        return this.#scalar(8, (view, at) => view.getFloat64(at, true));
       default:
         throw new ModelLoadError(
           this.#file.path,
@@ -189,6 +189,11 @@ class Reader {
     const values: GgufValue[] = [];
     for (let i = 0; i < length; i++) values.push(this.readValue(type, depth));
     return values;
+  }
+
+  #scalar<T>(sizeBytes: number, read: (view: DataView, at: number) => T): T {
+    const at = this.#advance(sizeBytes);
+    return read(this.#view, at);
   }
 
   #take(count: number): Uint8Array {

@@ -76,42 +76,25 @@ export function ggufBytes(
 }
 
 function typedValue(value: WritableMetadata[string]): Buffer {
-  switch (typeof value) {
-    case "string":
-      return Buffer.concat([uint32(8), text(value)]);
-    case "boolean":
-      return Buffer.concat([uint32(7), Buffer.of(value ? 1 : 0)]);
-    case "bigint":
-      return Buffer.concat([uint32(10), uint64(value)]);
-    case "number":
-      if (!Number.isInteger(value)) return Buffer.concat([uint32(6), float32(value)]);
-      return Buffer.concat(
-        value < 0 ? [uint32(5), uint32(value >>> 0)] : [uint32(4), uint32(value)],
-      );
-    default: {
-      const items = [...value].map((item) =>
-        typeof item === "string" ? text(item) : float32(item),
-      );
-      const itemType = typeof value[0] === "string" ? 8 : 6;
-      return Buffer.concat([uint32(9), uint32(itemType), uint64(value.length), ...items]);
-    }
+  if (typeof value === "string") return Buffer.concat([uint32(8), text(value)]);
+  if (typeof value === "boolean") return Buffer.concat([uint32(7), Buffer.of(value ? 1 : 0)]);
+  if (typeof value === "bigint") return Buffer.concat([uint32(10), uint64(value)]);
+  if (typeof value === "number") {
+    if (!Number.isInteger(value)) return Buffer.concat([uint32(6), float32(value)]);
+    return Buffer.concat(value < 0 ? [uint32(5), uint32(value >>> 0)] : [uint32(4), uint32(value)]);
   }
+  const items = value.map((item) => (typeof item === "string" ? text(item) : float32(item)));
+  const itemType = typeof value[0] === "string" ? 8 : 6;
+  return Buffer.concat([uint32(9), uint32(itemType), uint64(value.length), ...items]);
 }
 
 function encode(type: WritableTensor["type"], values: Float32Array | Uint8Array): Buffer {
   if (values instanceof Uint8Array) return Buffer.from(values);
-  switch (type) {
-    case "F32":
-      return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-    case "F16":
-      return uint16s(values, halfBits);
-    case "BF16":
-      return uint16s(values, bfloat16Bits);
-    case "Q8_0":
-      return encodeQ8(values);
-    default:
-      throw new TypeError(`pass the encoded bytes for ${type}`);
-  }
+  if (type === "F32") return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  if (type === "F16") return uint16s(values, halfBits);
+  if (type === "BF16") return uint16s(values, bfloat16Bits);
+  if (type === "Q8_0") return encodeQ8(values);
+  throw new TypeError(`pass the encoded bytes for ${type}`);
 }
 
 function encodeQ8(values: Float32Array): Buffer {
