@@ -17,7 +17,8 @@ export class CpuArena implements KvArena {
   readonly #layers: readonly LayerKv[];
   readonly #onResize: (deltaBytes: number) => void;
   #numSlots = 0;
-  #feeds: { firstSlot: number; numSequences: number; tensors: Record<string, ort.Tensor> } | null = null;
+  #feeds: { firstSlot: number; numSequences: number; tensors: Record<string, ort.Tensor> } | null =
+    null;
 
   /** @param onResize called with every change of the allocated bytes */
   constructor(spec: ArenaSpec, onResize: (deltaBytes: number) => void) {
@@ -117,7 +118,8 @@ export class CpuArena implements KvArena {
   feeds(firstSlot: number, numSequences: number, empty: boolean): Record<string, ort.Tensor> {
     if (empty) return this.#makeFeeds(firstSlot, numSequences, 0);
     const cached = this.#feeds;
-    if (cached?.firstSlot === firstSlot && cached.numSequences === numSequences) return cached.tensors;
+    if (cached?.firstSlot === firstSlot && cached.numSequences === numSequences)
+      return cached.tensors;
     const tensors = this.#makeFeeds(firstSlot, numSequences, this.capacity);
     this.#feeds = { firstSlot, numSequences, tensors };
     return tensors;
@@ -127,7 +129,11 @@ export class CpuArena implements KvArena {
     this.resize(0);
   }
 
-  #makeFeeds(firstSlot: number, numSequences: number, capacity: number): Record<string, ort.Tensor> {
+  #makeFeeds(
+    firstSlot: number,
+    numSequences: number,
+    capacity: number,
+  ): Record<string, ort.Tensor> {
     const dim = this.#headDim;
     const tensors: Record<string, ort.Tensor> = {};
     for (const [index, { numKvHeads, keys, values }] of this.#layers.entries()) {

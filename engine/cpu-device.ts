@@ -60,7 +60,9 @@ export class CpuDevice implements Device {
         }),
       });
     } catch (cause) {
-      throw new InferenceError(`Stage ${model.name} could not be loaded: ${String(cause)}`, { cause });
+      throw new InferenceError(`Stage ${model.name} could not be loaded: ${String(cause)}`, {
+        cause,
+      });
     }
     this.#weightBytes += model.sizeBytes;
     return new CpuStage(model, session, this.#rotary, () => (this.#weightBytes -= model.sizeBytes));
@@ -109,7 +111,12 @@ class CpuStage implements Stage {
   readonly #onDispose: () => void;
   #session: ort.InferenceSession | null;
 
-  constructor(model: StageModel, session: ort.InferenceSession, rotary: RotaryTable, onDispose: () => void) {
+  constructor(
+    model: StageModel,
+    session: ort.InferenceSession,
+    rotary: RotaryTable,
+    onDispose: () => void,
+  ) {
     // The session has its own copy of the weights.
     this.model = { ...model, weights: new Map() };
     this.#session = session;

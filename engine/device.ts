@@ -79,7 +79,11 @@ export interface Stage {
    * `[numSequences * numNewTokens]`.
    * @throws InferenceError
    */
-  forwardLogits(input: StageInput, batch: ForwardBatch, rows: readonly number[]): Promise<Float32Array>;
+  forwardLogits(
+    input: StageInput,
+    batch: ForwardBatch,
+    rows: readonly number[],
+  ): Promise<Float32Array>;
   /** May be called twice. */
   dispose(): Promise<void>;
 }

@@ -133,7 +133,8 @@ class WorkerEngine implements Engine {
     const free = Math.max(0, maxBatch - runningRequests);
     const isFull =
       waitingRequests >= maxWaitingRequests + free ||
-      (waitingRequests > 0 && waitingTokens + request.promptTokenIds.length > this.#maxWaitingTokens);
+      (waitingRequests > 0 &&
+        waitingTokens + request.promptTokenIds.length > this.#maxWaitingTokens);
     if (isFull) throw new OverloadedError(waitingRequests, 1);
   }
 

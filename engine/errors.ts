@@ -7,7 +7,9 @@ export class OverloadedError extends SeapError {
   readonly retryAfterSeconds: number;
 
   constructor(waitingRequests: number, retryAfterSeconds: number) {
-    super(`The server is at capacity: ${waitingRequests} requests are waiting already. Retry later.`);
+    super(
+      `The server is at capacity: ${waitingRequests} requests are waiting already. Retry later.`,
+    );
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }

@@ -10,7 +10,15 @@ import type {
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
 import { KvPool } from "./kv-pool.ts";
 import type { KvSlot } from "./kv-pool.ts";
-import type { Sequence } from "./sequence.ts";
+
+/** What a forward pass needs of a sequence. */
+export interface Tokens {
+  /** Prompt and output so far. */
+  readonly numTokens: number;
+  readonly lastTokenId: number;
+  /** Tokens `[start, end)`; `end` may lie past the last. */
+  tokenIds(start: number, end: number): Uint32Array;
+}
 
 export interface ModelStages {
   readonly trunk: Stage;
@@ -28,13 +36,13 @@ export interface ModelRunnerOptions {
 
 interface StageRunner {
   readonly stage: Stage;
-  readonly pool: KvPool<Sequence>;
+  readonly pool: KvPool<Tokens>;
 }
 
 /** A sequence's KV and how far its prefill is. */
 interface SequenceState {
   /** In the order of the stages: trunk, middle, head. */
-  readonly slots: readonly [KvSlot<Sequence>, KvSlot<Sequence>, KvSlot<Sequence>];
+  readonly slots: readonly [KvSlot<Tokens>, KvSlot<Tokens>, KvSlot<Tokens>];
   /** Trunk output of the chunks that the middle has not seen. */
   readonly chunks: HiddenStates[];
   isDecoding: boolean;
@@ -52,7 +60,7 @@ export class ModelRunner {
   readonly #prefillChunk: number;
   /** Trunk, middle, head. */
   readonly #runners: readonly [StageRunner, StageRunner, StageRunner];
-  readonly #states = new Map<Sequence, SequenceState>();
+  readonly #states = new Map<Tokens, SequenceState>();
   /** KV bytes of one position in all stages. */
   readonly #bytesPerPosition: number;
 
@@ -64,7 +72,10 @@ export class ModelRunner {
       return { stage, pool: new KvPool(device, layers, headDim) };
     };
     this.#runners = [runner(stages.trunk), runner(stages.middle), runner(stages.head)];
-    this.#bytesPerPosition = this.#runners.reduce((sum, { stage }) => sum + kvBytesPerPosition(stage), 0);
+    this.#bytesPerPosition = this.#runners.reduce(
+      (sum, { stage }) => sum + kvBytesPerPosition(stage),
+      0,
+    );
   }
 
   /** KV bytes that a sequence of some length needs, of all stages. */
@@ -78,7 +89,7 @@ export class ModelRunner {
    * @returns the last token's logits, `[vocabSize]`, when the prompt is through, else null
    * @throws InferenceError
    */
-  async prefill(sequence: Sequence): Promise<Float32Array | null> {
+  async prefill(sequence: Tokens): Promise<Float32Array | null> {
     const state = this.#states.get(sequence) ?? this.#open(sequence);
     const [trunk, middle, head] = this.#runners;
     const [trunkSlot, middleSlot, headSlot] = state.slots;
@@ -133,11 +144,11 @@ export class ModelRunner {
    * @returns logits `[vocabSize]` by sequence
    * @throws InferenceError
    */
-  async decode(): Promise<Map<Sequence, Float32Array>> {
+  async decode(): Promise<Map<Tokens, Float32Array>> {
     const [trunk, middle, head] = this.#runners;
     const hidden: HiddenStates[] = [];
     /** The rows of some sequences, as they are when they already lie together in order. */
-    const collect = (slots: readonly KvSlot<Sequence>[], rows: ReadonlyMap<Sequence, HiddenRow>) => {
+    const collect = (slots: readonly KvSlot<Tokens>[], rows: ReadonlyMap<Tokens, HiddenRow>) => {
       const wanted = slots.map((slot) => rows.get(slot.owner)!);
       const { source } = wanted[0]!;
       const inOrder = wanted.every((item, i) => item.source === source && item.row === i);
@@ -148,9 +159,9 @@ export class ModelRunner {
     };
     const forwardAll = async (
       { stage, pool }: StageRunner,
-      inputOf: (slots: readonly KvSlot<Sequence>[]) => StageInput,
+      inputOf: (slots: readonly KvSlot<Tokens>[]) => StageInput,
     ) => {
-      const rows = new Map<Sequence, HiddenRow>();
+      const rows = new Map<Tokens, HiddenRow>();
       for (const { arena, slots } of pool.groups()) {
         const source = await stage.forward(inputOf(slots), decodeBatch(arena, slots));
         hidden.push(source);
@@ -165,7 +176,7 @@ export class ModelRunner {
       Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
     );
     const middleRows = await forwardAll(middle, (slots) => collect(slots, trunkRows));
-    const logits = new Map<Sequence, Float32Array>();
+    const logits = new Map<Tokens, Float32Array>();
     const { vocabSize } = head.stage.model;
     for (const { arena, slots } of head.pool.groups()) {
       const input = collect(slots, middleRows);
@@ -181,7 +192,7 @@ export class ModelRunner {
   }
 
   /** Frees a sequence's KV. May be called twice. */
-  release(sequence: Sequence): void {
+  release(sequence: Tokens): void {
     const state = this.#states.get(sequence);
     if (!state) return;
     this.#states.delete(sequence);
@@ -194,7 +205,7 @@ export class ModelRunner {
     for (const { stage } of this.#runners) await stage.dispose();
   }
 
-  #open(sequence: Sequence): SequenceState {
+  #open(sequence: Tokens): SequenceState {
     const capacity = capacityFor(Math.min(sequence.numTokens, this.#prefillChunk));
     const [trunk, middle, head] = this.#runners;
     const open = ({ pool }: StageRunner) => pool.open(sequence, capacity);
@@ -206,13 +217,17 @@ export class ModelRunner {
 }
 
 /** The next tokens of one sequence, with room made for them. */
-function prefillBatch({ pool }: StageRunner, slot: KvSlot<Sequence>, numNewTokens: number): ForwardBatch {
+function prefillBatch(
+  { pool }: StageRunner,
+  slot: KvSlot<Tokens>,
+  numNewTokens: number,
+): ForwardBatch {
   pool.grow(slot, capacityFor(slot.length + numNewTokens));
   return { arena: slot.arena, firstSlot: slot.index, pastLengths: [slot.length], numNewTokens };
 }
 
 /** One new token for every sequence of a shared arena. */
-function decodeBatch(arena: KvArena, slots: readonly KvSlot<Sequence>[]): ForwardBatch {
+function decodeBatch(arena: KvArena, slots: readonly KvSlot<Tokens>[]): ForwardBatch {
   return { arena, firstSlot: 0, pastLengths: slots.map((slot) => slot.length), numNewTokens: 1 };
 }
 

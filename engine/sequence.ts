@@ -1,5 +1,6 @@
 import type { TokenTable } from "../model/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
+import type { Tokens } from "./model-runner.ts";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "./request.ts";
 import { Sampler } from "./sampler.ts";
 import { StopStrings } from "./stop-strings.ts";
@@ -11,7 +12,7 @@ export interface Vocabulary {
 }
 
 /** One answer in the making: owns its tokens, its sampler and the text that is not yet final. */
-export class Sequence {
+export class Sequence implements Tokens {
   readonly request: GenerateRequest;
   /** Prompt and generated tokens; the last one is not yet in the KV cache while decoding. */
   readonly #tokenIds: Uint32Array;

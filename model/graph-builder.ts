@@ -1,5 +1,11 @@
 import { encodeOnnxModel } from "./onnx-proto.ts";
-import type { OnnxAttribute, OnnxElementType, OnnxInitializer, OnnxNode, OnnxValueInfo } from "./onnx-proto.ts";
+import type {
+  OnnxAttribute,
+  OnnxElementType,
+  OnnxInitializer,
+  OnnxNode,
+  OnnxValueInfo,
+} from "./onnx-proto.ts";
 import { QUANT_BLOCK_SIZE, quantize } from "./quantize.ts";
 import type { WeightFormat } from "./quantize.ts";
 
@@ -25,17 +31,31 @@ export class GraphBuilder {
 
   /** Makes `value` an output of the model called `name`. */
   output(name: string, value: string, shape: readonly (number | string)[]): void {
-    this.#nodes.push({ opType: "Identity", domain: "", inputs: [value], outputs: [name], attributes: {} });
+    this.#nodes.push({
+      opType: "Identity",
+      domain: "",
+      inputs: [value],
+      outputs: [name],
+      attributes: {},
+    });
     this.#outputs.push({ name, type: "float32", shape });
   }
 
   /** A node of the standard domain with one output. */
-  op(opType: string, inputs: readonly string[], attributes: Record<string, OnnxAttribute> = {}): string {
+  op(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, OnnxAttribute> = {},
+  ): string {
     return this.#node(opType, "", inputs, [this.#newValue(opType)], attributes)[0]!;
   }
 
   /** A node of ONNX Runtime's contributed operators with one output. */
-  contrib(opType: string, inputs: readonly string[], attributes: Record<string, OnnxAttribute> = {}): string {
+  contrib(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, OnnxAttribute> = {},
+  ): string {
     return this.#node(opType, "com.microsoft", inputs, [this.#newValue(opType)], attributes)[0]!;
   }
 
@@ -67,10 +87,20 @@ export class GraphBuilder {
     return name;
   }
 
-  weight(name: string, type: OnnxElementType, shape: readonly number[], data: Float32Array | Uint8Array): string {
+  weight(
+    name: string,
+    type: OnnxElementType,
+    shape: readonly number[],
+    data: Float32Array | Uint8Array,
+  ): string {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     this.#weights.set(name, bytes);
-    this.#initializers.push({ name, type, shape, data: { file: name, offset: 0, length: bytes.length } });
+    this.#initializers.push({
+      name,
+      type,
+      shape,
+      data: { file: name, offset: 0, length: bytes.length },
+    });
     return name;
   }
 
@@ -78,7 +108,13 @@ export class GraphBuilder {
    * x · matrixᵀ.
    * @param matrix shape `[rows, columns]`, row-major: `columns` is the last dimension of `x`
    */
-  linear(name: string, x: string, matrix: Float32Array, rows: number, format: WeightFormat): string {
+  linear(
+    name: string,
+    x: string,
+    matrix: Float32Array,
+    rows: number,
+    format: WeightFormat,
+  ): string {
     const columns = matrix.length / rows;
     if (format === "f32") {
       const transposed = transpose(matrix, rows, columns);
@@ -110,7 +146,13 @@ export class GraphBuilder {
    * Rows of a matrix by index.
    * @param matrix shape `[rows, columns]`, row-major
    */
-  lookUp(name: string, indices: string, matrix: Float32Array, rows: number, format: WeightFormat): string {
+  lookUp(
+    name: string,
+    indices: string,
+    matrix: Float32Array,
+    rows: number,
+    format: WeightFormat,
+  ): string {
     const columns = matrix.length / rows;
     if (format === "f32") {
       return this.op("Gather", [this.weight(name, "float32", [rows, columns], matrix), indices]);

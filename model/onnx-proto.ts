@@ -31,7 +31,8 @@ export interface OnnxInitializer {
   readonly type: OnnxElementType;
   readonly shape: readonly number[];
   /** Bytes in the model itself, or where they lie in the external data file. */
-  readonly data: Uint8Array | { readonly file: string; readonly offset: number; readonly length: number };
+  readonly data:
+    Uint8Array | { readonly file: string; readonly offset: number; readonly length: number };
 }
 
 export interface OnnxGraph {

@@ -22,7 +22,12 @@ export interface QuantizedMatrix {
  * 8 bits: symmetric, largest magnitude at 127. 4 bits: from the smallest to the largest value, 0 exact.
  * @param matrix shape `[rows, columns]`, row-major
  */
-export function quantize(matrix: Float32Array, rows: number, columns: number, bits: 8 | 4): QuantizedMatrix {
+export function quantize(
+  matrix: Float32Array,
+  rows: number,
+  columns: number,
+  bits: 8 | 4,
+): QuantizedMatrix {
   return bits === 8 ? quantize8(matrix, rows, columns) : quantize4(matrix, rows, columns);
 }
 

@@ -96,7 +96,13 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
       [selected, graph.weight("final_norm", "float32", [config.hiddenSize], gamma)],
       { epsilon: config.rmsNormEps, axis: -1n },
     );
-    const logits = graph.linear("lm_head", norm, weights.readTensor("lmHead"), config.vocabSize, format);
+    const logits = graph.linear(
+      "lm_head",
+      norm,
+      weights.readTensor("lmHead"),
+      config.vocabSize,
+      format,
+    );
     graph.output("logits", logits, ["R", config.vocabSize]);
   } else {
     graph.output("hidden_out", sumOf(graph, state), ["B", "S", config.hiddenSize]);
@@ -106,7 +112,17 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
   let sizeBytes = model.graph.length;
   for (const bytes of model.weights.values()) sizeBytes += bytes.length;
   const { headDim, hiddenSize, vocabSize } = config;
-  return { ...model, name, hasEmbedding, hasHead, layers: shapes, headDim, hiddenSize, vocabSize, sizeBytes };
+  return {
+    ...model,
+    name,
+    hasEmbedding,
+    hasHead,
+    layers: shapes,
+    headDim,
+    hiddenSize,
+    vocabSize,
+    sizeBytes,
+  };
 }
 
 /** The residual stream; `delta` is the last module's output, not yet added. */
@@ -127,7 +143,8 @@ class LayerWriter {
   readonly #newKeys: string[] = [];
   readonly #newValues: string[] = [];
   #numKvHeads = 0;
-  #inputs: { position: string; cos: string; sin: string; mask: string; scoreSplit: string } | null = null;
+  #inputs: { position: string; cos: string; sin: string; mask: string; scoreSplit: string } | null =
+    null;
 
   constructor(graph: GraphBuilder, weights: ModelWeights, format: WeightFormat) {
     this.#graph = graph;
@@ -161,10 +178,18 @@ class LayerWriter {
     const qkv = this.#linear(layer, "qkv", norm, this.#packedQkv(layer));
     const rotarySizes = graph.int64([(numHeads + numKvHeads) * headDim, numKvHeads * headDim]);
     const [qk, v] = graph.split(qkv, rotarySizes, -1);
-    const rotated = graph.contrib("RotaryEmbedding", [qk, inputs.position, inputs.cos, inputs.sin], {
-      interleaved: this.#config.ropeInterleaved ? 1n : 0n,
-    });
-    const [q, k] = graph.split(rotated, graph.int64([numHeads * headDim, numKvHeads * headDim]), -1);
+    const rotated = graph.contrib(
+      "RotaryEmbedding",
+      [qk, inputs.position, inputs.cos, inputs.sin],
+      {
+        interleaved: this.#config.ropeInterleaved ? 1n : 0n,
+      },
+    );
+    const [q, k] = graph.split(
+      rotated,
+      graph.int64([numHeads * headDim, numKvHeads * headDim]),
+      -1,
+    );
 
     // [B, S, heads * headDim] -> [B, kvHeads, queriesPerKv (1 for k and v), S, headDim]
     const byHead = (value: string, perKv: number) =>
@@ -207,7 +232,11 @@ class LayerWriter {
     const up = this.#weights.readLayerTensor(layer, "up");
     const gateUp = this.#linear(layer, "gate_up", norm, concatenate(gate, up));
     const { intermediateSize } = shape;
-    const [gated, upper] = graph.split(gateUp, graph.int64([intermediateSize, intermediateSize]), -1);
+    const [gated, upper] = graph.split(
+      gateUp,
+      graph.int64([intermediateSize, intermediateSize]),
+      -1,
+    );
     // x * sigmoid(1 * x) is SiLU.
     const activated = graph.contrib("QuickGelu", [gated], { alpha: 1 });
     const product = graph.op("Mul", [activated, upper]);
@@ -215,13 +244,22 @@ class LayerWriter {
     return { residual, delta: this.#linear(layer, "down", product, down) };
   }
 
-  #norm(layer: number, role: LayerTensorRole, state: ResidualState): [norm: string, residual: string] {
+  #norm(
+    layer: number,
+    role: LayerTensorRole,
+    state: ResidualState,
+  ): [norm: string, residual: string] {
     const { rmsNormEps: epsilon, hiddenSize } = this.#config;
     const values = this.#weights.readLayerTensor(layer, role);
     const gamma = this.#graph.weight(`layers.${layer}.${role}`, "float32", [hiddenSize], values);
-    if (state.delta !== null) return this.#graph.skipNorm(state.residual, state.delta, gamma, epsilon);
+    if (state.delta !== null)
+      return this.#graph.skipNorm(state.residual, state.delta, gamma, epsilon);
     const attributes = { epsilon, axis: -1n };
-    const norm = this.#graph.op("SimplifiedLayerNormalization", [state.residual, gamma], attributes);
+    const norm = this.#graph.op(
+      "SimplifiedLayerNormalization",
+      [state.residual, gamma],
+      attributes,
+    );
     return [norm, state.residual];
   }
 

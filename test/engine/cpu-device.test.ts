@@ -48,7 +48,10 @@ class Pipeline {
     return new Pipeline(stages, arenas);
   }
 
-  async forward(tokenIds: readonly number[], pastLengths: readonly number[]): Promise<Float32Array> {
+  async forward(
+    tokenIds: readonly number[],
+    pastLengths: readonly number[],
+  ): Promise<Float32Array> {
     const numNewTokens = tokenIds.length / pastLengths.length;
     const batch = (i: number): ForwardBatch => ({
       arena: this.arenas[i]!,
