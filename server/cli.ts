@@ -1,0 +1,21 @@
+import { runCommandLine } from "./command-line.ts";
+import { loadModel } from "./load-model.ts";
+import { serveCommand } from "./serve.ts";
+
+const status = await runCommandLine(
+  process.argv.slice(2),
+  {
+    serve: serveCommand({
+      load: loadModel,
+      signals: process,
+      exit: (code) => process.exit(code),
+    }),
+  },
+  {
+    env: process.env,
+    stdout: (text) => process.stdout.write(text),
+    stderr: (text) => process.stderr.write(text),
+  },
+);
+// A server goes on; everything else is done.
+if (status !== 0) process.exitCode = status;
