@@ -69,7 +69,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   });
   const loaded = load().then((model) => {
     service.setLoaded(model);
-    log.info("ready", { model: model.names[0], contextLength: model.engine.limits.contextLength });
   });
   return { server, url, loaded };
 }

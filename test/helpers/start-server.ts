@@ -16,10 +16,10 @@ export interface TestServer extends RunningServer {
   readonly signals: EventEmitter;
   /** Exit statuses, in order; each is also emitted as `exit` on `signals`. */
   readonly exits: number[];
-  post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
-  get(path: string, init?: RequestInit): Promise<Response>;
+  readonly post: (path: string, body: unknown, init?: RequestInit) => Promise<Response>;
+  readonly get: (path: string, init?: RequestInit) => Promise<Response>;
   /** Value of one sample of /metrics, by its name and labels as printed. */
-  metric(sample: string): Promise<number | undefined>;
+  readonly metric: (sample: string) => Promise<number | undefined>;
 }
 
 export interface TestServerOptions {

@@ -1,0 +1,123 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import test from "ava";
+import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
+import { readEvents, startServer, type TestServer } from "../helpers/start-server.ts";
+
+const chat = "/v1/chat/completions";
+const hello = { messages: [{ role: "user", content: "Hi" }] };
+
+function holding(gate: Gate): FakeEngine {
+  const engine = new FakeEngine();
+  engine.script = () => ({ steps: ["Hello", { hold: gate }, " world"] });
+  return engine;
+}
+
+async function isRefused({ url }: TestServer): Promise<boolean> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  try {
+    await once(socket, "connect");
+    return false;
+  } catch {
+    return true;
+  } finally {
+    socket.destroy();
+  }
+}
+
+for (const signal of ["SIGTERM", "SIGINT"]) {
+  test(`D54: on ${signal} a running request is finished before the engine is closed and the server exits with 0`, async (t) => {
+    const gate = new Gate();
+    const engine = holding(gate);
+    const server = await startServer(t, { engine });
+    const exit = once(server.signals, "exit");
+    const answer = server.post(chat, hello);
+    await engine.until(() => engine.stats().runningRequests === 1);
+    server.signals.emit(signal);
+    t.true(await isRefused(server));
+    t.false(engine.isClosed);
+    gate.open();
+    const { choices } = (await (await answer).json()) as {
+      choices: { message: { content: string } }[];
+    };
+    t.is(choices[0]?.message.content, "Hello world");
+    await exit;
+    t.true(engine.isClosed);
+    t.deepEqual(server.exits, [0]);
+  });
+}
+
+test("while draining an open connection is told that the server is not ready", async (t) => {
+  const gate = new Gate();
+  const lastGate = new Gate();
+  const engine = holding(gate);
+  const server = await startServer(t, { engine });
+  const exit = once(server.signals, "exit");
+  const { hostname, port } = new URL(server.url);
+  const socket = connect(Number(port), hostname);
+  t.teardown(() => socket.destroy());
+  socket.setEncoding("utf8");
+  let received = "";
+  const until = async (text: string) => {
+    while (!received.includes(text)) received += String((await once(socket, "data"))[0]);
+  };
+  const body = JSON.stringify({ ...hello, stream: true });
+  socket.write(`POST ${chat} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`);
+  socket.write(`Content-Length: ${body.length}\r\n\r\n${body}`);
+  await until("Hello");
+  engine.script = () => ({ steps: [{ hold: lastGate }, "last"] });
+  const last = server.post(chat, hello);
+  await engine.until(() => engine.stats().runningRequests === 2);
+  server.signals.emit("SIGTERM");
+  // The next request on the same connection, answered after the stream.
+  socket.write("GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
+  gate.open();
+  await until("server_stopping");
+  t.regex(received, /HTTP\/1\.1 503/);
+  t.true(received.indexOf("[DONE]") < received.indexOf("server_stopping"));
+  lastGate.open();
+  t.is((await last).status, 200);
+  await exit;
+});
+
+test("after the drain timeout the rest is cancelled and told so, streamed or whole", async (t) => {
+  const engine = holding(new Gate());
+  const server = await startServer(t, { engine, drainTimeoutSeconds: 0.02 });
+  const exit = once(server.signals, "exit");
+  const whole = server.post(chat, hello);
+  const stream = await server.post(chat, { ...hello, stream: true });
+  await engine.until(() => engine.stats().runningRequests === 2);
+  server.signals.emit("SIGTERM");
+  t.is((await whole).status, 503);
+  const last = JSON.parse((await readEvents(stream)).at(-1)!) as { error: { code: string } };
+  t.is(last.error.code, "server_stopping");
+  await exit;
+  t.is(engine.cancelledIds.length, 2);
+  t.true(engine.isClosed);
+  t.deepEqual(server.exits, [0]);
+});
+
+test("a second signal exits at once", async (t) => {
+  const gate = new Gate();
+  const engine = holding(gate);
+  const server = await startServer(t, { engine });
+  const answer = server.post(chat, hello);
+  await engine.until(() => engine.stats().runningRequests === 1);
+  server.signals.emit("SIGTERM");
+  server.signals.emit("SIGINT");
+  t.deepEqual(server.exits, [1]);
+  gate.open();
+  await answer;
+});
+
+test("an idle server exits as soon as it is told, also while the model loads", async (t) => {
+  for (const loading of [undefined, new Gate()]) {
+    const server = await startServer(t, loading === undefined ? {} : { loading });
+    await server.get("/health");
+    const exit = once(server.signals, "exit");
+    server.signals.emit("SIGTERM");
+    await exit;
+    t.deepEqual(server.exits, [0]);
+  }
+});
