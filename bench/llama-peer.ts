@@ -26,8 +26,6 @@ export interface LlamaPeerOptions {
   readonly contextSize: number;
   /** The largest batch. */
   readonly sequences: number;
-  /** @default true */
-  readonly flashAttention?: boolean;
 }
 
 export interface DecodeRun {
