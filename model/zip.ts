@@ -68,37 +68,43 @@ function parseDirectory(path: string, directory: Buffer): ZipMember[] {
 
 /**
  * The content of a member, unpacked. Its checksum is not compared: callers know a stronger one.
- * @throws ModelLoadError when the member is packed in another way than stored or deflated.
+ * @throws ModelLoadError when the member is damaged, or packed in another way than stored or deflated.
  */
-export async function openZipMember(
+export async function* readZipMember(
   path: string,
   member: ZipMember,
-): Promise<AsyncIterable<Uint8Array>> {
-  const handle = await open(path);
-  let header: Buffer;
+): AsyncGenerator<Uint8Array, void, void> {
+  const { name, method, headerOffset, compressedBytes } = member;
+  if (method !== 0 && method !== 8) {
+    throw new ModelLoadError(
+      path,
+      `${name} is packed with method ${method}, expected 0 (stored) or 8 (deflated)`,
+    );
+  }
+  const start = await dataStart(path, headerOffset);
+  const packed = createReadStream(path, { start, end: start + compressedBytes - 1 });
+  // An error of either stream ends the iteration of the last.
+  const content = method === 0 ? packed : pipeline(packed, createInflateRaw(), () => undefined);
   try {
-    header = await readAt(handle, member.headerOffset, member.headerOffset + localBytes);
+    for await (const chunk of content) yield chunk as Buffer;
+  } catch (cause) {
+    throw new ModelLoadError(path, `${name} cannot be unpacked (${(cause as Error).message})`, {
+      cause,
+    });
+  }
+}
+
+/** Where a member's bytes begin: its local header is as long as its own fields say. */
+async function dataStart(path: string, headerOffset: number): Promise<number> {
+  const handle = await open(path);
+  try {
+    const header = await readAt(handle, headerOffset, headerOffset + localBytes);
+    if (header.length < localBytes || header.readUInt32LE(0) !== localSignature) {
+      throw new ModelLoadError(path, `has no member at byte ${headerOffset}`);
+    }
+    return headerOffset + localBytes + header.readUInt16LE(26) + header.readUInt16LE(28);
   } finally {
     await handle.close();
-  }
-  if (header.length < localBytes || header.readUInt32LE(0) !== localSignature) {
-    throw new ModelLoadError(path, `has no member at byte ${member.headerOffset}`);
-  }
-  const start =
-    member.headerOffset + localBytes + header.readUInt16LE(26) + header.readUInt16LE(28);
-  const packed = createReadStream(path, { start, end: start + member.compressedBytes - 1 });
-  switch (member.method) {
-    case 0:
-      return packed;
-    case 8:
-      // An error of either stream ends the iteration of the last.
-      return pipeline(packed, createInflateRaw(), () => undefined);
-    default:
-      packed.destroy();
-      throw new ModelLoadError(
-        path,
-        `${member.name} is packed with method ${member.method}, expected 0 (stored) or 8 (deflated)`,
-      );
   }
 }
 
