@@ -1,4 +1,5 @@
-import type { ErrorRequestHandler, Response } from "express";
+import type { ErrorRequestHandler, Request, Response } from "express";
+import { CancelledError } from "../engine/errors.ts";
 import { SeapError } from "../model/errors.ts";
 import {
   InvalidJsonError,
@@ -84,7 +85,7 @@ export function errorHandler(
   bodyLimitBytes: number,
 ): ErrorRequestHandler {
   return (thrown: unknown, req, res, next) => {
-    const error = fromHttpError(thrown, req.get("content-encoding"), bodyLimitBytes);
+    const error = fromHttpError(thrown, req, bodyLimitBytes);
     const response = reportError(error, log, metrics);
     // Express then cuts the connection.
     if (res.headersSent) next(error);
@@ -93,17 +94,19 @@ export function errorHandler(
 }
 
 /** Express and body-parser throw `http-errors` objects, told apart by `type` and `status`. */
-function fromHttpError(error: unknown, encoding: string | undefined, limitBytes: number): unknown {
+function fromHttpError(error: unknown, req: Request, limitBytes: number): unknown {
   if (!(error instanceof Error) || error instanceof SeapError) return error;
   const { type, status } = error as { type?: unknown; status?: unknown };
   switch (type) {
+    case "request.aborted":
+      return new CancelledError(req.get("x-request-id") ?? "without an id");
     case "entity.parse.failed":
       return new InvalidJsonError(`The request body is not valid JSON: ${error.message}`);
     case "entity.too.large":
       return new RequestTooLargeError(limitBytes);
     case "encoding.unsupported":
       return new UnsupportedMediaTypeError(
-        `Content-Encoding ${encoding ?? ""} is not supported; send gzip, deflate, br or identity.`,
+        `Content-Encoding ${req.get("content-encoding") ?? ""} is not supported; send gzip, deflate, br or identity.`,
       );
     case "charset.unsupported":
       return new UnsupportedMediaTypeError("The request body must be UTF-8.");

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import { connect } from "node:net";
 import test from "ava";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
@@ -119,4 +122,19 @@ test("when the engine refuses one of several choices, the others are cancelled",
   t.is(engine.stats().runningRequests, 1);
   leaving.abort();
   await t.throwsAsync(first);
+});
+
+test("a client that leaves while it is sending its request counts as gone, not as wrong", async (t) => {
+  const { url, server, metric } = await startServer(t);
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  const head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+  const begun = once(server, "request") as Promise<[unknown, ServerResponse]>;
+  socket.write(`${head}Content-Length: 100\r\n\r\n{`);
+  const [, response] = await begun;
+  const closed = once(response, "close");
+  socket.destroy();
+  await closed;
+  t.is(await metric('seap_http_requests_total{endpoint="completions",status="499"}'), 1);
+  t.is(await metric('seap_request_errors_total{code="cancelled"}'), 1);
 });
