@@ -119,7 +119,10 @@ function readSentencePiece(metadata: GgufMetadata): TokenizerParts {
 }
 
 interface Vocabulary {
-  readonly parts: Pick<TokenizerParts, "contents" | "addedTokens" | "bosTokenId" | "eosTokenIds">;
+  readonly parts: Pick<
+    TokenizerParts,
+    "contents" | "addedTokens" | "bosTokenId" | "eosTokenId" | "eosTokenIds"
+  >;
   /** Tokens that text is encoded to, byte tokens apart. */
   readonly textTokens: ReadonlyMap<string, number>;
   readonly byteTokens: ReadonlyMap<string, number>;
@@ -143,9 +146,10 @@ function readVocabulary(
     return id !== undefined && id >= 0 && id < contents.length ? id : null;
   };
   const bosTokenId = tokenId("tokenizer.ggml.bos_token_id") ?? defaults.bos;
+  const eosTokenId = tokenId("tokenizer.ggml.eos_token_id") ?? defaults.eos;
   const ends = new Set(
     [
-      tokenId("tokenizer.ggml.eos_token_id") ?? defaults.eos,
+      eosTokenId,
       tokenId("tokenizer.ggml.eot_token_id"),
       tokenId("tokenizer.ggml.eom_token_id"),
     ].filter((id) => id !== null),
@@ -168,7 +172,7 @@ function readVocabulary(
     }
   }
   return {
-    parts: { contents, addedTokens, bosTokenId, eosTokenIds: [...ends] },
+    parts: { contents, addedTokens, bosTokenId, eosTokenId, eosTokenIds: [...ends] },
     textTokens,
     byteTokens,
   };

@@ -110,6 +110,7 @@ export function readHuggingFaceTokenizer(source: HuggingFaceSource): TokenizerPa
     preTokenizer: json.pre_tokenizer ?? null,
     tokenBytes: byteLevel ? byteLevelBytes : sentencePieceBytes,
     bosTokenId,
+    eosTokenId,
     eosTokenIds: [...ends],
     addBos: bosTokenId !== null && addsBos(source, json.post_processor),
     addsSpace: mentionsType(json.decoder, "Strip") || mentionsType(json.decoder, "Metaspace"),

@@ -14,6 +14,8 @@ export interface EncodeOptions {
   readonly parseSpecial: boolean;
   /** Begin with the beginning-of-sequence token. @default the model's habit, `Tokenizer.addBos` */
   readonly addBos?: boolean;
+  /** Last change to each piece of text between added tokens, after these were found. */
+  readonly restoreText?: (text: string) => string;
 }
 
 export interface DecodeOptions {
@@ -26,7 +28,9 @@ export interface Tokenizer {
   /** One more than the largest token id; a model may have more, unused, rows. */
   readonly vocabSize: number;
   readonly bosTokenId: number | null;
-  /** Ends of a sequence or of a turn, ascending. */
+  /** The end of a sequence as chat templates write it. */
+  readonly eosTokenId: number | null;
+  /** All ends of a sequence or of a turn, ascending. */
   readonly eosTokenIds: readonly number[];
   /** Prompts begin with the beginning-of-sequence token. */
   readonly addBos: boolean;
@@ -54,6 +58,7 @@ export interface TokenizerParts {
   /** The text a token stands for, as bytes; not asked for added tokens. */
   readonly tokenBytes: (content: string, id: number) => Uint8Array;
   readonly bosTokenId: number | null;
+  readonly eosTokenId: number | null;
   readonly eosTokenIds: readonly number[];
   readonly addBos: boolean;
   /** Encoding puts a space before the text, so decoding takes one away. */
@@ -70,6 +75,7 @@ export function createTokenizer(source: TokenizerSource): Tokenizer {
 class BpeTokenizer implements Tokenizer {
   readonly vocabSize: number;
   readonly bosTokenId: number | null;
+  readonly eosTokenId: number | null;
   readonly eosTokenIds: readonly number[];
   readonly addBos: boolean;
   readonly controlTokens: readonly AddedToken[];
@@ -84,6 +90,7 @@ class BpeTokenizer implements Tokenizer {
   constructor(parts: TokenizerParts) {
     this.vocabSize = parts.contents.length;
     this.bosTokenId = parts.bosTokenId;
+    this.eosTokenId = parts.eosTokenId;
     this.eosTokenIds = [...new Set(parts.eosTokenIds)].sort((a, b) => a - b);
     this.addBos = parts.addBos;
     this.controlTokens = parts.addedTokens.filter((token) => token.control);
@@ -107,14 +114,14 @@ class BpeTokenizer implements Tokenizer {
   }
 
   encode(text: string, options: EncodeOptions): Uint32Array {
+    const { parseSpecial, addBos = this.addBos, restoreText = (part) => part } = options;
     const ids: number[] = [];
-    if ((options.addBos ?? this.addBos) && this.bosTokenId !== null) ids.push(this.bosTokenId);
+    if (addBos && this.bosTokenId !== null) ids.push(this.bosTokenId);
     const wellFormed = text.replace(/\p{Surrogate}/gu, "\uFFFD");
-    for (const [index, part] of this.#addedTokens
-      .split(wellFormed, options.parseSpecial)
-      .entries()) {
+    for (const [index, part] of this.#addedTokens.split(wellFormed, parseSpecial).entries()) {
       if (typeof part === "number") ids.push(part);
-      else for (const word of this.#words(part, index)) this.#encoder.encode(word, ids);
+      else
+        for (const word of this.#words(restoreText(part), index)) this.#encoder.encode(word, ids);
     }
     return Uint32Array.from(ids);
   }
