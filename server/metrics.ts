@@ -9,8 +9,8 @@ export type Endpoint =
 
 export interface MetricsOptions {
   readonly registry: Registry;
-  /** Label `model_name` of the vLLM names. */
-  readonly modelName: () => string;
+  /** Label `model_name` of the vLLM names; while it is undefined they have no values. */
+  readonly modelName: () => string | undefined;
   /** Absent while the model loads: its gauges are 0 then. */
   readonly stats: () => EngineStats | undefined;
 }
@@ -18,7 +18,7 @@ export interface MetricsOptions {
 /** All metrics of the server. Labels come from closed sets: never a prompt, key or user. */
 export class Metrics {
   readonly registry: Registry;
-  readonly #modelName: () => string;
+  readonly #modelName: () => string | undefined;
   readonly #httpRequests: Counter<"endpoint" | "status">;
   readonly #errors: Counter<"code">;
   readonly #finished: Counter<"finished_reason">;

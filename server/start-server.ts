@@ -43,7 +43,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const inFlight = new InFlight();
   const metrics = new Metrics({
     registry: new Registry(),
-    modelName: () => service.loaded?.names[0] ?? "",
+    modelName: () => service.loaded?.names[0],
     stats: () => service.loaded?.engine.stats(),
   });
   const app = createApp({

@@ -17,11 +17,14 @@ export function registerVllmAlias(
   source: Source,
   sourceName: string,
   vllmName: string,
-  modelName: () => string,
+  modelName: () => string | undefined,
 ): void {
   const get = async () => {
-    const labels = { model_name: modelName(), engine: "0" };
     const data = await source.get();
+    const name = modelName();
+    // No series under a name that would change once the model is loaded.
+    if (name === undefined) return { ...data, name: vllmName, values: [] };
+    const labels = { model_name: name, engine: "0" };
     const values = (data.values as readonly Sample[]).map((sample) => ({
       ...sample,
       labels: { ...labels, ...sample.labels },

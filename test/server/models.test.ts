@@ -35,7 +35,9 @@ test("until the model is loaded the server is alive, not ready, and says when to
   const loading = new Gate();
   const { get, post, loaded } = await startServer(t, { loading });
   t.is((await get("/health")).status, 200);
-  t.is((await get("/metrics")).status, 200);
+  const metrics = await (await get("/metrics")).text();
+  t.true(metrics.includes("seap_requests_running 0"));
+  t.false(metrics.includes("model_name="));
   const refused = [
     await get("/ready"),
     await get("/v1/models"),
