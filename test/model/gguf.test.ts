@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
@@ -84,6 +84,27 @@ test("a header and tensors larger than what is read at once come back whole", (t
     Buffer.compare(Buffer.from(checkpoint.readTensor("large").buffer), Buffer.from(large.buffer)),
     0,
   );
+});
+
+test("a tensor beyond 4 GiB is read", (t) => {
+  const path = join(tempDir(t), "model.gguf");
+  const data = ramp(16);
+  const tensor = (name: string): WritableTensor => ({ name, shape: [16], type: "F32", data });
+  const small = ggufBytes({}, [tensor("first"), tensor("second")]);
+  const largeValues = 2 ** 30 + 16;
+  const shapeOf = (name: string): number => small.indexOf(name) + name.length + 4;
+  small.writeBigUInt64LE(BigInt(largeValues), shapeOf("first"));
+  small.writeBigUInt64LE(BigInt(largeValues * 4), shapeOf("second") + 8 + 4);
+  // A sparse file: the first tensor is a hole.
+  const dataStart = small.length - 2 * data.byteLength;
+  const file = openSync(path, "w");
+  writeSync(file, small, 0, dataStart, 0);
+  writeSync(file, data, 0, data.byteLength, dataStart + largeValues * 4);
+  closeSync(file);
+  const checkpoint = openGguf(path);
+  t.teardown(() => checkpoint.close());
+  t.deepEqual(checkpoint.tensorShape("first"), [largeValues]);
+  t.deepEqual(checkpoint.readTensor("second"), data);
 });
 
 test("version 2 and another alignment are read", (t) => {
