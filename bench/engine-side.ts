@@ -1,0 +1,111 @@
+import { CpuDevice } from "../engine/cpu-device.ts";
+import { loadStages } from "../engine/load-stages.ts";
+import { ModelRunner } from "../engine/model-runner.ts";
+import type { Tokens } from "../engine/model-runner.ts";
+import { openModel } from "../model/open-model.ts";
+import type { WeightFormat } from "../model/quantize.ts";
+import type { DecodeRun } from "./llama-peer.ts";
+
+export interface EngineSideOptions {
+  readonly modelPath: string;
+  readonly weights: WeightFormat;
+  readonly threads: number;
+  readonly prefillChunk: number;
+}
+
+/** Fixed pseudo-random token ids, the same for both sides of the benchmark. */
+const tokenAt = (i: number) => ((i * 7919 + 13) % 40_000) + 100;
+
+class FixedTokens implements Tokens {
+  readonly #ids: number[];
+
+  constructor(length: number, first: number) {
+    this.#ids = Array.from({ length }, (_, i) => tokenAt(first + i));
+  }
+
+  get numTokens(): number {
+    return this.#ids.length;
+  }
+
+  get lastTokenId(): number {
+    return this.#ids.at(-1)!;
+  }
+
+  tokenIds(start: number, end: number): Uint32Array {
+    return Uint32Array.from(this.#ids.slice(start, end));
+  }
+
+  push(tokenId: number): void {
+    this.#ids.push(tokenId);
+  }
+}
+
+/** The bare engine: forward passes and greedy choice, no scheduler, worker or HTTP. */
+export class EngineSide {
+  readonly #runner: ModelRunner;
+  readonly weightBytes: number;
+
+  private constructor(runner: ModelRunner, weightBytes: number) {
+    this.#runner = runner;
+    this.weightBytes = weightBytes;
+  }
+
+  static async start(options: EngineSideOptions): Promise<EngineSide> {
+    const { weights } = await openModel(options.modelPath);
+    const { ropeInverseFrequencies } = weights.config;
+    const device = new CpuDevice({ numThreads: options.threads, ropeInverseFrequencies });
+    const stages = await loadStages(device, weights, options.weights);
+    weights.close();
+    const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });
+    return new EngineSide(runner, device.weightBytes);
+  }
+
+  /** @returns seconds from an empty KV cache to the logits of the last of `numTokens` tokens. */
+  async prefill(numTokens: number): Promise<number> {
+    const tokens = new FixedTokens(numTokens, 0);
+    const startedAt = performance.now();
+    await this.#prefill(tokens);
+    const seconds = (performance.now() - startedAt) / 1000;
+    this.#runner.release(tokens);
+    return seconds;
+  }
+
+  /** @returns seconds of all steps together, without the prefill */
+  async decode({ batch, context, tokens: numSteps }: DecodeRun): Promise<number> {
+    const sequences: FixedTokens[] = [];
+    for (let i = 0; i < batch; i++) {
+      const tokens = new FixedTokens(context, i);
+      tokens.push(argmax(await this.#prefill(tokens)));
+      sequences.push(tokens);
+    }
+    await this.#step();
+    const startedAt = performance.now();
+    for (let step = 0; step < numSteps; step++) await this.#step();
+    const seconds = (performance.now() - startedAt) / 1000;
+    for (const tokens of sequences) this.#runner.release(tokens);
+    return seconds;
+  }
+
+  async close(): Promise<void> {
+    await this.#runner.dispose();
+  }
+
+  async #prefill(tokens: Tokens): Promise<Float32Array> {
+    for (;;) {
+      const logits = await this.#runner.prefill(tokens);
+      if (logits) return logits;
+    }
+  }
+
+  async #step(): Promise<void> {
+    this.#runner.arrange(Infinity);
+    const logits = await this.#runner.decode();
+    for (const [tokens, row] of logits) (tokens as FixedTokens).push(argmax(row));
+  }
+}
+
+function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
+}

@@ -1,0 +1,113 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+const cliPath = fileURLToPath(new URL("../../bin/seap.js", import.meta.url));
+
+export interface HttpSideOptions {
+  readonly modelPath: string;
+  readonly weights: string;
+  readonly threads: number;
+  readonly prefillChunk: number;
+}
+
+export interface StreamTimes {
+  /** Request sent to the first token received. */
+  readonly firstTokenSeconds: number;
+  /** Arrival of each token after the first, on the process's clock. */
+  readonly arrivals: readonly number[];
+}
+
+/** The whole server in a process of its own, asked as a client would. */
+export class HttpSide {
+  readonly #child: ChildProcess;
+  readonly #url: string;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.#child = child;
+    this.#url = url;
+  }
+
+  static async start(options: HttpSideOptions): Promise<HttpSide> {
+    const port = await freePort();
+    const flags = {
+      model: options.modelPath,
+      weights: options.weights,
+      threads: options.threads,
+      "prefill-chunk": options.prefillChunk,
+      port,
+      "log-level": "warn",
+    };
+    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const child = spawn(process.execPath, [cliPath, "serve", ...args], {
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, MALLOC_TRIM_THRESHOLD_: "131072" },
+    });
+    const side = new HttpSide(child, `http://127.0.0.1:${port}`);
+    await side.#untilReady();
+    return side;
+  }
+
+  /** Resident memory of the server's process. */
+  get residentBytes(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+  }
+
+  /** Streams `numTokens` tokens after a prompt of given token ids. */
+  async stream(promptIds: readonly number[], numTokens: number): Promise<StreamTimes> {
+    const startedAt = performance.now();
+    const response = await fetch(`${this.#url}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        prompt: promptIds,
+        max_tokens: numTokens,
+        temperature: 0,
+        ignore_eos: true,
+        stream: true,
+      }),
+    });
+    if (!response.ok || !response.body) throw new Error(await response.text());
+    const arrivals: number[] = [];
+    for await (const bytes of response.body) {
+      const now = performance.now();
+      // A read may hold several events; token text never contains a line that starts so.
+      const events =
+        Buffer.from(bytes as Uint8Array)
+          .toString("latin1")
+          .split("data: {").length - 1;
+      for (let i = 0; i < events; i++) arrivals.push(now);
+    }
+    return { firstTokenSeconds: (arrivals[0]! - startedAt) / 1000, arrivals };
+  }
+
+  async close(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const exited = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    await exited;
+  }
+
+  async #untilReady(): Promise<void> {
+    for (;;) {
+      if (this.#child.exitCode !== null) throw new Error("the server ended while it was loading");
+      const response = await fetch(`${this.#url}/ready`).catch(() => null);
+      if (response?.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
