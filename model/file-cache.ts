@@ -7,9 +7,9 @@ import { ModelLoadError } from "./errors.ts";
 /** What a process that was killed half-way left behind is removed after a day. */
 const leftoverMs = 24 * 60 * 60 * 1000;
 
-/** `$SEAP_CACHE`, or `seap-server` in the user's cache folder by the XDG rules. */
+/** `$SEAP_CACHE_DIR`, or `seap-server` in the user's cache folder by the XDG rules. */
 export function defaultCacheDir(env: NodeJS.ProcessEnv): string {
-  if (env["SEAP_CACHE"]) return resolve(env["SEAP_CACHE"]);
+  if (env["SEAP_CACHE_DIR"]) return resolve(env["SEAP_CACHE_DIR"]);
   return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "seap-server");
 }
 

@@ -19,7 +19,7 @@ const hubSpec = /^hf:([\w.-]+\/[\w.-]+)(?::(.+))?$/;
  * Finds a model by what the user calls it, downloading it where needed: `default`, a path, or
  * `hf:org/name[:file]`.
  *
- * `options.cacheDir` defaults to `$SEAP_CACHE` or `seap-server` in the user's cache folder, `options.env`
+ * `options.cacheDir` defaults to `$SEAP_CACHE_DIR` or `seap-server` in the user's cache folder, `options.env`
  * to the environment of the process, `options.log` to standard error.
  * @throws ModelLoadError when there is no such model or it cannot be fetched.
  */

@@ -42,8 +42,8 @@ test("a malformed hub name is an error that shows the form", async (t) => {
   }
 });
 
-test("the cache folder is SEAP_CACHE, or else in the user's cache folder", (t) => {
-  t.is(defaultCacheDir({ SEAP_CACHE: "/var/seap", XDG_CACHE_HOME: "/x" }), "/var/seap");
+test("the cache folder is SEAP_CACHE_DIR, or else in the user's cache folder", (t) => {
+  t.is(defaultCacheDir({ SEAP_CACHE_DIR: "/var/seap", XDG_CACHE_HOME: "/x" }), "/var/seap");
   t.is(defaultCacheDir({ XDG_CACHE_HOME: "/x" }), join("/x", "seap-server"));
-  t.is(defaultCacheDir({ SEAP_CACHE: "" }), join(homedir(), ".cache", "seap-server"));
+  t.is(defaultCacheDir({ SEAP_CACHE_DIR: "" }), join(homedir(), ".cache", "seap-server"));
 });
