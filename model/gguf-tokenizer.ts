@@ -4,7 +4,7 @@ import { isEndOfTurn } from "./end-of-turn.ts";
 import { ModelLoadError } from "./errors.ts";
 import { ggufPreTokenizers } from "./gguf-pre-tokenizers.ts";
 import { byteLevelBytes, findByteTokenIds, sentencePieceBytes } from "./token-bytes.ts";
-import type { TokenizerParts } from "./tokenizer.ts";
+import type { TokenizerParts } from "./tokenizer-parts.ts";
 import type { TokenizerSource } from "./tokenizer-source.ts";
 
 /** `tokenizer.ggml.token_type` (llama.cpp, `enum llama_token_type`). */

@@ -3,7 +3,7 @@ import { BytePairEncoder, ListedMerges } from "./bpe.ts";
 import { isEndOfTurn } from "./end-of-turn.ts";
 import { ModelLoadError } from "./errors.ts";
 import { byteLevelBytes, findByteTokenIds, sentencePieceBytes } from "./token-bytes.ts";
-import type { TokenizerParts } from "./tokenizer.ts";
+import type { TokenizerParts } from "./tokenizer-parts.ts";
 import type { TokenizerSource } from "./tokenizer-source.ts";
 
 type HuggingFaceSource = Extract<TokenizerSource, { kind: "huggingface" }>;

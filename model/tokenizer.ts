@@ -4,6 +4,7 @@ import { readGgufTokenizer } from "./gguf-tokenizer.ts";
 import { readHuggingFaceTokenizer } from "./huggingface-tokenizer.ts";
 import { createTextPipeline, type TextPipeline } from "./text-pipeline.ts";
 import type { TokenTable } from "./token-table.ts";
+import type { TokenizerParts } from "./tokenizer-parts.ts";
 import type { TokenizerSource } from "./tokenizer-source.ts";
 
 export interface EncodeOptions {
@@ -44,25 +45,6 @@ export interface Tokenizer {
   encode(text: string, options: EncodeOptions): Uint32Array;
   /** The ids' text; bytes that are not UTF-8 become U+FFFD. Unknown ids add nothing. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
-}
-
-/** What the readers of a format find out about its tokenizer. */
-export interface TokenizerParts {
-  /** Content by token id; empty where an id is unused. */
-  readonly contents: readonly string[];
-  readonly encoder: BytePairEncoder;
-  readonly addedTokens: readonly AddedToken[];
-  /** `normalizer` and `pre_tokenizer` as tokenizer.json writes them. */
-  readonly normalizer: unknown;
-  readonly preTokenizer: unknown;
-  /** The text a token stands for, as bytes; not asked for added tokens. */
-  readonly tokenBytes: (content: string, id: number) => Uint8Array;
-  readonly bosTokenId: number | null;
-  readonly eosTokenId: number | null;
-  readonly eosTokenIds: readonly number[];
-  readonly addBos: boolean;
-  /** Encoding puts a space before the text, so decoding takes one away. */
-  readonly addsSpace: boolean;
 }
 
 /** @throws ModelLoadError when the tokenizer is of an unsupported kind or inconsistent. */
