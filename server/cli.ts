@@ -1,12 +1,15 @@
 import { runCommandLine } from "./command-line.ts";
-import { loadModel } from "./load-model.ts";
 import { serveCommand } from "./serve.ts";
 
 const status = await runCommandLine(
   process.argv.slice(2),
   {
     serve: serveCommand({
-      load: loadModel,
+      load: async (config, log) => {
+        // Only here: it brings onnxruntime along, which "seap --help" should not wait for.
+        const { loadModel } = await import("./load-model.ts");
+        return loadModel(config, log);
+      },
       signals: process,
       exit: (code) => process.exit(code),
     }),
