@@ -3,6 +3,8 @@ import * as ort from "onnxruntime-node";
 import type { ArenaSpec, KvArena } from "./device.ts";
 
 interface LayerKv {
+  /** Place in the stage, counting layers without attention. */
+  readonly index: number;
   readonly numKvHeads: number;
   /** `[numSlots, numKvHeads, headDim, capacity]`: transposed, see `buildStage`. */
   keys: Float32Array;
@@ -25,13 +27,11 @@ export class CpuArena implements KvArena {
     this.capacity = spec.capacity;
     this.#headDim = spec.headDim;
     this.#onResize = onResize;
-    this.#layers = spec.layers
-      .filter((layer) => layer.numHeads > 0)
-      .map(({ numKvHeads }) => ({
-        numKvHeads,
-        keys: new Float32Array(0),
-        values: new Float32Array(0),
-      }));
+    this.#layers = spec.layers.flatMap(({ numHeads, numKvHeads }, index) =>
+      numHeads === 0
+        ? []
+        : [{ index, numKvHeads, keys: new Float32Array(0), values: new Float32Array(0) }],
+    );
     this.resize(spec.numSlots);
   }
 
@@ -61,22 +61,27 @@ export class CpuArena implements KvArena {
 
   copySlot(from: number, target: CpuArena, to: number, length: number): void {
     const dim = this.#headDim;
-    for (const [index, source] of this.#layers.entries()) {
-      const destination = target.#layers[index]!;
+    for (const [layer, source] of this.#layers.entries()) {
+      const destination = target.#layers[layer]!;
       for (let head = 0; head < source.numKvHeads; head++) {
         const sourceHead = from * source.numKvHeads + head;
         const targetHead = to * source.numKvHeads + head;
         const sourceValues = sourceHead * this.capacity * dim;
+        const targetValues = targetHead * target.capacity * dim;
         destination.values.set(
           source.values.subarray(sourceValues, sourceValues + length * dim),
-          targetHead * target.capacity * dim,
+          targetValues,
+        );
+        destination.values.fill(
+          0,
+          targetValues + length * dim,
+          targetValues + target.capacity * dim,
         );
         for (let d = 0; d < dim; d++) {
           const start = (sourceHead * dim + d) * this.capacity;
-          destination.keys.set(
-            source.keys.subarray(start, start + length),
-            (targetHead * dim + d) * target.capacity,
-          );
+          const targetStart = (targetHead * dim + d) * target.capacity;
+          destination.keys.set(source.keys.subarray(start, start + length), targetStart);
+          destination.keys.fill(0, targetStart + length, targetStart + target.capacity);
         }
       }
     }
@@ -136,7 +141,7 @@ export class CpuArena implements KvArena {
   ): Record<string, ort.Tensor> {
     const dim = this.#headDim;
     const tensors: Record<string, ort.Tensor> = {};
-    for (const [index, { numKvHeads, keys, values }] of this.#layers.entries()) {
+    for (const { index, numKvHeads, keys, values } of this.#layers) {
       const start = firstSlot * numKvHeads * this.capacity * dim;
       const end = start + numSequences * numKvHeads * capacity * dim;
       tensors[`past_k.${index}`] = new ort.Tensor("float32", keys.subarray(start, end), [

@@ -47,7 +47,10 @@ export interface KvArena {
   readonly sizeBytes: number;
   /** Changes the number of slots; the first `min(old, new)` keep their content. */
   resize(numSlots: number): void;
-  /** Copies the first `length` positions of a slot into a slot of an arena with the same layers. */
+  /**
+   * Copies the first `length` positions of a slot into a slot of an arena with the same layers. The rest
+   * of that slot is cleared: a NaN left there would spoil sums even where its weight is 0.
+   */
   copySlot(from: number, target: KvArena, to: number, length: number): void;
   /** May be called twice. */
   dispose(): void;
