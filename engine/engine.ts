@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 import { ModelLoadError } from "../model/errors.ts";
@@ -63,6 +62,7 @@ class WorkerEngine implements Engine {
   readonly #worker: Worker;
   readonly #maxWaitingTokens: number;
   readonly #inFlight = new Map<string, InFlight>();
+  readonly #exited: Promise<void>;
   #kvCacheUsage = 0;
   #stopped: EngineStoppedError | null = null;
 
@@ -76,7 +76,12 @@ class WorkerEngine implements Engine {
       for (const output of message.outputs) this.#deliver(output);
     });
     worker.on("error", (error) => this.#stop(`The engine's worker failed: ${error.message}`));
-    worker.on("exit", () => this.#stop("The engine has stopped."));
+    this.#exited = new Promise((resolve) => {
+      worker.on("exit", () => {
+        this.#stop("The engine has stopped.");
+        resolve();
+      });
+    });
   }
 
   stats(): EngineStats {
@@ -119,11 +124,9 @@ class WorkerEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    if (this.#stopped) return;
-    const exited = once(this.#worker, "exit");
     this.#stop("The engine was closed.");
     this.#send({ type: "close" });
-    await exited;
+    await this.#exited;
   }
 
   /** Counts what this thread has sent and not yet seen start, so no burst slips through. */

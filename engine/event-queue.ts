@@ -16,9 +16,9 @@ export class EventQueue<Item> {
     this.#wake();
   }
 
-  /** Makes the iteration throw after the items already pushed. */
+  /** Makes the iteration throw after the items already pushed; nothing happens once it has ended. */
   fail(error: Error): void {
-    this.#error = error;
+    if (!this.#ended) this.#error ??= error;
     this.#wake();
   }
 

@@ -16,7 +16,12 @@ const port = parentPort!;
 const options = workerData as WorkerOptions;
 const send = (message: FromWorker) => port.postMessage(message);
 
-async function load(): Promise<{ runner: ModelRunner; loop: EngineLoop }> {
+interface Loaded {
+  readonly runner: ModelRunner;
+  readonly loop: EngineLoop;
+}
+
+async function load(): Promise<Loaded> {
   const { weights } = await openModel(options.modelPath);
   try {
     const { ropeInverseFrequencies, vocabSize } = weights.config;
@@ -50,8 +55,7 @@ function toWorkerOutput(output: EngineOutput): WorkerOutput {
   return { id: output.id, error: { code, message } };
 }
 
-async function run(): Promise<void> {
-  const { runner, loop } = await load();
+async function run({ runner, loop }: Loaded): Promise<void> {
   let closing = false;
   let wake = (): void => undefined;
   port.on("message", (message: ToWorker) => {
@@ -74,7 +78,16 @@ async function run(): Promise<void> {
   port.close();
 }
 
-run().catch((error: unknown) => {
-  send({ type: "load_failed", message: error instanceof Error ? error.message : String(error) });
+/** What is wrong, without the path of the model, which the other side names. */
+function problemOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const prefix = `${options.modelPath}: `;
+  return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
+}
+
+const loaded = await load().catch((error: unknown) => {
+  send({ type: "load_failed", message: problemOf(error) });
   port.close();
 });
+// A failure from here on is a defect: it ends the worker with an `error` event.
+if (loaded) await run(loaded);
