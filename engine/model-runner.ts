@@ -110,10 +110,13 @@ export class ModelRunner {
     middle.pool.advance(middleSlot, numRows);
     const isLast = headSlot.length + numRows === length;
     const rows = isLast ? [numRows - 1] : [];
-    const batch = prefillBatch(head, headSlot, numRows);
-    const logits = await head.stage.forwardLogits(hidden, batch, rows);
+    let logits: Float32Array;
+    try {
+      logits = await head.stage.forwardLogits(hidden, prefillBatch(head, headSlot, numRows), rows);
+    } finally {
+      hidden.dispose();
+    }
     head.pool.advance(headSlot, numRows);
-    hidden.dispose();
     input.dispose();
     state.chunks.shift();
     if (!isLast) return null;
@@ -145,8 +148,17 @@ export class ModelRunner {
    * @throws InferenceError
    */
   async decode(): Promise<Map<Tokens, Float32Array>> {
-    const [trunk, middle, head] = this.#runners;
     const hidden: HiddenStates[] = [];
+    try {
+      return await this.#decode(hidden);
+    } finally {
+      for (const states of hidden) states.dispose();
+    }
+  }
+
+  /** @param hidden collects what is to be disposed when the pass is over */
+  async #decode(hidden: HiddenStates[]): Promise<Map<Tokens, Float32Array>> {
+    const [trunk, middle, head] = this.#runners;
     /** The rows of some sequences, as they are when they already lie together in order. */
     const collect = (slots: readonly KvSlot<Tokens>[], rows: ReadonlyMap<Tokens, HiddenRow>) => {
       const wanted = slots.map((slot) => rows.get(slot.owner)!);
@@ -187,7 +199,6 @@ export class ModelRunner {
         logits.set(slot.owner, all.subarray(row * vocabSize, (row + 1) * vocabSize));
       }
     }
-    for (const states of hidden) states.dispose();
     return logits;
   }
 
