@@ -45,7 +45,8 @@ export class EngineLoop {
 
   /** Used share of the KV memory budget, 0 to 1. */
   get kvCacheUsage(): number {
-    return this.#scheduler.kvBytes / this.#options.kvBudgetBytes;
+    // The next token may need more than there is, until the next step preempts.
+    return Math.min(1, this.#scheduler.kvBytes / this.#options.kvBudgetBytes);
   }
 
   add(request: GenerateRequest): void {
