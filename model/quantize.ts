@@ -46,7 +46,8 @@ function quantize8(matrix: Float32Array, rows: number, columns: number): Quantiz
       if (largest === 0) continue;
       const inverse = 127 / largest;
       const target = index * QUANT_BLOCK_SIZE - start;
-      for (let i = start; i < end; i++) data[target + i] = Math.round(matrix[i]! * inverse) + 128;
+      // Positive before truncation: a fast rounding.
+      for (let i = start; i < end; i++) data[target + i] = (matrix[i]! * inverse + 128.5) | 0;
     }
   }
   return { bits: 8, data, scales, zeroPoints: null };
@@ -66,8 +67,8 @@ function quantize4(matrix: Float32Array, rows: number, columns: number): Quantiz
       let low = 0;
       let high = 0;
       for (let i = start; i < end; i++) {
-        low = Math.min(low, matrix[i]!);
-        high = Math.max(high, matrix[i]!);
+        if (matrix[i]! < low) low = matrix[i]!;
+        if (matrix[i]! > high) high = matrix[i]!;
       }
       const scale = (high - low) / 15;
       const inverse = scale === 0 ? 0 : 1 / scale;
@@ -77,7 +78,7 @@ function quantize4(matrix: Float32Array, rows: number, columns: number): Quantiz
       zeroPoints[row * zeroPointStride + (block >> 1)]! |= zeroPoint << ((block & 1) * 4);
       for (let i = 0; i < QUANT_BLOCK_SIZE; i++) {
         const value = start + i < end ? matrix[start + i]! : 0;
-        const quant = Math.min(15, Math.max(0, Math.round(value * inverse) + zeroPoint));
+        const quant = Math.min(15, Math.max(0, (value * inverse + zeroPoint + 0.5) | 0));
         data[index * halfBlock + (i >> 1)]! |= quant << ((i & 1) * 4);
       }
     }
