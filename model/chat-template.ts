@@ -33,6 +33,12 @@ export interface ChatTemplate {
   encode(messages: readonly TemplateMessage[], options: RenderOptions): Uint32Array;
 }
 
+/**
+ * The library's own `strftime_now` speaks the machine's language and cannot be replaced, so templates
+ * are made to call another function.
+ */
+const strftimeName = "english_strftime_now";
+
 const chatMl =
   "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n" +
   "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -56,7 +62,7 @@ export function createChatTemplate(
 
 function parseTemplate(text: string): Template {
   try {
-    return new Template(text);
+    return new Template(text.replaceAll("strftime_now", strftimeName));
   } catch (cause) {
     throw new ChatTemplateError(`The chat template cannot be parsed: ${reason(cause)}`, { cause });
   }
@@ -93,7 +99,7 @@ class JinjaChatTemplate implements ChatTemplate {
     this.#globals = {
       bos_token: content(tokenizer.bosTokenId),
       eos_token: content(tokenizer.eosTokenId),
-      strftime_now: (format: string) => strftime(now(), format),
+      [strftimeName]: (format: string) => strftime(now(), format),
     };
   }
 
@@ -141,7 +147,8 @@ class JinjaChatTemplate implements ChatTemplate {
       ...this.#globals,
       messages: this.#guard.protect(messages),
       add_generation_prompt: options.addGenerationPrompt,
-      ...(options.tools !== undefined && { tools: this.#guard.protect(options.tools) }),
+      // Templates written for transformers expect null, not an undefined variable.
+      tools: options.tools === undefined ? null : this.#guard.protect(options.tools),
     });
   }
 }
