@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 
+import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import { resolveModel } from "../model/source.ts";
 import { physicalCores } from "../server/physical-cores.ts";
@@ -32,7 +33,7 @@ const { values } = parseArgs({
 const weights = values.weights as WeightFormat;
 const threads = Number(values.threads);
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
-const prefillChunk = 512;
+const prefillChunk = DEFAULT_PREFILL_CHUNK;
 const maxContext = 2048;
 
 const prefills = values.quick ? [128, 512] : [16, 128, 512, 1536];

@@ -27,6 +27,12 @@ export interface ModelStages {
   readonly head: Stage;
 }
 
+/**
+ * Measured on two cores: larger chunks prefill no faster (the scores of a chunk no longer fit the
+ * cache), and every chunk makes the running sequences wait.
+ */
+export const DEFAULT_PREFILL_CHUNK = 128;
+
 export interface ModelRunnerOptions {
   readonly device: Device;
   readonly stages: ModelStages;

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
 import { byteSize, integer, oneOf, seconds, text, textList } from "./config-values.ts";
 import { ConfigError } from "./config-error.ts";
 import { logLevels } from "./log.ts";
@@ -36,10 +37,8 @@ export const configSchema = z.strictObject({
     .default(1_000_000)
     .describe("Prompt tokens that may wait; beyond it 429."),
   prefillChunk: integer(1)
-    .default(512)
-    .describe(
-      "Prompt tokens processed between two decode steps: larger is faster, smaller smoother.",
-    ),
+    .default(DEFAULT_PREFILL_CHUNK)
+    .describe("Prompt tokens processed between two decode steps; running answers wait meanwhile."),
   kvMemory: byteSize(1)
     .optional()
     .describe("Memory for keys and values, such as 2GiB. Unset: by the machine's memory."),
