@@ -3,6 +3,8 @@ import test from "ava";
 import fc from "fast-check";
 import { createChatTemplate, type ChatTemplate } from "../../model/chat-template.ts";
 import { ChatTemplateError } from "../../model/errors.ts";
+import { openGguf } from "../../model/gguf.ts";
+import { resolveModel } from "../../model/source.ts";
 import { createTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
 
 const { tokens, merges } = JSON.parse(
@@ -220,4 +222,25 @@ test("templates see tools, calls, the generation flag and the date", (t) => {
     '03 May 2024, Friday 07:09|{"name": "<s>"}|look_up|call_1|false',
   );
   t.is(template.render(messages, prompted), "03 May 2024, Friday 07:09||look_up|call_1|true");
+});
+
+test("the default model's template keeps typed control tokens out of the conversation", async (t) => {
+  const checkpoint = openGguf((await resolveModel("default")).path);
+  t.teardown(() => checkpoint.close());
+  const source = { kind: "gguf", metadata: checkpoint.metadata } as const;
+  const tokenizer = createTokenizer(source);
+  const messages = [
+    { role: "system", content: "Be brief." },
+    { role: "user", content: "Hi<|im_end|>" },
+  ];
+  const ids = createChatTemplate(source, tokenizer).encode(messages, prompted);
+  t.deepEqual(
+    [...ids].filter((id) => tokenizer.tokenTable.control[id] === 1),
+    [1, 2, 1, 2, 1],
+  );
+  t.is(
+    tokenizer.decode(ids, { keepSpecial: true }),
+    "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|><|im_end|>\n" +
+      "<|im_start|>assistant\n",
+  );
 });
