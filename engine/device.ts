@@ -78,8 +78,9 @@ export interface Stage {
    */
   forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates>;
   /**
-   * As `forward`, for a stage with the head: logits `[rows.length, vocabSize]` of the given rows of
-   * `[numSequences * numNewTokens]`.
+   * As `forward`, for a stage with the head: logits `[numSequences, rows.length, vocabSize]` of some of
+   * the new tokens, the same ones of each sequence.
+   * @param rows each in `[0, numNewTokens)`
    * @throws InferenceError
    */
   forwardLogits(

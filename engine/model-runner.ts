@@ -199,7 +199,7 @@ export class ModelRunner {
     for (const { arena, slots } of head.pool.groups()) {
       const input = collect(slots, middleRows);
       const batch = decodeBatch(arena, slots);
-      const all = await head.stage.forwardLogits(input, batch, [...slots.keys()]);
+      const all = await head.stage.forwardLogits(input, batch, [0]);
       for (const [row, slot] of slots.entries()) {
         head.pool.advance(slot, 1);
         logits.set(slot.owner, all.subarray(row * vocabSize, (row + 1) * vocabSize));

@@ -55,15 +55,17 @@ export function denseShape(config: ModelConfig): LayerShape {
  * | `mask` | `[B, 1, 1, S, P + S]` | added to the scores |
  * | `score_split` | `[2]` int64 | P, S |
  * | `past_k.i`, `past_v.i` | `[B, kvHeads, 1, headDim, P]`, `[B, kvHeads, 1, P, headDim]` | per layer with attention |
- * | `rows` | `[R]` int64 | of `B * S`; a stage with the head |
+ * | `rows` | `[R]` int64 | of the S new tokens; a stage with the head |
  *
- * Results: `hidden_out` `[B, S, hiddenSize]` or `logits` `[R, vocabSize]`, and the new keys and values of
+ * Results: `hidden_out` `[B, S, hiddenSize]` or `logits` `[B, R, vocabSize]`, and the new keys and values of
  * all layers side by side, `new_k` and `new_v` `[B, sum of kvHeads, 1, S, headDim]`.
  *
  * The cache stays outside: ONNX Runtime for Node copies every output, so a graph that returned it would
  * copy it at each step. Scores over past and new keys are computed apart and joined for the softmax.
  * Past keys are fed transposed, and every query head is a batch item: at S = 1 each product is then a
  * vector times a row-major matrix, which needs no packing and does not depend on B.
+ *
+ * A stage with the head drops the other rows as soon as its last layer has their keys and values.
  */
 export function buildStage(weights: ModelWeights, options: StageOptions): StageModel {
   const { config } = weights;
@@ -81,19 +83,22 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
     residual = graph.input("hidden", "float32", ["B", "S", config.hiddenSize]);
   }
 
+  const rows = hasHead ? graph.input("rows", "int64", ["R"]) : null;
   let state: ResidualState = { residual, delta: null };
-  for (let i = 0; i < numLayers; i++) state = layers.write(firstLayer + i, i, shapes[i]!, state);
+  for (let i = 0; i < numLayers; i++) {
+    const selected = i === numLayers - 1 ? rows : null;
+    state = layers.write(
+      { layer: firstLayer + i, index: i, shape: shapes[i]!, rows: selected },
+      state,
+    );
+  }
   layers.writeNewKv();
 
   if (hasHead) {
-    const rows = graph.input("rows", "int64", ["R"]);
-    const sum = sumOf(graph, state);
-    const flat = graph.op("Reshape", [sum, graph.int64([-1, config.hiddenSize])]);
-    const selected = graph.op("Gather", [flat, rows]);
     const gamma = weights.readTensor("finalNorm");
     const norm = graph.op(
       "SimplifiedLayerNormalization",
-      [selected, graph.weight("final_norm", "float32", [config.hiddenSize], gamma)],
+      [sumOf(graph, state), graph.weight("final_norm", "float32", [config.hiddenSize], gamma)],
       { epsilon: config.rmsNormEps, axis: -1n },
     );
     const logits = graph.linear(
@@ -103,7 +108,7 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
       config.vocabSize,
       format,
     );
-    graph.output("logits", logits, ["R", config.vocabSize]);
+    graph.output("logits", logits, ["B", "R", config.vocabSize]);
   } else {
     graph.output("hidden_out", sumOf(graph, state), ["B", "S", config.hiddenSize]);
   }
@@ -135,6 +140,16 @@ function sumOf(graph: GraphBuilder, { residual, delta }: ResidualState): string 
   return delta === null ? residual : graph.op("Add", [residual, delta]);
 }
 
+interface LayerPlace {
+  /** In the model. */
+  readonly layer: number;
+  /** In the stage. */
+  readonly index: number;
+  readonly shape: LayerShape;
+  /** Tokens that go on after attention; null for all. */
+  readonly rows: string | null;
+}
+
 class LayerWriter {
   readonly #graph: GraphBuilder;
   readonly #weights: ModelWeights;
@@ -153,9 +168,12 @@ class LayerWriter {
     this.#format = format;
   }
 
-  write(layer: number, index: number, shape: LayerShape, state: ResidualState): ResidualState {
+  write(place: LayerPlace, state: ResidualState): ResidualState {
+    const { layer, shape, rows } = place;
     let next = state;
-    if (shape.numHeads > 0) next = this.#attention(layer, index, shape, next);
+    if (shape.numHeads > 0) next = this.#attention(place, next);
+    else if (rows !== null)
+      next = { residual: this.#select(sumOf(this.#graph, next), rows), delta: null };
     if (shape.intermediateSize > 0) next = this.#mlp(layer, shape, next);
     return next;
   }
@@ -168,12 +186,14 @@ class LayerWriter {
     graph.output("new_v", graph.op("Concat", this.#newValues, { axis: 1n }), shape);
   }
 
-  #attention(layer: number, index: number, shape: LayerShape, state: ResidualState): ResidualState {
+  #attention({ layer, index, shape, rows }: LayerPlace, state: ResidualState): ResidualState {
     const graph = this.#graph;
     const { headDim } = this.#config;
     const { numHeads, numKvHeads } = shape;
     const inputs = this.#attentionInputs();
     const [norm, residual] = this.#norm(layer, "attentionNorm", state);
+    const select = (value: string, axis: number) =>
+      rows === null ? value : this.#select(value, rows, axis);
 
     const qkv = this.#linear(layer, "qkv", norm, this.#packedQkv(layer));
     const rotarySizes = graph.int64([(numHeads + numKvHeads) * headDim, numKvHeads * headDim]);
@@ -198,7 +218,7 @@ class LayerWriter {
         [graph.op("Reshape", [value, graph.int64([0, 0, numKvHeads, perKv, headDim])])],
         { perm: [0n, 2n, 3n, 1n, 4n] },
       );
-    const query = byHead(q, numHeads / numKvHeads);
+    const query = byHead(select(q, 1), numHeads / numKvHeads);
     const newKey = byHead(k, 1);
     const newValue = byHead(v, 1);
     this.#newKeys.push(newKey);
@@ -211,7 +231,7 @@ class LayerWriter {
     const pastScores = graph.op("MatMul", [query, pastKey]);
     const newScores = graph.contrib("FusedMatMul", [query, newKey], { transB: 1n });
     const scores = graph.op("Concat", [pastScores, newScores], { axis: -1n });
-    const masked = graph.op("Add", [scores, inputs.mask]);
+    const masked = graph.op("Add", [scores, select(inputs.mask, 3)]);
     const probabilities = graph.op("Softmax", [masked], { axis: -1n });
     const [pastWeights, newWeights] = graph.split(probabilities, inputs.scoreSplit, -1);
     const mixed = graph.op("Add", [
@@ -222,7 +242,7 @@ class LayerWriter {
     const byToken = graph.op("Transpose", [mixed], { perm: [0n, 3n, 1n, 2n, 4n] });
     const joined = graph.op("Reshape", [byToken, graph.int64([0, 0, numHeads * headDim])]);
     const output = this.#weights.readLayerTensor(layer, "output");
-    return { residual, delta: this.#linear(layer, "output", joined, output) };
+    return { residual: select(residual, 1), delta: this.#linear(layer, "output", joined, output) };
   }
 
   #mlp(layer: number, shape: LayerShape, state: ResidualState): ResidualState {
@@ -242,6 +262,10 @@ class LayerWriter {
     const product = graph.op("Mul", [activated, upper]);
     const down = this.#weights.readLayerTensor(layer, "down");
     return { residual, delta: this.#linear(layer, "down", product, down) };
+  }
+
+  #select(value: string, rows: string, axis = 1): string {
+    return this.#graph.op("Gather", [value, rows], { axis: BigInt(axis) });
   }
 
   #norm(
