@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
 
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
@@ -70,7 +71,9 @@ const http = await measureHttp(server, bareStep);
 await server.close();
 await seap.close();
 
-const machine = `${cpus()[0]?.model.trim() ?? "unknown CPU"}, ${threads} threads`;
+const cpu = cpus()[0]?.model.trim() ?? "unknown CPU";
+const load = loadavg()[0]!.toFixed(1);
+const machine = `${cpu}, ${threads} threads, load ${load}; ${basename(modelPath)}`;
 console.log(formatTable({ machine, weights, measurements, http }));
 if (values.json !== undefined) {
   writeFileSync(values.json, JSON.stringify({ machine, weights, measurements, http }, null, 2));

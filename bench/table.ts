@@ -32,7 +32,7 @@ export function formatTable({ machine, weights, measurements, http }: BenchResul
   });
   const milliseconds = (seconds: number) => `${(seconds * 1000).toFixed(1)} ms`;
   const overhead = (http.servedStepSeconds / http.bareStepSeconds - 1) * 100;
-  return `${machine}, weights ${weights}
+  return `${machine}: seap with ${weights} weights, llama.cpp with the file's
 
 | tokens/s | seap | llama.cpp | ratio |
 |---|---|---|---|
