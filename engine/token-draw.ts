@@ -17,18 +17,25 @@ const blockSize = 64;
  * @throws InferenceError when no logit is a number above -Infinity.
  */
 export function argmax(logits: Float32Array): number {
-  let best = -Infinity;
-  let bestId = -1;
-  for (let id = 0; id < logits.length; id++) {
-    if (logits[id]! > best) {
-      best = logits[id]!;
-      bestId = id;
-    }
+  // Four maxima that do not wait for each other, then a search for the largest.
+  let [max0, max1, max2, max3] = [-Infinity, -Infinity, -Infinity, -Infinity];
+  const end = logits.length - (logits.length % 4);
+  for (let id = 0; id < end; id += 4) {
+    const logit0 = logits[id]!;
+    const logit1 = logits[id + 1]!;
+    const logit2 = logits[id + 2]!;
+    const logit3 = logits[id + 3]!;
+    if (logit0 > max0) max0 = logit0;
+    if (logit1 > max1) max1 = logit1;
+    if (logit2 > max2) max2 = logit2;
+    if (logit3 > max3) max3 = logit3;
   }
-  if (bestId < 0) {
+  for (let id = end; id < logits.length; id++) if (logits[id]! > max0) max0 = logits[id]!;
+  const max = Math.max(max0, max1, max2, max3);
+  if (max === -Infinity) {
     throw new InferenceError(`None of the ${logits.length} logits is a number above -Infinity.`);
   }
-  return bestId;
+  return logits.indexOf(max);
 }
 
 /**
@@ -73,22 +80,18 @@ class Scale {
 
   /** In (0, 1]. */
   weight(logit: number): number {
-    return fastExp(this.#exponent(logit));
+    return fastExp(this.exponent(logit));
   }
 
-  /** A whole number in [0, numSteps) that never falls as the logit falls. */
-  bin(logit: number): number {
-    return fastExpStep(this.#exponent(logit));
+  /** Argument of `fastExp`; its step is the logit's bin, which never falls as the logit falls. */
+  exponent(logit: number): number {
+    // Rounding may put a logit just above the floor just below the smallest argument.
+    return Math.max(minFastExp, (logit - this.#max) * this.#factor);
   }
 
   /** About the largest logit of a bin. */
   logitOfBin(bin: number): number {
     return this.#max - (bin * -minFastExp) / ((numSteps - 1) * this.#factor);
-  }
-
-  #exponent(logit: number): number {
-    // Rounding may put a logit just above the floor just below the smallest argument.
-    return Math.max(minFastExp, (logit - this.#max) * this.#factor);
   }
 }
 
@@ -117,9 +120,10 @@ class Bins {
     for (let id = 0; id < logits.length; id++) {
       const logit = logits[id]!;
       if (!(logit >= floor)) continue;
-      const bin = scale.bin(logit);
+      const exponent = scale.exponent(logit);
+      const bin = fastExpStep(exponent);
       counts[bin]!++;
-      masses[bin]! += scale.weight(logit);
+      masses[bin]! += fastExp(exponent);
     }
   }
 
@@ -152,7 +156,8 @@ class Bins {
     const ids: number[] = [];
     for (let id = 0; id < logits.length; id++) {
       const logit = logits[id]!;
-      if (logit >= low && logit <= high && this.#scale.bin(logit) === bin) ids.push(id);
+      if (!(logit >= low && logit <= high)) continue;
+      if (fastExpStep(this.#scale.exponent(logit)) === bin) ids.push(id);
     }
     return ids.sort((a, b) => logits[b]! - logits[a]! || a - b);
   }
@@ -180,7 +185,7 @@ function topKBound(logits: Float32Array, count: number): number {
 function drawKept(logits: Float32Array, scale: Scale, cut: Cut, uniform: number): number {
   const { logit: cutLogit, id: cutId } = cut;
   const isKept = (logit: number, id: number): boolean =>
-    logit > cutLogit || (logit === cutLogit && id <= cutId);
+    logit >= cutLogit && (logit > cutLogit || id <= cutId);
   const masses = new Float64Array(Math.ceil(logits.length / blockSize));
   let total = 0;
   let lastBlock = 0;
