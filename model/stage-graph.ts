@@ -36,6 +36,22 @@ export interface StageOptions {
   /** Gives logits of selected rows instead of hidden states. */
   readonly hasHead: boolean;
   readonly format: WeightFormat;
+  /** Called as each module is written; may add nodes and outputs that read its input. */
+  readonly observe?: ModuleObserver;
+}
+
+export type ModuleObserver = (graph: GraphBuilder, module: ObservedModule) => void;
+
+/** A place where pruning cuts: the input of a layer's output or down projection. */
+export interface ObservedModule {
+  /** In the model. */
+  readonly layer: number;
+  readonly role: "output" | "down";
+  /** Value `[B, S, size]` that the projection multiplies. */
+  readonly input: string;
+  readonly size: number;
+  /** Value `[B, S, hiddenSize]`: the residual stream before the module's norm. */
+  readonly residual: string;
 }
 
 /** The shape of an unpruned layer. */
@@ -72,7 +88,7 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
   const { firstLayer, numLayers, hasEmbedding, hasHead, format, name } = options;
   const shapes = options.shapes ?? Array.from({ length: numLayers }, () => denseShape(config));
   const graph = new GraphBuilder();
-  const layers = new LayerWriter(graph, weights, format);
+  const layers = new LayerWriter(graph, weights, options);
 
   let residual: string;
   if (hasEmbedding) {
@@ -155,17 +171,19 @@ class LayerWriter {
   readonly #weights: ModelWeights;
   readonly #config: ModelConfig;
   readonly #format: WeightFormat;
+  readonly #observe: ModuleObserver;
   readonly #newKeys: string[] = [];
   readonly #newValues: string[] = [];
   #numKvHeads = 0;
   #inputs: { position: string; cos: string; sin: string; mask: string; scoreSplit: string } | null =
     null;
 
-  constructor(graph: GraphBuilder, weights: ModelWeights, format: WeightFormat) {
+  constructor(graph: GraphBuilder, weights: ModelWeights, options: StageOptions) {
     this.#graph = graph;
     this.#weights = weights;
     this.#config = weights.config;
-    this.#format = format;
+    this.#format = options.format;
+    this.#observe = options.observe ?? (() => undefined);
   }
 
   write(place: LayerPlace, state: ResidualState): ResidualState {
@@ -238,9 +256,11 @@ class LayerWriter {
       graph.op("MatMul", [pastWeights, pastValue]),
       graph.op("MatMul", [newWeights, newValue]),
     ]);
-    // [B, kvHeads, queriesPerKv, S, headDim] -> [B, S, heads * headDim]
+    const size = numHeads * headDim;
+    // [B, kvHeads, queriesPerKv, S, headDim] -> [B, S, size]
     const byToken = graph.op("Transpose", [mixed], { perm: [0n, 3n, 1n, 2n, 4n] });
-    const joined = graph.op("Reshape", [byToken, graph.int64([0, 0, numHeads * headDim])]);
+    const joined = graph.op("Reshape", [byToken, graph.int64([0, 0, size])]);
+    this.#observe(graph, { layer, role: "output", input: joined, size, residual });
     const output = this.#weights.readLayerTensor(layer, "output");
     return { residual: select(residual, 1), delta: this.#linear(layer, "output", joined, output) };
   }
@@ -260,6 +280,7 @@ class LayerWriter {
     // x * sigmoid(1 * x) is SiLU.
     const activated = graph.contrib("QuickGelu", [gated], { alpha: 1 });
     const product = graph.op("Mul", [activated, upper]);
+    this.#observe(graph, { layer, role: "down", input: product, size: intermediateSize, residual });
     const down = this.#weights.readLayerTensor(layer, "down");
     return { residual, delta: this.#linear(layer, "down", product, down) };
   }
