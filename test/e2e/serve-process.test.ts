@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import test, { type ExecutionContext } from "ava";
+import OpenAI from "openai";
+import { tempDir } from "../helpers/temp-dir.ts";
+import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
+
+interface SeapProcess {
+  readonly child: ChildProcess;
+  /** What it has written to stderr so far. */
+  readonly stderr: () => string;
+  /** Settles with the line that contains the text. @throws when the process ends before. */
+  readonly untilLine: (text: string) => Promise<string>;
+  /** Settles with the exit status. */
+  readonly ended: Promise<number | null>;
+}
+
+/** Runs the compiled `seap`, as npm's link to it does. */
+function runSeap(t: ExecutionContext, args: readonly string[]): SeapProcess {
+  const child = spawn(process.execPath, ["bin/seap.js", ...args], {
+    env: { ...process.env, SEAP_THREADS: "1" },
+    stdio: ["ignore", "inherit", "pipe"],
+  });
+  t.teardown(() => child.kill("SIGKILL"));
+  const ended = once(child, "close").then(([status]) => status as number | null);
+  const lines: string[] = [];
+  const watchers = new Set<() => void>();
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    lines.push(line);
+    for (const look of watchers) look();
+  });
+  return {
+    child,
+    ended,
+    stderr: () => lines.join("\n"),
+    untilLine: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const line = lines.find((candidate) => candidate.includes(text));
+          if (line !== undefined) resolve(line);
+        };
+        watchers.add(look);
+        look();
+        void ended.then(() => reject(new Error(`ended without "${text}":\n${lines.join("\n")}`)));
+      }),
+  };
+}
+
+function tinyModelPath(t: ExecutionContext): string {
+  const path = join(tempDir(t), "tiny.gguf");
+  writeTinyGguf(path);
+  return path;
+}
+
+test("SIGTERM lets a running answer end, takes no new request, and exits with 0", async (t) => {
+  const seap = runSeap(t, ["serve", "--port", "0", "--model", tinyModelPath(t)]);
+  const url = /http:[^"]+/.exec(await seap.untilLine("listening"))![0];
+  await seap.untilLine("model ready");
+  const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+  const params = { model: "tiny", prompt: "Tell me", max_tokens: 300, ignore_eos: true, seed: 1 };
+  const stream = await client.completions.create({
+    ...params,
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  let completionTokens: number | undefined;
+  let isFirst = true;
+  for await (const chunk of stream) {
+    if (isFirst) {
+      seap.child.kill("SIGTERM");
+      await seap.untilLine("stopping");
+      await t.throwsAsync(client.completions.create(params));
+    }
+    isFirst = false;
+    completionTokens = chunk.usage?.completion_tokens ?? completionTokens;
+  }
+  t.is(completionTokens, 300);
+  t.is(await seap.ended, 0);
+});
+
+test("a flag that does not fit is a message and exit status 2", async (t) => {
+  const seap = runSeap(t, ["serve", "--max-batch", "none"]);
+  t.is(await seap.ended, 2);
+  t.is(seap.stderr(), 'seap serve: --max-batch: expected an integer from 1 to 1024, got "none"');
+});
+
+test("a port in use is a message and exit status 1", async (t) => {
+  const other = createServer().listen(0, "127.0.0.1");
+  t.teardown(() => other.close());
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  const seap = runSeap(t, ["serve", "--port", String(port), "--model", tinyModelPath(t)]);
+  t.is(await seap.ended, 1);
+  t.regex(seap.stderr(), new RegExp(`^seap serve: Cannot listen on 127.0.0.1 port ${port}: .+$`));
+});
+
+test("a model file that is missing is a message and exit status 1", async (t) => {
+  const seap = runSeap(t, ["serve", "--port", "0", "--model", "/nowhere/model.gguf"]);
+  t.is(await seap.ended, 1);
+  t.regex(seap.stderr(), /\nseap serve: .*\/nowhere\/model\.gguf.*no such file[^\n]*$/);
+});
+
+test("a model file that is damaged is a message and exit status 1", async (t) => {
+  const seap = runSeap(t, ["serve", "--port", "0", "--model", "package.json"]);
+  t.is(await seap.ended, 1);
+  t.regex(seap.stderr(), /\nseap serve: .*package\.json[^\n]*$/);
+});
