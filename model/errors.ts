@@ -23,3 +23,14 @@ export class ModelLoadError extends SeapError {
 export class ChatTemplateError extends SeapError {
   readonly code = "chat_template";
 }
+
+/** A built artifact is damaged or of another release; it can be built again. */
+export class ArtifactError extends SeapError {
+  readonly code = "artifact";
+  readonly path: string;
+
+  constructor(path: string, problem: string, options?: { cause?: unknown }) {
+    super(`${path}: ${problem}`, options);
+    this.path = path;
+  }
+}
