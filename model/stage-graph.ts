@@ -100,6 +100,9 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
   }
 
   const rows = hasHead ? graph.input("rows", "int64", ["R"]) : null;
+  if (rows !== null && numLayers === 0) {
+    residual = graph.op("Gather", [residual, rows], { axis: 1n });
+  }
   let state: ResidualState = { residual, delta: null };
   for (let i = 0; i < numLayers; i++) {
     const selected = i === numLayers - 1 ? rows : null;
