@@ -24,6 +24,12 @@ export interface EngineLoopOptions {
 /**
  * Continuous batching: every step is at most one prefill chunk, then one token for each running
  * sequence. Cancellations take effect between the two, never during a forward pass.
+ *
+ * Answers do not depend on the neighbours: with q8 and f32 weights a sequence's logits are the same
+ * bits at any batch size and in any capacity class. Two cases differ by rounding between one row and
+ * several, which 8-bit activations then enlarge, so that a choice between nearly equal tokens may turn
+ * out otherwise: q4 weights, and layers with a single KV head. The same holds for a preempted sequence,
+ * whose tokens are prefilled anew. Measured with ONNX Runtime's AVX2 kernels.
  */
 export class EngineLoop {
   readonly #options: EngineLoopOptions;
