@@ -1,0 +1,115 @@
+import test from "ava";
+import { InferenceError } from "../../engine/errors.ts";
+import type { GenerateEvent } from "../../engine/request.ts";
+import { Sequence } from "../../engine/sequence.ts";
+import type { TokenTable } from "../../model/token-table.ts";
+import { numberedTokens, requestFor } from "../helpers/requests.ts";
+import type { RequestOptions } from "../helpers/requests.ts";
+
+const size = 16;
+
+/** Logits whose most likely token is `tokenId`. */
+function logitsFor(tokenId: number): Float32Array {
+  const logits = new Float32Array(size);
+  logits[tokenId] = 1;
+  return logits;
+}
+
+function start(options: RequestOptions, table: TokenTable = numberedTokens(size), now = () => 1) {
+  return new Sequence(requestFor("a", [1, 2, 3], options), { table, size }, now);
+}
+
+/** Token `i` is byte `bytes[i]`. */
+function byteTokens(bytes: readonly number[]): TokenTable {
+  const offsets = Uint32Array.from({ length: size + 1 }, (_, i) => Math.min(i, bytes.length));
+  return { bytes: Uint8Array.from(bytes), offsets, control: new Uint8Array(size), eosTokenIds: [] };
+}
+
+function textOf(events: readonly GenerateEvent[]): string {
+  return events.map((event) => (event.type === "accepted" ? "" : event.text)).join("");
+}
+
+test("each token is an event with its text, the last one with the reason", (t) => {
+  const sequence = start({ maxTokens: 2 });
+  t.deepEqual(sequence.advance(logitsFor(7)), { type: "delta", text: "7 ", numTokens: 1 });
+  t.false(sequence.finished);
+  t.like(sequence.advance(logitsFor(8)), {
+    type: "finish",
+    reason: "length",
+    text: "8 ",
+    numTokens: 1,
+    promptTokens: 3,
+    completionTokens: 2,
+  });
+  t.true(sequence.finished);
+});
+
+test("a sequence knows its tokens", (t) => {
+  const sequence = start({ maxTokens: 4 });
+  t.deepEqual([sequence.numTokens, sequence.lastTokenId], [3, 3]);
+  sequence.advance(logitsFor(9));
+  t.deepEqual([sequence.numTokens, sequence.lastTokenId], [4, 9]);
+  t.deepEqual([...sequence.tokenIds(1, 3)], [2, 3]);
+  t.deepEqual([...sequence.tokenIds(2, 100)], [3, 9]);
+});
+
+test("an end-of-sequence token counts, adds no text and ends the answer", (t) => {
+  const sequence = start({ ignoreEos: false }, numberedTokens(size, [5, 6]));
+  sequence.advance(logitsFor(7));
+  t.like(sequence.advance(logitsFor(6)), { reason: "stop", text: "", completionTokens: 2 });
+});
+
+test("an end-of-sequence token can be ignored", (t) => {
+  const sequence = start({ ignoreEos: true, maxTokens: 2 }, numberedTokens(size, [5]));
+  t.like(sequence.advance(logitsFor(5)), { type: "delta" });
+  t.like(sequence.advance(logitsFor(5)), { type: "finish", reason: "length" });
+});
+
+test("a stop string ends the answer before it and is never shown", (t) => {
+  const sequence = start({ stop: ["8 9"] });
+  const events = [7, 8, 9].map((id) => sequence.advance(logitsFor(id)));
+  t.is(textOf(events), "7 ");
+  t.like(events.at(-1)!, { type: "finish", reason: "stop", completionTokens: 3 });
+});
+
+test("text held back for a stop string comes with the end", (t) => {
+  const sequence = start({ stop: ["8 9"], maxTokens: 2 });
+  const events = [7, 8].map((id) => sequence.advance(logitsFor(id)));
+  t.is(textOf(events), "7 8 ");
+  t.like(events[1]!, { reason: "length" });
+});
+
+test("a character split over tokens comes whole, a truncated one as U+FFFD at the end", (t) => {
+  const [first, second] = new TextEncoder().encode("é");
+  const whole = start({ maxTokens: 3 }, byteTokens([first!, second!]));
+  t.deepEqual(
+    [0, 1, 0].map((id) => textOf([whole.advance(logitsFor(id))])),
+    ["", "é", "\ufffd"],
+  );
+});
+
+test("the timings add up from arrival, start, first and last token", (t) => {
+  let now = 1000;
+  const sequence = start({ maxTokens: 2 }, numberedTokens(size), () => now);
+  now = 1500;
+  sequence.start();
+  now = 1600;
+  sequence.start(); // after a preemption
+  now = 2500;
+  sequence.advance(logitsFor(1));
+  now = 4500;
+  const event = sequence.advance(logitsFor(1));
+  t.deepEqual(event.type === "finish" && event.timings, {
+    queueSeconds: 0.5,
+    prefillSeconds: 1,
+    decodeSeconds: 2,
+  });
+});
+
+test("logits without a number are an error and draw nothing", (t) => {
+  const sequence = start({});
+  t.throws(() => sequence.advance(new Float32Array(size).fill(NaN)), {
+    instanceOf: InferenceError,
+  });
+  t.is(sequence.numTokens, 3);
+});
