@@ -30,7 +30,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     maxBatch: 16,
     maxWaitingRequests: 256,
     maxWaitingTokens: 1_000_000,
-    prefillChunk: 512,
+    prefillChunk: 128,
     bodyLimit: 8 * 2 ** 20,
     drainTimeoutSeconds: 30,
     keepAliveSeconds: 5,
@@ -42,7 +42,7 @@ test("a flag wins over the environment, that over the file, that over the defaul
   const file = writeConfig(t, '{"port": 1, "maxBatch": 1, "host": "h1", "kvMemory": "1.5GiB"}');
   const env = { SEAP_PORT: "2", SEAP_MAX_BATCH: "2" };
   const config = parse(["--config", file, "--port", "3"], env);
-  t.like(config, { port: 3, maxBatch: 2, host: "h1", kvMemory: 1.5 * 2 ** 30, prefillChunk: 512 });
+  t.like(config, { port: 3, maxBatch: 2, host: "h1", kvMemory: 1.5 * 2 ** 30, prefillChunk: 128 });
   t.is(parse([], { SEAP_CONFIG: file }).port, 1);
 });
 
