@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -13,7 +13,7 @@ export interface Artifact {
   readonly key: string;
   /** What its writer says of it, not yet checked for form. */
   readonly metadata: unknown;
-  /** Without the two files of the store itself. */
+  /** Those that the writer gave. */
   readonly fileNames: readonly string[];
   /** All files together. */
   readonly sizeBytes: number;
@@ -67,22 +67,16 @@ export class ArtifactStore {
    */
   async read(key: string): Promise<Artifact | null> {
     const dir = this.#place(key);
-    if (!existsSync(dir)) return null;
-    return damagedWhere(dir, async () => {
-      const { files } = readManifest(dir);
-      let sizeBytes = 0;
-      for (const file of files) {
-        await checkFile(join(dir, file.name), file);
-        sizeBytes += file.sizeBytes;
+    for (;;) {
+      const before = folderIdentity(dir);
+      if (before === null) return null;
+      try {
+        return await readWhole(key, dir);
+      } catch (error) {
+        // Another process may have removed or replaced it meanwhile.
+        if (folderIdentity(dir) === before) throw error;
       }
-      const metadata = readJsonFile(join(dir, metadataName), z.unknown());
-      const fileNames = files.map(({ name }) => name).filter((name) => name !== metadataName);
-      const path = (name: string): string => {
-        if (fileNames.includes(name)) return join(dir, name);
-        throw new ArtifactError(dir, `has no file ${name}, only ${fileNames.join(", ")}`);
-      };
-      return { key, metadata, fileNames, sizeBytes, path };
-    });
+    }
   }
 
   /**
@@ -97,7 +91,7 @@ export class ArtifactStore {
     files: Iterable<ArtifactFile> | AsyncIterable<ArtifactFile>,
   ): Promise<Artifact> {
     const place = this.#place(key);
-    await withTempDir(this.dir, async (tempDir) => {
+    return withTempDir(this.dir, async (tempDir) => {
       const manifest: Manifest = { version: manifestVersion, files: [] };
       const save = async (name: string, content: ArtifactFile[1]): Promise<void> => {
         const saved = await saveFile(join(tempDir, name), chunksOf(content), () => undefined);
@@ -113,11 +107,9 @@ export class ArtifactStore {
       const path = join(tempDir, manifestName);
       await saveFile(path, chunksOf(jsonContent(manifest)), () => undefined);
       await syncFolder(tempDir);
-      await this.#install(key, tempDir);
+      const kept = await this.#install(key, tempDir);
+      return kept ?? describe(key, place, metadata, manifest);
     });
-    const written = await this.read(key);
-    if (written === null) throw new ArtifactError(place, "was removed while it was written");
-    return written;
   }
 
   /** Keys of what is there, whole or damaged, sorted. */
@@ -143,17 +135,19 @@ export class ArtifactStore {
     await rm(trash, { recursive: true, force: true });
   }
 
-  async #install(key: string, tempDir: string): Promise<void> {
+  /** Returns null, or the artifact that another process had in its place first. */
+  async #install(key: string, tempDir: string): Promise<Artifact | null> {
     for (;;) {
       try {
         await rename(tempDir, this.#place(key));
         await syncFolder(this.dir);
-        return;
+        return null;
       } catch (error) {
         if (errorCode(error) !== "ENOTEMPTY" && errorCode(error) !== "EEXIST") throw error;
       }
       try {
-        if ((await this.read(key)) !== null) return;
+        const present = await this.read(key);
+        if (present !== null) return present;
       } catch (error) {
         if (!(error instanceof ArtifactError)) throw error;
         await this.remove(key);
@@ -171,6 +165,38 @@ export class ArtifactStore {
 
 /** Where `withTempDir` puts its folders. */
 const tempName = "tmp";
+
+/** Changes when the folder is replaced; null where there is none. */
+function folderIdentity(dir: string): bigint | null {
+  return statSync(dir, { bigint: true, throwIfNoEntry: false })?.ino ?? null;
+}
+
+async function readWhole(key: string, dir: string): Promise<Artifact> {
+  try {
+    const manifest = readManifest(dir);
+    for (const file of manifest.files) await checkFile(join(dir, file.name), file);
+    const metadata = readJsonFile(join(dir, metadataName), z.unknown());
+    return describe(key, dir, metadata, manifest);
+  } catch (cause) {
+    // Whatever cannot be read in an artifact makes it a damaged one.
+    if (!(cause instanceof ModelLoadError)) throw cause;
+    throw new ArtifactError(dir, `is damaged (${cause.message})`, { cause });
+  }
+}
+
+function describe(key: string, dir: string, metadata: unknown, { files }: Manifest): Artifact {
+  const fileNames = files.map(({ name }) => name).filter((name) => name !== metadataName);
+  return {
+    key,
+    metadata,
+    fileNames,
+    sizeBytes: files.reduce((total, { sizeBytes }) => total + sizeBytes, 0),
+    path(name) {
+      if (fileNames.includes(name)) return join(dir, name);
+      throw new ArtifactError(dir, `has no file ${name}, only ${fileNames.join(", ")}`);
+    },
+  };
+}
 
 function readManifest(dir: string): Manifest {
   const path = join(dir, manifestName);
@@ -197,16 +223,6 @@ async function checkFile(
     }
   } finally {
     file.close();
-  }
-}
-
-/** Whatever cannot be read in an artifact makes it a damaged one. */
-async function damagedWhere<T>(dir: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (cause) {
-    if (!(cause instanceof ModelLoadError)) throw cause;
-    throw new ArtifactError(dir, `is damaged (${cause.message})`, { cause });
   }
 }
 
