@@ -36,6 +36,9 @@ export type LayerTensorRole =
   | "up" // [intermediateSize, hiddenSize]
   | "down"; // [hiddenSize, intermediateSize]
 
+/** Biases that compensation adds to a pruned layer's projections. Shape `[hiddenSize]`. */
+export type BiasRole = "outputBias" | "downBias";
+
 /** Roles of the tensors outside the layers. */
 export type ModelTensorRole =
   | "embedding" // [vocabSize, hiddenSize]
@@ -54,5 +57,7 @@ export interface ModelWeights {
   readTensor(role: ModelTensorRole): Float32Array;
   /** @throws ModelLoadError when the file cannot be read any more. */
   readLayerTensor(layer: number, role: LayerTensorRole): Float32Array;
+  /** Null, as the method's absence, for none. A module that is left out may still have its bias. */
+  readLayerBias?(layer: number, role: BiasRole): Float32Array | null;
   close(): void;
 }

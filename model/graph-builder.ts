@@ -105,8 +105,9 @@ export class GraphBuilder {
   }
 
   /**
-   * x · matrixᵀ.
+   * x · matrixᵀ + bias.
    * @param matrix shape `[rows, columns]`, row-major: `columns` is the last dimension of `x`
+   * @param bias shape `[rows]`
    */
   linear(
     name: string,
@@ -114,11 +115,15 @@ export class GraphBuilder {
     matrix: Float32Array,
     rows: number,
     format: WeightFormat,
+    bias: Float32Array | null = null,
   ): string {
     const columns = matrix.length / rows;
+    const addend = bias && this.weight(`${name}.bias`, "float32", [rows], bias);
     if (format === "f32") {
       const transposed = transpose(matrix, rows, columns);
-      return this.op("MatMul", [x, this.weight(name, "float32", [columns, rows], transposed)]);
+      const weight = this.weight(name, "float32", [columns, rows], transposed);
+      const product = this.op("MatMul", [x, weight]);
+      return addend ? this.op("Add", [product, addend]) : product;
     }
     const quantized = quantize(matrix, rows, columns, format === "q8" ? 8 : 4);
     const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
@@ -131,6 +136,11 @@ export class GraphBuilder {
     if (quantized.zeroPoints) {
       const shape = [quantized.zeroPoints.length];
       inputs.push(this.weight(`${name}.zeros`, "uint8", shape, quantized.zeroPoints));
+    }
+    if (addend) {
+      // Zero points, if absent, and g_idx are left out by an empty name.
+      while (inputs.length < 5) inputs.push("");
+      inputs.push(addend);
     }
     return this.contrib("MatMulNBits", inputs, {
       K: BigInt(columns),

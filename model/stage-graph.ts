@@ -1,4 +1,4 @@
-import type { LayerTensorRole, ModelConfig, ModelWeights } from "./config.ts";
+import type { BiasRole, LayerTensorRole, ModelConfig, ModelWeights } from "./config.ts";
 import { GraphBuilder } from "./graph-builder.ts";
 import type { GraphModel } from "./graph-builder.ts";
 import type { WeightFormat } from "./quantize.ts";
@@ -195,8 +195,22 @@ class LayerWriter {
     if (shape.numHeads > 0) next = this.#attention(place, next);
     else if (rows !== null)
       next = { residual: this.#select(sumOf(this.#graph, next), rows), delta: null };
+    if (shape.numHeads === 0) next = this.#constant(layer, "outputBias", next);
     if (shape.intermediateSize > 0) next = this.#mlp(layer, shape, next);
+    else next = this.#constant(layer, "downBias", next);
     return next;
+  }
+
+  /** Adds what a module that is left out gave on average, where that is known. */
+  #constant(layer: number, role: BiasRole, state: ResidualState): ResidualState {
+    const bias = this.#weights.readLayerBias?.(layer, role);
+    if (!bias) return state;
+    const graph = this.#graph;
+    const addend = graph.weight(`layers.${layer}.${role}`, "float32", [bias.length], bias);
+    const { residual, delta } = state;
+    return delta === null
+      ? { residual: graph.op("Add", [residual, addend]), delta }
+      : { residual, delta: graph.op("Add", [delta, addend]) };
   }
 
   writeNewKv(): void {
@@ -313,8 +327,12 @@ class LayerWriter {
 
   #linear(layer: number, name: string, x: string, matrix: Float32Array): string {
     const { hiddenSize } = this.#config;
-    const rows = name === "output" || name === "down" ? hiddenSize : matrix.length / hiddenSize;
-    return this.#graph.linear(`layers.${layer}.${name}`, x, matrix, rows, this.#format);
+    const path = `layers.${layer}.${name}`;
+    if (name !== "output" && name !== "down") {
+      return this.#graph.linear(path, x, matrix, matrix.length / hiddenSize, this.#format);
+    }
+    const bias = this.#weights.readLayerBias?.(layer, `${name}Bias`);
+    return this.#graph.linear(path, x, matrix, hiddenSize, this.#format, bias);
   }
 
   /** Rows of q, k and v; q carries the softmax scale 1 / sqrt(headDim), which rotation commutes with. */
