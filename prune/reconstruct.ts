@@ -1,3 +1,4 @@
+import { selectColumns } from "../model/pruned-weights.ts";
 import { factorGram, gramElement } from "./gram.ts";
 import { solveCholesky, subtractProduct } from "./linear-algebra.ts";
 import type { Comoment } from "./statistics.ts";
@@ -43,8 +44,9 @@ export function keepColumns(
   mean: Float64Array,
   kept: readonly number[],
 ): ReducedProjection {
+  const numRows = matrix.length / mean.length;
   return {
-    matrix: selectColumns(matrix, mean.length, kept),
+    matrix: selectColumns(matrix, kept, numRows),
     bias: biasCompensation(matrix, mean, kept),
     damping: null,
   };
@@ -79,7 +81,10 @@ export function leastSquares(
   for (let row = 0, at = 0; row < numRows; row++) {
     for (const j of kept) change[at++] = -pull * matrix[row * size + j]!;
   }
-  const minusRemoved = Float64Array.from(selectColumns(matrix, size, removed), (value) => -value);
+  const minusRemoved = Float64Array.from(
+    selectColumns(matrix, removed, numRows),
+    (value) => -value,
+  );
   const cross = Float64Array.from({ length: kept.length * removed.length }, (_, i) =>
     gramElement(comoment, kept[Math.floor(i / removed.length)]!, removed[i % removed.length]!),
   );
@@ -98,22 +103,8 @@ export function leastSquares(
     for (let i = 0; i < kept.length; i++) sum -= change[row * kept.length + i]! * mean[kept[i]!]!;
     bias[row] = sum;
   }
-  const reduced = selectColumns(matrix, size, kept).map((value, i) => value + change[i]!);
+  const reduced = selectColumns(matrix, kept, numRows).map((value, i) => value + change[i]!);
   return { matrix: reduced, bias, damping };
-}
-
-/** @returns shape `[rows, indices.length]`, row-major. */
-export function selectColumns(
-  matrix: Float32Array,
-  columns: number,
-  indices: readonly number[],
-): Float32Array {
-  const numRows = matrix.length / columns;
-  const result = new Float32Array(numRows * indices.length);
-  for (let row = 0, at = 0; row < numRows; row++) {
-    for (const j of indices) result[at++] = matrix[row * columns + j]!;
-  }
-  return result;
 }
 
 function complement(indices: readonly number[], size: number): number[] {
