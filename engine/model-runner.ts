@@ -135,13 +135,18 @@ export class ModelRunner {
    * memory allow. Each sequence at its own class must fit.
    */
   arrange(maxBytes: number): void {
-    const decoding = [...this.#states.values()].filter((state) => state.isDecoding);
+    const states = [...this.#states.values()];
+    const decoding = states.filter((state) => state.isDecoding);
     const demands = decoding.map(({ slots: [{ arena, length }] }) => ({
       length: length + 1,
       capacity: arena.capacity,
     }));
     let plan = planCapacities(demands);
-    const planned = plan.reduce((sum, capacity) => sum + capacity, 0) * this.#bytesPerPosition;
+    const prefilling = states
+      .filter((state) => !state.isDecoding)
+      .map(({ slots: [{ arena }] }) => arena.capacity);
+    const positions = [...plan, ...prefilling].reduce((sum, capacity) => sum + capacity, 0);
+    const planned = positions * this.#bytesPerPosition;
     if (planned > maxBytes) plan = demands.map(({ length }) => capacityFor(length));
     for (const [i, { slots }] of decoding.entries()) {
       for (const [stage, slot] of slots.entries()) this.#runners[stage]!.pool.join(slot, plan[i]!);
