@@ -164,7 +164,8 @@ export class GraphBuilder {
     format: WeightFormat,
   ): string {
     const columns = matrix.length / rows;
-    if (format === "f32") {
+    // The quantised operator has no padding for a row's last block.
+    if (format === "f32" || columns % QUANT_BLOCK_SIZE !== 0) {
       return this.op("Gather", [this.weight(name, "float32", [rows, columns], matrix), indices]);
     }
     const quantized = quantize(matrix, rows, columns, 8);
