@@ -160,7 +160,7 @@ test("one prefill at a time, and it goes on until it is through", (t) => {
   t.deepEqual(scheduler.running, [first]);
 });
 
-test("nobody is admitted into a full batch or more memory than there is", (t) => {
+test("D48: admission counts bytes, not requests: nobody is admitted into a full batch or more memory than there is", (t) => {
   const full = schedulerFor(1, 1000);
   full.add(sequenceOf(0, 4, 4));
   full.nextPrefill();
