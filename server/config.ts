@@ -20,7 +20,9 @@ export const configSchema = z.strictObject({
     .describe(
       "Names clients may use, separated by commas; answers carry the first. Unset: the model's.",
     ),
-  weights: oneOf(["q8", "q4", "f32"]).default("q8").describe("Precision of the weights in memory."),
+  weights: oneOf(["q8", "q4", "f32"])
+    .default("q8")
+    .describe("Precision of the weights in memory; q4 keeps embedding and LM head in 8 bits."),
   host: text().default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for all."),
   port: integer(0, 65_535).default(8000).describe("Port to listen on; 0 takes a free one."),
   threads: integer(1, 1024)
