@@ -39,13 +39,16 @@ const tensorSchema = z.strictObject({
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
 });
 
-/** The header without its free-form `__metadata__`. */
+/** The header's tensors and its free-form metadata, apart. */
 const headerSchema = z
   .record(z.string(), z.unknown())
-  .transform((header) =>
-    Object.fromEntries(Object.entries(header).filter(([name]) => name !== "__metadata__")),
-  )
-  .pipe(z.record(z.string(), tensorSchema));
+  .transform(({ __metadata__: metadata = {}, ...tensors }) => ({ metadata, tensors }))
+  .pipe(
+    z.object({
+      metadata: z.record(z.string(), z.string()),
+      tensors: z.record(z.string(), tensorSchema),
+    }),
+  );
 
 /**
  * Opens a folder with `config.json` and `model.safetensors`, or the shards that
@@ -67,6 +70,38 @@ export function openSafetensors(folder: string): SafetensorsCheckpoint {
     return new OpenSafetensors(folder, config, files, tensors);
   } catch (error) {
     for (const file of files) file.close();
+    throw error;
+  }
+}
+
+/** One safetensors file by itself, which is no model. */
+export interface SafetensorsFile {
+  /** Free-form texts from the header. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensorNames: readonly string[];
+  /** Row-major values. @throws ModelLoadError when the tensor is absent or cannot be read. */
+  readTensor(name: string): Float32Array;
+  close(): void;
+}
+
+/** @throws ModelLoadError when the file is missing, truncated or inconsistent with its header. */
+export function openSafetensorsFile(path: string): SafetensorsFile {
+  const file = new TensorFile(path);
+  try {
+    const header = readHeader(file);
+    const tensors = locateTensors(file, header);
+    return {
+      metadata: header.metadata,
+      tensorNames: [...tensors.keys()],
+      readTensor: (name) => {
+        const tensor = tensors.get(name);
+        if (!tensor) throw new ModelLoadError(path, `has no tensor ${name}`);
+        return file.readTensor(tensor);
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    file.close();
     throw error;
   }
 }
@@ -154,7 +189,12 @@ function locateShardedTensors(
   return tensors;
 }
 
-function locateTensors(file: TensorFile): ReadonlyMap<string, LocatedTensor> {
+interface Header extends z.infer<typeof headerSchema> {
+  /** Where the tensors begin. */
+  readonly dataStart: number;
+}
+
+function readHeader(file: TensorFile): Header {
   const lengthPrefix = new Uint8Array(lengthPrefixBytes);
   file.readBytes(0, lengthPrefix);
   const headerBytes = Number(new DataView(lengthPrefix.buffer).getBigUint64(0, true));
@@ -169,11 +209,17 @@ function locateTensors(file: TensorFile): ReadonlyMap<string, LocatedTensor> {
   const header = new Uint8Array(headerBytes);
   file.readBytes(lengthPrefixBytes, header);
   const text = new TextDecoder().decode(header);
-  const entries = parseJson(file.path, text, headerSchema);
+  const dataStart = lengthPrefixBytes + headerBytes;
+  return { ...parseJson(file.path, text, headerSchema), dataStart };
+}
 
+function locateTensors(
+  file: TensorFile,
+  header: Header = readHeader(file),
+): ReadonlyMap<string, LocatedTensor> {
   const tensors = new Map<string, LocatedTensor>();
-  for (const [name, info] of Object.entries(entries)) {
-    tensors.set(name, locateTensor(file, name, info, lengthPrefixBytes + headerBytes));
+  for (const [name, info] of Object.entries(header.tensors)) {
+    tensors.set(name, locateTensor(file, name, info, header.dataStart));
   }
   checkTensorRanges(file, [...tensors.values()]);
   return tensors;
