@@ -119,11 +119,20 @@ export function subtractProduct(
     const end = lowerOnly ? Math.min(right.rows, rowEnd) : right.rows;
     for (let column = 0; column < end; column += 4) {
       if (rowEnd - row === 4 && column + 4 <= right.rows) {
-        dots4x4(left.data, row * depth, right.data, column * depth, depth, 0, depth);
-        for (let i = 0; i < 4; i++) {
-          for (let j = 0; j < 4; j++)
-            target[(row + i) * stride + column + j]! -= tileSums[i * 4 + j]!;
-        }
+        const at = row * stride + column;
+        addDots4x4(
+          target,
+          at,
+          stride,
+          -1,
+          left.data,
+          row * depth,
+          right.data,
+          column * depth,
+          depth,
+          0,
+          depth,
+        );
         continue;
       }
       const columnEnd = Math.min(column + 4, right.rows);
@@ -153,10 +162,8 @@ function subtractDots(
   to: number,
 ): void {
   if (rowEnd - row === 4 && columnEnd - column === 4) {
-    dots4x4(target, row * size, factor, column * size, size, from, to);
-    for (let i = 0; i < 4; i++) {
-      for (let j = 0; j < 4; j++) target[(row + i) * size + column + j]! -= tileSums[i * 4 + j]!;
-    }
+    const at = row * size + column;
+    addDots4x4(target, at, size, -1, target, row * size, factor, column * size, size, from, to);
     return;
   }
   for (let i = row; i < rowEnd; i++) {
@@ -168,7 +175,7 @@ function subtractDots(
   }
 }
 
-/** target[i, j] = dot of rows i and j of `upper`, which are zero before i >= j. */
+/** target[i, j], 0 before, = dot of rows i and j of `upper`, which are zero before i >= j. */
 function multiplyTile(
   target: Float64Array,
   upper: Float64Array,
@@ -179,10 +186,8 @@ function multiplyTile(
   size: number,
 ): void {
   if (rowEnd - row === 4 && columnEnd - column === 4 && column < row) {
-    dots4x4(upper, row * size, upper, column * size, size, row, size);
-    for (let i = 0; i < 4; i++) {
-      for (let j = 0; j < 4; j++) target[(row + i) * size + column + j] = tileSums[i * 4 + j]!;
-    }
+    const at = row * size + column;
+    addDots4x4(target, at, size, 1, upper, row * size, upper, column * size, size, row, size);
     return;
   }
   for (let i = row; i < rowEnd; i++) {
@@ -227,11 +232,15 @@ function factorTile(matrix: Float64Array, row: number, rowEnd: number, size: num
   return true;
 }
 
-/** Result of {@link dots4x4}, row-major. */
-const tileSums = new Float64Array(16);
-
-/** Dots of four rows of `a` with four of `b` over k in [from, to): eight loads for sixteen products. */
-function dots4x4(
+/**
+ * Adds `sign` times the dots of four rows of `a` with four of `b` over k in [from, to) to a tile: eight loads for
+ * sixteen products.
+ */
+function addDots4x4(
+  target: Float64Array,
+  at: number,
+  targetStride: number,
+  sign: 1 | -1,
   a: Float64Array,
   aStart: number,
   b: Float64Array,
@@ -274,22 +283,25 @@ function dots4x4(
     s32 += x3 * y2;
     s33 += x3 * y3;
   }
-  tileSums[0] = s00;
-  tileSums[1] = s01;
-  tileSums[2] = s02;
-  tileSums[3] = s03;
-  tileSums[4] = s10;
-  tileSums[5] = s11;
-  tileSums[6] = s12;
-  tileSums[7] = s13;
-  tileSums[8] = s20;
-  tileSums[9] = s21;
-  tileSums[10] = s22;
-  tileSums[11] = s23;
-  tileSums[12] = s30;
-  tileSums[13] = s31;
-  tileSums[14] = s32;
-  tileSums[15] = s33;
+  target[at]! += sign * s00;
+  target[at + 1]! += sign * s01;
+  target[at + 2]! += sign * s02;
+  target[at + 3]! += sign * s03;
+  const at1 = at + targetStride;
+  target[at1]! += sign * s10;
+  target[at1 + 1]! += sign * s11;
+  target[at1 + 2]! += sign * s12;
+  target[at1 + 3]! += sign * s13;
+  const at2 = at + 2 * targetStride;
+  target[at2]! += sign * s20;
+  target[at2 + 1]! += sign * s21;
+  target[at2 + 2]! += sign * s22;
+  target[at2 + 3]! += sign * s23;
+  const at3 = at + 3 * targetStride;
+  target[at3]! += sign * s30;
+  target[at3 + 1]! += sign * s31;
+  target[at3 + 2]! += sign * s32;
+  target[at3 + 3]! += sign * s33;
 }
 
 function reverseRows(rows: Float64Array, size: number): void {

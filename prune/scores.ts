@@ -75,3 +75,8 @@ export function weightedScores(
     tasks.reduce((sum, { scores, weight }) => sum + weight * scores[j]!, 0),
   );
 }
+
+/** Indices by rising score, equal ones in their own order: the order in which channels go by score. */
+export function orderByScore(scores: Float64Array): number[] {
+  return Array.from(scores.keys()).sort((a, b) => scores[a]! - scores[b]! || a - b);
+}
