@@ -1,4 +1,5 @@
 import type { ModelConfig } from "../model/config.ts";
+import { orderByScore } from "./scores.ts";
 
 /**
  * One way to thin a layer's attention that the graph can run: every KV head that stays keeps the same number
@@ -79,9 +80,8 @@ export function worthwhile(choices: readonly AttentionChoice[]): AttentionChoice
 }
 
 /** Indices of the `count` highest scores, ascending; of equal ones the lower index goes first. */
-export function keepHighest(scores: Float64Array, count: number): number[] {
-  return Array.from(scores.keys())
-    .sort((a, b) => scores[a]! - scores[b]! || a - b)
+function keepHighest(scores: Float64Array, count: number): number[] {
+  return orderByScore(scores)
     .slice(scores.length - count)
     .sort((a, b) => a - b);
 }
