@@ -27,10 +27,12 @@ export function plainForward(
       const norm = weights.readLayerTensor(layer, "attentionNorm");
       addInto(hidden, attention(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps)));
     }
+    addRow(hidden, weights.readLayerBias?.(layer, "outputBias"));
     if (shape.intermediateSize > 0) {
       const norm = weights.readLayerTensor(layer, "mlpNorm");
       addInto(hidden, mlp(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps)));
     }
+    addRow(hidden, weights.readLayerBias?.(layer, "downBias"));
   }
   const normed = rmsNorm(hidden, weights.readTensor("finalNorm"), rmsNormEps);
   return linear(normed, weights.readTensor("lmHead"), hiddenSize);
@@ -209,6 +211,12 @@ function softmax(scores: Float64Array): Float64Array {
 
 function addInto(target: Float32Array, addend: Float32Array): void {
   for (let index = 0; index < target.length; index++) target[index]! += addend[index]!;
+}
+
+/** Adds the same values to every token, if there are any. */
+function addRow(target: Float32Array, row: Float32Array | null | undefined): void {
+  if (!row) return;
+  for (let index = 0; index < target.length; index++) target[index]! += row[index % row.length]!;
 }
 
 /** The lowest index of the largest value. */
