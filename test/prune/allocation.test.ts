@@ -70,7 +70,7 @@ test("rho_l = Λ / (1 + exp(−k (x_l − x0))) with mean target, then floor(rho
 
 test("the logistic curve's slope and middle can be chosen", (t) => {
   const { problem } = problemOf(paperLike, 0.5, 1);
-  const steep = allocateLogistic(problem, "paper", { steepness: 100, midpoint: 0.5 });
+  const steep = allocateLogistic(problem, "paper", { steepness: 1000, midpoint: 0.5 });
   // Layers 2 to 4 of 10 lie before the middle, 5 to 7 behind it.
   for (const [i, [heads, channels]] of widths(steep).entries()) {
     t.deepEqual([heads, channels], i < 3 ? [8, 40] : [0, 0]);
@@ -223,7 +223,7 @@ test("every allocation meets the target of true parameter sparsity within 1 %", 
         }
       },
     ),
-    { numRuns: 15 },
+    { numRuns: 10 },
   );
 });
 
