@@ -56,7 +56,7 @@ export function allocateLogistic(
   const shape = problem.attention.map(
     (_, i) => 1 / (1 + Math.exp(-steepness * ((middle + i) / (numLayers - 1) - midpoint))),
   );
-  const largest = 1 / Math.min(...shape);
+  const largest = 1 / Math.max(1e-30, Math.min(...shape));
   return fit(problem, accounting, largest, (scale) =>
     shape.map((value) => {
       const rate = Math.min(1, scale * value);
@@ -138,7 +138,7 @@ function fit(
       : removedShare(problem, realise(problem, rates));
   };
   let [low, high] = [0, largest];
-  for (let step = 0; step < 50; step++) {
+  while (high - low > 1e-12 * Math.max(1, high)) {
     const between = (low + high) / 2;
     if (removedAt(between) <= problem.target) low = between;
     else high = between;

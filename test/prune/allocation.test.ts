@@ -229,7 +229,13 @@ test("every allocation meets the target of true parameter sparsity within 1 %", 
 
 test("a target of 0 keeps everything", (t) => {
   const { problem, scores } = problemOf(smol, 0, 32);
-  for (const layers of Object.values(allocations(problem, scores))) {
+  const all = [
+    ...Object.values(allocations(problem, scores)),
+    allocateLogistic(problem, "paper"),
+    allocateUniform(problem, "paper"),
+    allocateGlobal(problem, "paper", scores),
+  ];
+  for (const layers of all) {
     t.true(
       layers.every(
         ({ attention, numChannels }) => attention.keptHeads.length === 9 && numChannels === 1536,
