@@ -4,7 +4,20 @@ import type { LayerShape } from "../../model/stage-graph.ts";
 export interface PlainForwardOptions {
   /** Widths per layer; the configuration's for all where absent. */
   readonly layerShapes?: readonly LayerShape[];
+  /** Called with what each layer's output and down projection multiplies. */
+  readonly observe?: PlainObserver;
 }
+
+/**
+ * @param input `[numTokens, size]`
+ * @param residual the hidden states before the module's norm, `[numTokens, hiddenSize]`
+ */
+export type PlainObserver = (
+  layer: number,
+  role: "output" | "down",
+  input: Float32Array,
+  residual: Float32Array,
+) => void;
 
 /**
  * The transformer as its paper has it, written to be read: whole sequence, no cache, sums in double
@@ -23,14 +36,16 @@ export function plainForward(
   const hidden = embed(weights.readTensor("embedding"), tokenIds, hiddenSize); // [numTokens, hiddenSize]
   for (let layer = 0; layer < numLayers; layer++) {
     const shape = options.layerShapes?.[layer] ?? config;
+    const observe = (role: "output" | "down", input: Float32Array) =>
+      options.observe?.(layer, role, input, hidden);
     if (shape.numHeads > 0) {
       const norm = weights.readLayerTensor(layer, "attentionNorm");
-      addInto(hidden, attention(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps)));
+      addInto(hidden, attention(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps), observe));
     }
     addRow(hidden, weights.readLayerBias?.(layer, "outputBias"));
     if (shape.intermediateSize > 0) {
       const norm = weights.readLayerTensor(layer, "mlpNorm");
-      addInto(hidden, mlp(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps)));
+      addInto(hidden, mlp(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps), observe));
     }
     addRow(hidden, weights.readLayerBias?.(layer, "downBias"));
   }
@@ -90,6 +105,7 @@ function attention(
   layer: number,
   { numHeads, numKvHeads }: LayerShape,
   input: Float32Array,
+  observe: (role: "output", mixed: Float32Array) => void,
 ): Float32Array {
   const { config } = weights;
   const { hiddenSize, headDim } = config;
@@ -120,6 +136,7 @@ function attention(
       }
     }
   }
+  observe("output", mixed);
   return linear(mixed, weights.readLayerTensor(layer, "output"), numHeads * headDim);
 }
 
@@ -129,11 +146,13 @@ function mlp(
   layer: number,
   { intermediateSize }: LayerShape,
   input: Float32Array,
+  observe: (role: "down", channels: Float32Array) => void,
 ): Float32Array {
   const { hiddenSize } = weights.config;
   const gate = linear(input, weights.readLayerTensor(layer, "gate"), hiddenSize);
   const up = linear(input, weights.readLayerTensor(layer, "up"), hiddenSize);
   const channels = gate.map((g, index) => (g / (1 + Math.exp(-g))) * up[index]!); // [numTokens, intermediateSize]
+  observe("down", channels);
   return linear(channels, weights.readLayerTensor(layer, "down"), intermediateSize);
 }
 
