@@ -1,0 +1,121 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { ArtifactStore } from "../../model/artifact-store.ts";
+import { readExpert } from "../../model/expert-artifact.ts";
+import { checkExpertPlan, planShapes } from "../../model/expert-plan.ts";
+import { buildMiddle } from "../../model/model-stages.ts";
+import { prunedWeights } from "../../model/pruned-weights.ts";
+import { buildExpert, expertMiddle } from "../../prune/build-expert.ts";
+import { calibrate } from "../../prune/calibrate.ts";
+import { CalibrationError } from "../../prune/errors.ts";
+import { methods, planExpert, replacementsFor } from "../../prune/recipe.ts";
+import type { Method } from "../../prune/recipe.ts";
+import { plainForward } from "../helpers/plain-forward.ts";
+import { tempDir } from "../helpers/temp-dir.ts";
+import { tinyModel } from "../helpers/tiny-model.ts";
+
+const weights = tinyModel({ numLayers: 7, numHeads: 8, headDim: 16, intermediateSize: 512 });
+const sequences = Array.from({ length: 12 }, (_, sequence) =>
+  Uint32Array.from({ length: 60 }, (_, i) => (i * i * 7 + i * 31 + sequence * 101) % 256),
+);
+
+async function profileOf(t: ExecutionContext, withComoment = true) {
+  const store = new ArtifactStore(tempDir(t));
+  const options = { recipe: { format: "f32", withComoment }, numThreads: 1 } as const;
+  return { store, profile: await calibrate(weights, sequences, store, options) };
+}
+
+function logitsError(actual: Float32Array, expected: Float32Array): number {
+  const squares = expected.reduce((sum, value, i) => sum + (actual[i]! - value) ** 2, 0);
+  return squares / expected.length;
+}
+
+for (const method of methods) {
+  test(`${method}: at sparsity 0 the expert is the dense middle, bit for bit`, async (t) => {
+    const { profile } = await profileOf(t);
+    const plan = planExpert(weights, profile, "math", { method, target: 0 });
+    const expert = expertMiddle(weights, profile, plan, { method, format: "q8" });
+    const dense = buildMiddle(weights, "q8", { name: "math" });
+    t.deepEqual(expert.graph, dense.graph);
+    t.deepEqual(expert.weights, dense.weights);
+    t.is(plan.sparsity.middle, 0);
+  });
+
+  test(`${method}: a plan removes what was asked and fits the model`, async (t) => {
+    const { profile } = await profileOf(t);
+    for (const target of [0.2, 0.5]) {
+      const plan = planExpert(weights, profile, "math", { method, target });
+      t.notThrows(() => checkExpertPlan("plan", plan, weights));
+      // A step of 32 channels in one of three layers is 2 % of this middle.
+      t.true(Math.abs(plan.sparsity.middle - target) < 0.021, `${plan.sparsity.middle}`);
+    }
+  });
+}
+
+test("least squares keeps the dense logits better than SEAP's bias, and that better than none", async (t) => {
+  const { profile } = await profileOf(t);
+  const held = Uint32Array.from({ length: 50 }, (_, i) => (i * i * 7 + i * 31 + 5 * 101) % 256);
+  const dense = plainForward(weights, held);
+  const plan = planExpert(weights, profile, "math", { method: "obs", target: 0.3 });
+  const errorWith = (method: Method) => {
+    const pruned = prunedWeights(weights, plan, replacementsFor(weights, profile, plan, method));
+    const { numLayers, numHeads, numKvHeads, intermediateSize } = weights.config;
+    const full = { numHeads, numKvHeads, intermediateSize };
+    const layerShapes = Array.from({ length: numLayers }, () => full);
+    layerShapes.splice(2, plan.layers.length, ...planShapes(plan));
+    return logitsError(plainForward(pruned, held, { layerShapes }), dense);
+  };
+  t.true(errorWith("obs") < errorWith("seap"));
+  t.true(errorWith("seap") < errorWith("wanda"));
+});
+
+test("without Gram matrices the surgeon says what it needs", async (t) => {
+  const { profile } = await profileOf(t, false);
+  const error = t.throws(
+    () => planExpert(weights, profile, "math", { method: "obs", target: 0.3 }),
+    { instanceOf: CalibrationError },
+  );
+  t.regex(error.message, /Gram/);
+});
+
+test("an expert is built once, and comes back from disk as it was built", async (t) => {
+  const { store, profile } = await profileOf(t);
+  const options = { task: "math", method: "seap", target: 0.3, format: "q8" } as const;
+  const artifact = await buildExpert(weights, profile, store, options);
+  const { plan, middle } = readExpert(artifact);
+  const expected = expertMiddle(weights, profile, plan, options);
+  t.deepEqual(plan, planExpert(weights, profile, "math", options));
+  t.deepEqual(Buffer.from(middle.graph), Buffer.from(expected.graph));
+  t.deepEqual([...middle.weights.keys()], [...expected.weights.keys()]);
+  for (const [name, bytes] of expected.weights) {
+    t.true(Buffer.from(bytes).equals(middle.weights.get(name)!), name);
+  }
+  t.deepEqual({ ...middle, graph: 0, weights: 0 }, { ...expected, graph: 0, weights: 0 } as never);
+  t.is((await buildExpert(weights, profile, store, options)).key, artifact.key);
+  t.is((await store.keys()).filter((key) => key.startsWith("expert-")).length, 1);
+  const other = await buildExpert(weights, profile, store, { ...options, target: 0.5 });
+  t.not(other.key, artifact.key);
+});
+
+test("a damaged expert is built again, and a line says so", async (t) => {
+  const { store, profile } = await profileOf(t);
+  const lines: string[] = [];
+  const options = {
+    task: "math",
+    method: "seap",
+    target: 0.3,
+    format: "q8",
+    log: (line: string) => lines.push(line),
+  } as const;
+  const artifact = await buildExpert(weights, profile, store, options);
+  const path = artifact.path("weights.bin");
+  const bytes = readFileSync(path);
+  const damaged = Buffer.from(bytes);
+  damaged[100]! ^= 1;
+  writeFileSync(path, damaged);
+  const rebuilt = await buildExpert(weights, profile, store, options);
+  t.deepEqual(readFileSync(rebuilt.path("weights.bin")), bytes);
+  t.is(lines.length, 1);
+  t.regex(lines[0]!, /building it again/);
+});
