@@ -1,6 +1,6 @@
 import * as ort from "onnxruntime-node";
 import type { ModelConfig } from "../model/config.ts";
-import type { StageModel } from "../model/stage-graph.ts";
+import type { GraphModel } from "../model/graph-builder.ts";
 import { CalibrationError } from "./errors.ts";
 import type { TokenBatch } from "./token-batches.ts";
 
@@ -17,7 +17,10 @@ export class StageSession {
   }
 
   /** @throws CalibrationError when ONNX Runtime refuses the stage. */
-  static async load(model: StageModel, numThreads: number): Promise<StageSession> {
+  static async load(
+    model: GraphModel & { readonly name: string },
+    numThreads: number,
+  ): Promise<StageSession> {
     try {
       const session = await ort.InferenceSession.create(model.graph, {
         executionProviders: ["cpu"],
@@ -53,7 +56,7 @@ export class StageSession {
 }
 
 /** Added to the score of a token that must not be seen. */
-const hiddenScore = -1e30;
+export const hiddenScore = -1e30;
 
 /** What each layer's attention needs to know of a batch; its `numLayers` layers have no past. */
 export function attentionFeeds(config: ModelConfig, batch: TokenBatch, numLayers: number): Feeds {
