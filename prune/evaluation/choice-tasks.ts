@@ -16,6 +16,8 @@ export interface ChoiceQuestion {
 
 export interface ChoiceTask {
   readonly name: string;
+  /** In the data folder. */
+  readonly fileNames: readonly string[];
   /** What tables show of it. */
   readonly metric: "acc" | "acc_norm";
   /** @throws EvaluationError */
@@ -44,11 +46,13 @@ function choiceTask<T extends z.ZodType<ChoiceRow>>(
   pairsOf: (row: z.infer<T>) => TextPair[],
 ): ChoiceTask {
   const checked = schema.refine(hasAnswer, { message: "answer: expected the index of a choice" });
+  const fileName = `${name}.eval.jsonl`;
   return {
     name,
+    fileNames: [fileName],
     metric,
     readQuestions: (options) =>
-      readRows(`${name}.eval.jsonl`, checked, options).map((row) => ({
+      readRows(fileName, checked, options).map((row) => ({
         id: row.id,
         pairs: pairsOf(row),
         choiceLengths: row.choices.map((choice) => Array.from(choice).length),

@@ -3,9 +3,10 @@ import type { ModelConfig, ModelWeights } from "../../model/config.ts";
 import { buildTrunk, stageBorders } from "../../model/model-stages.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
 import { buildStage } from "../../model/stage-graph.ts";
-import type { LayerShape, StageModel } from "../../model/stage-graph.ts";
+import type { StageModel } from "../../model/stage-graph.ts";
 import { attentionFeeds, hiddenScore, StageSession } from "../stage-session.ts";
 import type { Feeds } from "../stage-session.ts";
+import { LayerStage } from "./layer-stage.ts";
 import { packGroups } from "./scoring-batches.ts";
 import type { ScoredSequence, ScoringBatch } from "./scoring-batches.ts";
 import { buildScoring } from "./scoring-graph.ts";
@@ -63,15 +64,15 @@ const rowsPerChunk = 128;
 export class ScoringModel {
   readonly #weights: ModelWeights;
   readonly #options: { readonly format: WeightFormat; readonly numThreads: number };
-  readonly #trunk: LoadedStage;
-  readonly #last: LoadedStage;
+  readonly #trunk: LayerStage;
+  readonly #last: LayerStage;
   readonly #scoring: StageSession;
   #comparison: StageSession | null = null;
 
   private constructor(
     weights: ModelWeights,
     options: { readonly format: WeightFormat; readonly numThreads: number },
-    sessions: { readonly trunk: LoadedStage; readonly last: LoadedStage; scoring: StageSession },
+    sessions: { readonly trunk: LayerStage; readonly last: LayerStage; scoring: StageSession },
   ) {
     this.#weights = weights;
     this.#options = options;
@@ -95,8 +96,8 @@ export class ScoringModel {
       hasHead: false,
       format,
     });
-    const trunk = await LoadedStage.load(buildTrunk(weights, format), numThreads);
-    const last = await LoadedStage.load(lastLayers, numThreads);
+    const trunk = await LayerStage.load(buildTrunk(weights, format), numThreads);
+    const last = await LayerStage.load(lastLayers, numThreads);
     const scoring = await StageSession.load(
       buildScoring(weights, { format, withComparison: false }),
       numThreads,
@@ -105,8 +106,8 @@ export class ScoringModel {
   }
 
   /** The caller releases it. @throws CalibrationError when ONNX Runtime refuses the stage. */
-  async loadMiddle(stage: StageModel): Promise<LoadedStage> {
-    return LoadedStage.load(stage, this.#options.numThreads);
+  async loadMiddle(stage: StageModel): Promise<LayerStage> {
+    return LayerStage.load(stage, this.#options.numThreads);
   }
 
   prepare(groups: readonly (readonly ScoredSequence[])[]): PreparedSequences {
@@ -122,7 +123,7 @@ export class ScoringModel {
   /** @throws CalibrationError when a pass fails, and the signal's reason. */
   async score(
     prepared: PreparedSequences,
-    middle: LoadedStage,
+    middle: LayerStage,
     { reference, onProgress, signal }: ScoreOptions = {},
   ): Promise<ScoreResult> {
     const scores = Array.from({ length: prepared.numSequences }, () => ({
@@ -167,7 +168,7 @@ export class ScoringModel {
   async #targetStates(
     prepared: PreparedSequences,
     batch: ScoringBatch,
-    middle: LoadedStage,
+    middle: LayerStage,
   ): Promise<Float32Array> {
     const { hiddenSize } = this.#weights.config;
     const feeds = batchFeeds(this.#weights.config, batch);
@@ -230,45 +231,6 @@ export class ScoringModel {
       buildScoring(this.#weights, { format, withComparison: true }),
       numThreads,
     ));
-  }
-}
-
-/** A stage of layers whose results are hidden states. */
-export class LoadedStage {
-  readonly #session: StageSession;
-  readonly #layers: readonly LayerShape[];
-  readonly #headDim: number;
-
-  private constructor(session: StageSession, { layers, headDim }: StageModel) {
-    this.#session = session;
-    this.#layers = layers;
-    this.#headDim = headDim;
-  }
-
-  static async load(stage: StageModel, numThreads: number): Promise<LoadedStage> {
-    return new LoadedStage(await StageSession.load(stage, numThreads), stage);
-  }
-
-  /** @param attention what layers with attention need, without their pasts */
-  async run(input: Feeds, attention: Feeds): Promise<Float32Array> {
-    const feeds: Record<string, ort.Tensor> = { ...input };
-    const noPast = new Float32Array(0);
-    for (const [index, { numHeads, numKvHeads }] of this.#layers.entries()) {
-      if (numHeads === 0) continue;
-      Object.assign(feeds, attention);
-      const [keyDims, valueDims] = [
-        [1, numKvHeads, 1, this.#headDim, 0],
-        [1, numKvHeads, 1, 0, this.#headDim],
-      ];
-      feeds[`past_k.${index}`] = new ort.Tensor("float32", noPast, keyDims);
-      feeds[`past_v.${index}`] = new ort.Tensor("float32", noPast, valueDims);
-    }
-    const results = await this.#session.run(feeds, ["hidden_out"]);
-    return results["hidden_out"]!;
-  }
-
-  async release(): Promise<void> {
-    await this.#session.release();
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { describeIssues } from "../../model/json-file.ts";
@@ -9,10 +9,6 @@ export interface RowsOptions {
   readonly dataDir: string;
   /** Most rows to take: the first ones, as files are shuffled. */
   readonly maxRows: number;
-}
-
-export function hasRows(dataDir: string, fileName: string): boolean {
-  return existsSync(join(dataDir, fileName));
 }
 
 /**

@@ -1,0 +1,55 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import test from "ava";
+import { choiceTasks } from "../../../prune/evaluation/choice-tasks.ts";
+import { EvaluationError } from "../../../prune/evaluation/errors.ts";
+import { readTasks } from "../../../prune/evaluation/read-tasks.ts";
+import { textTasks } from "../../../prune/evaluation/text-tasks.ts";
+import { tempDir } from "../../helpers/temp-dir.ts";
+
+const names = [...choiceTasks, ...textTasks].map(({ name }) => name);
+/** Beside the project, where somebody has put it. */
+const dataDir = resolve("../shared/data");
+
+test("tasks whose data is not there are left out with a line that names the file", (t) => {
+  const lines: string[] = [];
+  const options = { dataDir: tempDir(t), maxRows: 3 };
+  t.deepEqual(
+    readTasks(["piqa", "code"], options, (line) => lines.push(line)),
+    [],
+  );
+  t.deepEqual(lines, [
+    `Task piqa is left out: there is no ${join(options.dataDir, "piqa.eval.jsonl")}.`,
+    `Task code is left out: there is no ${join(options.dataDir, "mbpp.eval.jsonl")}.`,
+  ]);
+});
+
+test("a name that is no task's is refused with those that are", (t) => {
+  const options = { dataDir: tempDir(t), maxRows: 3 };
+  const error = t.throws(() => readTasks(["poems"], options, () => undefined), {
+    instanceOf: EvaluationError,
+  });
+  t.regex(error.message, /"poems", expected one of winogrande, .*wikitext2\.$/);
+});
+
+test("the names of tasks differ", (t) => {
+  t.is(new Set(names).size, names.length);
+});
+
+test("every task's own file can be read, right answers in all places", (t) => {
+  if (!existsSync(dataDir)) {
+    t.log(`Skipped: there is no ${dataDir}.`);
+    t.pass();
+    return;
+  }
+  const tasks = readTasks(names, { dataDir, maxRows: 60 }, (line) => t.fail(line));
+  for (const task of tasks) {
+    if (task.kind === "text") {
+      t.true(task.texts.length > 0, task.name);
+      continue;
+    }
+    t.is(task.questions.length, 60, task.name);
+    t.true(new Set(task.questions.map(({ answer }) => answer)).size > 1, task.name);
+    t.true(task.questions.every(({ pairs }) => pairs.every((pair) => pair.context !== "")));
+  }
+});
