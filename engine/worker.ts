@@ -34,7 +34,7 @@ async function load(): Promise<Loaded> {
       runner,
       vocabulary: { table: options.tokenTable, size: vocabSize },
       maxBatch: options.maxBatch,
-      kvBudgetBytes: Math.max(options.kvMemoryBytes, runner.kvBytesFor(options.contextLength)),
+      kvBudgetBytes: kvBudget(runner),
       now: () => performance.now(),
       emit: (outputs) =>
         send({
@@ -47,6 +47,22 @@ async function load(): Promise<Loaded> {
   } finally {
     weights.close();
   }
+}
+
+/** What was asked for, but at least one sequence of the largest length: it could never run otherwise. */
+function kvBudget(runner: ModelRunner): number {
+  const { kvMemoryBytes, contextLength } = options;
+  const needed = runner.kvBytesFor(contextLength);
+  if (needed > kvMemoryBytes) {
+    const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+    send({
+      type: "progress",
+      text:
+        `keys and values get ${mebibytes(needed)} instead of ${mebibytes(kvMemoryBytes)}: a sequence ` +
+        `of ${contextLength} tokens needs that; a smaller --context-length needs less`,
+    });
+  }
+  return Math.max(kvMemoryBytes, needed);
 }
 
 function toWorkerOutput(output: EngineOutput): WorkerOutput {
