@@ -5,18 +5,7 @@ import { CounterRandom } from "../../engine/random.ts";
 import type { SamplingParams } from "../../engine/request.ts";
 import { Sampler } from "../../engine/sampler.ts";
 import { drawToken, type DrawParams } from "../../engine/token-draw.ts";
-
-const greedy: SamplingParams = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  seed: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  logitBias: [],
-};
+import { greedy } from "../helpers/requests.ts";
 
 function draws(logits: Float32Array, params: Partial<SamplingParams>, count: number): number[] {
   const sampler = new Sampler({ ...greedy, ...params }, logits.length, []);
