@@ -12,8 +12,17 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   router: { model: "all" },
   engine: { model: "all", router: "types" },
   server: { model: "all", engine: "all", router: "all" },
+  bin: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
   bench: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
-  test: { model: "all", prune: "all", router: "all", engine: "all", server: "all", bench: "all" },
+  test: {
+    model: "all",
+    prune: "all",
+    router: "all",
+    engine: "all",
+    server: "all",
+    bin: "all",
+    bench: "all",
+  },
 };
 
 interface Import {

@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from "ava";
 import { ConfigError } from "../../server/config-error.ts";
 import { configKeys, parseConfig, toFlag, toVariable } from "../../server/config.ts";
 import { physicalCores } from "../../server/physical-cores.ts";
-import { serveHelp } from "../../server/serve-help.ts";
+import { serveHelp } from "../../bin/serve-help.ts";
 
 function writeConfig(t: ExecutionContext, text: string): string {
   const folder = mkdtempSync(join(tmpdir(), "seap-config-"));

@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import test from "ava";
 import { ModelLoadError } from "../../model/errors.ts";
-import { packageVersion, runCommandLine } from "../../server/command-line.ts";
-import { serveCommand } from "../../server/serve.ts";
+import { packageVersion, runCommandLine } from "../../bin/command-line.ts";
+import { serveCommand } from "../../bin/serve-command.ts";
 import { FakeCodec } from "../helpers/fake-codec.ts";
 import { FakeEngine } from "../helpers/fake-engine.ts";
 

@@ -1,5 +1,5 @@
 import { runCommandLine } from "./command-line.ts";
-import { serveCommand } from "./serve.ts";
+import { serveCommand } from "./serve-command.ts";
 
 const status = await runCommandLine(
   process.argv.slice(2),
@@ -7,7 +7,7 @@ const status = await runCommandLine(
     serve: serveCommand({
       load: async (config, log) => {
         // Only here: it brings onnxruntime along, which "seap --help" should not wait for.
-        const { loadModel } = await import("./load-model.ts");
+        const { loadModel } = await import("../server/load-model.ts");
         return loadModel(config, log);
       },
       signals: process,

@@ -1,10 +1,10 @@
 import type { Command } from "./command-line.ts";
-import { type Config, parseConfig } from "./config.ts";
-import type { SignalSource } from "./lifecycle.ts";
-import { createLog, type Log } from "./log.ts";
-import type { LoadedModel } from "./model-service.ts";
+import { type Config, parseConfig } from "../server/config.ts";
+import type { SignalSource } from "../server/lifecycle.ts";
+import { createLog, type Log } from "../server/log.ts";
+import type { LoadedModel } from "../server/model-service.ts";
 import { serveHelp } from "./serve-help.ts";
-import { startServer } from "./start-server.ts";
+import { startServer } from "../server/start-server.ts";
 
 export interface ServeDependencies {
   readonly load: (config: Config, log: Log) => Promise<LoadedModel>;

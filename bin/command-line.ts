@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { SeapError } from "../model/errors.ts";
-import { ConfigError } from "./config-error.ts";
+import { ConfigError } from "../server/config-error.ts";
 
 export interface CommandIo {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -51,7 +51,7 @@ export async function runCommandLine(
 }
 
 export function packageVersion(): string {
-  // From dist/server/ as compiled.
+  // From dist/bin/ as compiled.
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }
