@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { CorpusRow } from "../corpus.ts";
 import type { TextPair } from "./pair-encoding.ts";
 import { readRows } from "./task-rows.ts";
 import type { RowsOptions } from "./task-rows.ts";
@@ -16,12 +17,16 @@ export interface ChoiceQuestion {
 
 export interface ChoiceTask {
   readonly name: string;
-  /** In the data folder. */
+  /** In the data folder: rows to evaluate with. */
   readonly fileNames: readonly string[];
+  /** In the data folder: rows to calibrate with. */
+  readonly corpusNames: readonly string[];
   /** What tables show of it. */
   readonly metric: "acc" | "acc_norm";
   /** @throws EvaluationError */
   readQuestions(options: RowsOptions): ChoiceQuestion[];
+  /** Questions with their right answers, of the rows to calibrate with. @throws EvaluationError */
+  readCorpus(options: RowsOptions): CorpusRow[];
 }
 
 const choiceFields = {
@@ -47,9 +52,11 @@ function choiceTask<T extends z.ZodType<ChoiceRow>>(
 ): ChoiceTask {
   const checked = schema.refine(hasAnswer, { message: "answer: expected the index of a choice" });
   const fileName = `${name}.eval.jsonl`;
+  const corpusName = `${name}.calib.jsonl`;
   return {
     name,
     fileNames: [fileName],
+    corpusNames: [corpusName],
     metric,
     readQuestions: (options) =>
       readRows(fileName, checked, options).map((row) => ({
@@ -58,6 +65,11 @@ function choiceTask<T extends z.ZodType<ChoiceRow>>(
         choiceLengths: row.choices.map((choice) => Array.from(choice).length),
         answer: row.answer,
       })),
+    readCorpus: (options) =>
+      readRows(corpusName, checked, options).map((row) => {
+        const { context, continuation } = pairsOf(row)[row.answer]!;
+        return { kind: "text", text: context + continuation };
+      }),
   };
 }
 

@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { CorpusRow } from "../corpus.ts";
 import { choiceTasks } from "./choice-tasks.ts";
-import type { ChoiceQuestion } from "./choice-tasks.ts";
+import type { ChoiceQuestion, ChoiceTask } from "./choice-tasks.ts";
 import { EvaluationError } from "./errors.ts";
 import type { RowsOptions } from "./task-rows.ts";
 import { textTasks } from "./text-tasks.ts";
+import type { TextTask } from "./text-tasks.ts";
 
 /** Rows of a task, the same for all middles that are compared. */
 export type TaskRows =
@@ -28,23 +29,42 @@ export function readTasks(
   onSkip: (line: string) => void,
 ): TaskRows[] {
   return names.flatMap((name): TaskRows[] => {
-    const choice = choiceTasks.find((task) => task.name === name);
-    const text = textTasks.find((task) => task.name === name);
-    const missing = (choice ?? text)?.fileNames.find(
-      (fileName) => !existsSync(join(options.dataDir, fileName)),
-    );
+    const found = findTask(name);
+    const missing = missingFile(found.task.fileNames, options.dataDir);
     if (missing !== undefined) {
-      onSkip(`Task ${name} is left out: there is no ${join(options.dataDir, missing)}.`);
+      onSkip(`Task ${name} is left out: there is no ${missing}.`);
       return [];
     }
-    if (choice) {
-      const questions = choice.readQuestions(options);
-      return [{ kind: "choice", name, metric: choice.metric, questions }];
-    }
-    if (text) return [{ kind: "text", name, texts: text.readTexts(options) }];
-    const known = [...choiceTasks, ...textTasks].map((task) => task.name).join(", ");
-    throw new EvaluationError(
-      `There is no task ${JSON.stringify(name)}, expected one of ${known}.`,
-    );
+    if (found.kind === "text")
+      return [{ kind: "text", name, texts: found.task.readTexts(options) }];
+    const { task } = found;
+    return [{ kind: "choice", name, metric: task.metric, questions: task.readQuestions(options) }];
   });
+}
+
+/**
+ * Rows to calibrate an expert of a task with, or null where their file is not there.
+ * @throws EvaluationError for a name that is no task's and for a line that cannot be used, CorpusError
+ */
+export function readTaskCorpus(name: string, dataDir: string): CorpusRow[] | null {
+  const { task } = findTask(name);
+  if (missingFile(task.corpusNames, dataDir) !== undefined) return null;
+  return task.readCorpus({ dataDir, maxRows: Number.MAX_SAFE_INTEGER });
+}
+
+type FoundTask =
+  | { readonly kind: "choice"; readonly task: ChoiceTask }
+  | { readonly kind: "text"; readonly task: TextTask };
+
+function findTask(name: string): FoundTask {
+  const choice = choiceTasks.find((task) => task.name === name);
+  if (choice) return { kind: "choice", task: choice };
+  const text = textTasks.find((task) => task.name === name);
+  if (text) return { kind: "text", task: text };
+  const known = [...choiceTasks, ...textTasks].map((task) => task.name).join(", ");
+  throw new EvaluationError(`There is no task ${JSON.stringify(name)}, expected one of ${known}.`);
+}
+
+function missingFile(fileNames: readonly string[], dataDir: string): string | undefined {
+  return fileNames.map((fileName) => join(dataDir, fileName)).find((path) => !existsSync(path));
 }

@@ -10,16 +10,23 @@ import type { RowsOptions } from "./task-rows.ts";
 /** A task whose perplexity is measured. */
 export interface TextTask {
   readonly name: string;
-  /** In the data folder. */
+  /** In the data folder: rows to evaluate with. */
   readonly fileNames: readonly string[];
+  /** In the data folder: rows to calibrate with. */
+  readonly corpusNames: readonly string[];
   /** Prompts with the answers of the data set, or running text. @throws EvaluationError, CorpusError */
   readTexts(options: RowsOptions): CorpusRow[];
+  /** The same of the rows to calibrate with. @throws EvaluationError, CorpusError */
+  readCorpus(options: RowsOptions): CorpusRow[];
 }
 
 const gsm8kRow = z.object({ question: z.string(), answer: z.string() });
 const mbppRow = z.object({ text: z.string(), code: z.string(), test_list: z.array(z.string()) });
 const alpacaRow = z.object({ prompt: z.string(), response: z.string() });
 const lineRow = z.object({ text: z.string() });
+
+/** Has no answers in its evaluation file. */
+const chatFile = "chat.calib.jsonl";
 
 /** Enough lines of Wikipedia, many of them blank, for a window of text. */
 const linesPerWindow = 20;
@@ -30,53 +37,87 @@ const linesPerWindow = 20;
  */
 export const heldOutChatShare = 0.3;
 
+const gsm8kRows =
+  (fileName: string) =>
+  (options: RowsOptions): CorpusRow[] =>
+    readRows(fileName, gsm8kRow, options).map(({ question, answer }) =>
+      // The marks <<3*4=12>> are there for a calculator.
+      answeredRow(question, answer.replace(/<<[^>]*>>/g, "")),
+    );
+
+/** Half of each file, alternating. */
+const codeRows =
+  (mbppFile: string, alpacaFile: string) =>
+  ({ dataDir, maxRows }: RowsOptions): CorpusRow[] => {
+    const half = { dataDir, maxRows: Math.ceil(maxRows / 2) };
+    const mbpp = readRows(mbppFile, mbppRow, half).map(({ text, code, test_list }) =>
+      answeredRow(
+        `You are an expert Python programmer, and here is your task: ${text} ` +
+          `Your code should pass these tests:\n\n${test_list.join("\n")}`,
+        code.replaceAll("\r\n", "\n").trimEnd(),
+      ),
+    );
+    const rest = { dataDir, maxRows: maxRows - mbpp.length };
+    const alpaca = readRows(alpacaFile, alpacaRow, rest).map(({ prompt, response }) =>
+      answeredRow(prompt, response),
+    );
+    return alternate(mbpp, alpaca);
+  };
+
+const wikitextRows =
+  (fileName: string) =>
+  ({ dataDir, maxRows }: RowsOptions): CorpusRow[] => {
+    const lines = readRows(fileName, lineRow, { dataDir, maxRows: maxRows * linesPerWindow });
+    return [{ kind: "text", text: lines.map(({ text }) => text).join("") }];
+  };
+
+/** Answered chats of one side of the split. */
+const chatRows =
+  (side: "calibration" | "heldOut") =>
+  ({ dataDir, maxRows }: RowsOptions): CorpusRow[] => {
+    const split = splitCorpus(readCorpusFile(join(dataDir, chatFile)), heldOutChatShare);
+    return split[side]
+      .filter((row) => row.kind === "text" || row.messages.at(-1)?.role === "assistant")
+      .slice(0, maxRows);
+  };
+
 export const textTasks: readonly TextTask[] = [
   {
     name: "gsm8k",
     fileNames: ["gsm8k.eval.jsonl"],
-    readTexts: (options) =>
-      readRows("gsm8k.eval.jsonl", gsm8kRow, options).map(({ question, answer }) =>
-        // The marks <<3*4=12>> are there for a calculator.
-        answeredRow(question, answer.replace(/<<[^>]*>>/g, "")),
-      ),
+    corpusNames: ["gsm8k.calib.jsonl"],
+    readTexts: gsm8kRows("gsm8k.eval.jsonl"),
+    readCorpus: gsm8kRows("gsm8k.calib.jsonl"),
   },
   {
     name: "code",
     fileNames: ["mbpp.eval.jsonl", "codealpaca.eval.jsonl"],
-    readTexts: ({ dataDir, maxRows }) => {
-      const half = { dataDir, maxRows: Math.ceil(maxRows / 2) };
-      const mbpp = readRows("mbpp.eval.jsonl", mbppRow, half).map(({ text, code, test_list }) =>
-        answeredRow(
-          `You are an expert Python programmer, and here is your task: ${text} ` +
-            `Your code should pass these tests:\n\n${test_list.join("\n")}`,
-          code.replaceAll("\r\n", "\n").trimEnd(),
-        ),
-      );
-      const rest = { dataDir, maxRows: maxRows - mbpp.length };
-      const alpaca = readRows("codealpaca.eval.jsonl", alpacaRow, rest);
-      return [...mbpp, ...alpaca.map(({ prompt, response }) => answeredRow(prompt, response))];
-    },
+    corpusNames: ["mbpp.calib.jsonl", "codealpaca.calib.jsonl"],
+    readTexts: codeRows("mbpp.eval.jsonl", "codealpaca.eval.jsonl"),
+    readCorpus: codeRows("mbpp.calib.jsonl", "codealpaca.calib.jsonl"),
   },
   {
     name: "chat",
-    fileNames: ["chat.calib.jsonl"],
-    readTexts: ({ dataDir, maxRows }) => {
-      const rows = readCorpusFile(join(dataDir, "chat.calib.jsonl"));
-      return splitCorpus(rows, heldOutChatShare)
-        .heldOut.filter((row) => row.kind === "text" || row.messages.at(-1)?.role === "assistant")
-        .slice(0, maxRows);
-    },
+    fileNames: [chatFile],
+    corpusNames: [chatFile],
+    readTexts: chatRows("heldOut"),
+    readCorpus: chatRows("calibration"),
   },
   {
     name: "wikitext2",
     fileNames: ["wikitext2.eval.jsonl"],
-    readTexts: ({ dataDir, maxRows }) => {
-      const numLines = { dataDir, maxRows: maxRows * linesPerWindow };
-      const lines = readRows("wikitext2.eval.jsonl", lineRow, numLines);
-      return [{ kind: "text", text: lines.map(({ text }) => text).join("") }];
-    },
+    corpusNames: ["wikitext2.calib.jsonl"],
+    readTexts: wikitextRows("wikitext2.eval.jsonl"),
+    readCorpus: wikitextRows("wikitext2.calib.jsonl"),
   },
 ];
+
+function alternate(first: readonly CorpusRow[], second: readonly CorpusRow[]): CorpusRow[] {
+  const length = Math.max(first.length, second.length);
+  return Array.from({ length }, (_, i) => [first[i], second[i]])
+    .flat()
+    .filter((row) => row !== undefined);
+}
 
 function answeredRow(prompt: string, response: string): CorpusRow {
   const messages = [

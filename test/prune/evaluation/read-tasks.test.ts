@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import test from "ava";
 import { choiceTasks } from "../../../prune/evaluation/choice-tasks.ts";
 import { EvaluationError } from "../../../prune/evaluation/errors.ts";
-import { readTasks } from "../../../prune/evaluation/read-tasks.ts";
+import { readTaskCorpus, readTasks } from "../../../prune/evaluation/read-tasks.ts";
 import { textTasks } from "../../../prune/evaluation/text-tasks.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 
@@ -52,4 +52,32 @@ test("every task's own file can be read, right answers in all places", (t) => {
     t.true(new Set(task.questions.map(({ answer }) => answer)).size > 1, task.name);
     t.true(task.questions.every(({ pairs }) => pairs.every((pair) => pair.context !== "")));
   }
+});
+
+test("no row to calibrate with is one to evaluate with", (t) => {
+  if (!existsSync(dataDir)) {
+    t.log(`Skipped: there is no ${dataDir}.`);
+    t.pass();
+    return;
+  }
+  for (const task of readTasks(names, { dataDir, maxRows: 300 }, (line) => t.fail(line))) {
+    const corpus = new Set(readTaskCorpus(task.name, dataDir)!.map((row) => JSON.stringify(row)));
+    t.true(corpus.size > 0, task.name);
+    const texts =
+      task.kind === "text"
+        ? task.texts
+        : task.questions.map(({ pairs, answer }) => {
+            const { context, continuation } = pairs[answer]!;
+            return { kind: "text" as const, text: context + continuation };
+          });
+    t.deepEqual(
+      texts.filter((row) => corpus.has(JSON.stringify(row))),
+      [],
+      task.name,
+    );
+  }
+});
+
+test("a task without rows to calibrate with has no corpus", (t) => {
+  t.is(readTaskCorpus("boolq", tempDir(t)), null);
 });
