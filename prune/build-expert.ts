@@ -10,6 +10,7 @@ import { prunedWeights } from "../model/pruned-weights.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import type { StageModel } from "../model/stage-graph.ts";
 import type { Profile } from "./profile.ts";
+import type { ProfileSource } from "./profile-source.ts";
 import { planExpert, replacementsFor } from "./recipe.ts";
 import type { Method, RecipeOptions, StatisticsReader } from "./recipe.ts";
 
@@ -18,37 +19,47 @@ export interface BuildExpertOptions extends RecipeOptions {
   readonly task: string;
   /** Of the expert's weights. */
   readonly format: WeightFormat;
+  readonly numThreads: number;
   /** Called with what happened to stored files. */
   readonly log?: (line: string) => void;
+}
+
+export interface BuiltExpert {
+  readonly artifact: Artifact;
+  /** Null when it was in the store. */
+  readonly buildSeconds: number | null;
 }
 
 /**
  * The artifact of an expert: from the store where it is, else planned, built and written. Its key names
  * model, corpus and recipe through the profile's. One that is damaged or of another release is built anew.
- * @throws CalibrationError
+ * @throws CalibrationError, CorpusError
  */
 export async function buildExpert(
   weights: ModelWeights,
-  profile: Profile,
+  profiles: ProfileSource,
   store: ArtifactStore,
   options: BuildExpertOptions,
-): Promise<Artifact> {
+): Promise<BuiltExpert> {
+  const profile = await profiles.profileOf(options.task);
   const key = expertKey(profile, options);
   try {
     const present = await store.read(key);
     if (present) {
       readExpert(present);
-      return present;
+      return { artifact: present, buildSeconds: null };
     }
   } catch (error) {
     if (!(error instanceof ArtifactError)) throw error;
     options.log?.(`${error.message}: building it again`);
     await store.remove(key);
   }
+  const startedAt = performance.now();
   const plan = planExpert(weights, profile, options.task, options);
   const middle = expertMiddle(weights, profile, plan, options);
   const { metadata, files } = expertArtifact({ plan, middle });
-  return store.write(key, metadata, files);
+  const artifact = await store.write(key, metadata, files);
+  return { artifact, buildSeconds: (performance.now() - startedAt) / 1000 };
 }
 
 /** The middle stage of an expert. */

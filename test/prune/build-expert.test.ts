@@ -9,6 +9,8 @@ import { prunedWeights } from "../../model/pruned-weights.ts";
 import { buildExpert, expertMiddle } from "../../prune/build-expert.ts";
 import { calibrate } from "../../prune/calibrate.ts";
 import { CalibrationError } from "../../prune/errors.ts";
+import type { Profile } from "../../prune/profile.ts";
+import type { ProfileSource } from "../../prune/profile-source.ts";
 import { methods, planExpert, replacementsFor } from "../../prune/recipe.ts";
 import type { Method } from "../../prune/recipe.ts";
 import { plainForward } from "../helpers/plain-forward.ts";
@@ -24,6 +26,14 @@ async function profileOf(t: ExecutionContext, withComoment = true) {
   const store = new ArtifactStore(tempDir(t));
   const options = { recipe: { format: "f32", withComoment }, numThreads: 1 } as const;
   return { store, profile: await calibrate(weights, sequences, store, options) };
+}
+
+function sourceOf(profile: Profile): ProfileSource {
+  return {
+    tasks: ["math"],
+    profileOf: () => Promise.resolve(profile),
+    general: () => Promise.resolve(profile),
+  };
 }
 
 function logitsError(actual: Float32Array, expected: Float32Array): number {
@@ -81,8 +91,15 @@ test("without Gram matrices the surgeon says what it needs", async (t) => {
 
 test("an expert is built once, and comes back from disk as it was built", async (t) => {
   const { store, profile } = await profileOf(t);
-  const options = { task: "math", method: "seap", target: 0.3, format: "q8" } as const;
-  const artifact = await buildExpert(weights, profile, store, options);
+  const profiles = sourceOf(profile);
+  const options = {
+    task: "math",
+    method: "seap",
+    target: 0.3,
+    format: "q8",
+    numThreads: 1,
+  } as const;
+  const { artifact } = await buildExpert(weights, profiles, store, options);
   const { plan, middle } = readExpert(artifact);
   const expected = expertMiddle(weights, profile, plan, options);
   t.deepEqual(plan, planExpert(weights, profile, "math", options));
@@ -92,29 +109,33 @@ test("an expert is built once, and comes back from disk as it was built", async 
     t.true(Buffer.from(bytes).equals(middle.weights.get(name)!), name);
   }
   t.deepEqual({ ...middle, graph: 0, weights: 0 }, { ...expected, graph: 0, weights: 0 } as never);
-  t.is((await buildExpert(weights, profile, store, options)).key, artifact.key);
+  const again = await buildExpert(weights, profiles, store, options);
+  t.is(again.artifact.key, artifact.key);
+  t.is(again.buildSeconds, null);
   t.is((await store.keys()).filter((key) => key.startsWith("expert-")).length, 1);
-  const other = await buildExpert(weights, profile, store, { ...options, target: 0.5 });
-  t.not(other.key, artifact.key);
+  const other = await buildExpert(weights, profiles, store, { ...options, target: 0.5 });
+  t.not(other.artifact.key, artifact.key);
 });
 
 test("a damaged expert is built again, and a line says so", async (t) => {
   const { store, profile } = await profileOf(t);
+  const profiles = sourceOf(profile);
   const lines: string[] = [];
   const options = {
     task: "math",
     method: "seap",
     target: 0.3,
     format: "q8",
+    numThreads: 1,
     log: (line: string) => lines.push(line),
   } as const;
-  const artifact = await buildExpert(weights, profile, store, options);
+  const { artifact } = await buildExpert(weights, profiles, store, options);
   const path = artifact.path("weights.bin");
   const bytes = readFileSync(path);
   const damaged = Buffer.from(bytes);
   damaged[100]! ^= 1;
   writeFileSync(path, damaged);
-  const rebuilt = await buildExpert(weights, profile, store, options);
+  const { artifact: rebuilt } = await buildExpert(weights, profiles, store, options);
   t.deepEqual(readFileSync(rebuilt.path("weights.bin")), bytes);
   t.is(lines.length, 1);
   t.regex(lines[0]!, /building it again/);
