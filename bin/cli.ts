@@ -18,6 +18,7 @@ const status = await runCommandLine(
     env: process.env,
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
+    stderrIsTty: process.stderr.isTTY,
   },
 );
 // A server goes on; everything else is done.

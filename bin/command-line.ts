@@ -1,25 +1,29 @@
 import { readFileSync } from "node:fs";
 import { SeapError } from "../model/errors.ts";
 import { ConfigError } from "../server/config-error.ts";
+import { InterruptedError } from "./interruption.ts";
 
 export interface CommandIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   stdout(text: string): void;
   stderr(text: string): void;
+  /** stderr is a terminal, where a line can be drawn over. @default false */
+  readonly stderrIsTty?: boolean;
 }
 
 export interface Command {
   readonly summary: string;
   /**
    * @param args - what follows the command's name
-   * @throws ConfigError when the arguments are wrong, another SeapError when the command fails.
+   * @throws ConfigError when the arguments are wrong, InterruptedError when the user ended it, another
+   * SeapError when it fails.
    */
   run(args: readonly string[], io: CommandIo): Promise<void>;
 }
 
 export type CommandTable = Readonly<Record<string, Command>>;
 
-/** @returns the exit status: 0, 1 when the command failed, 2 when it was called wrongly. */
+/** @returns the exit status: 0, 1 when the command failed, 2 when it was called wrongly, 130 when it was ended. */
 export async function runCommandLine(
   args: readonly string[],
   commands: CommandTable,
@@ -46,6 +50,7 @@ export async function runCommandLine(
   } catch (error) {
     if (!(error instanceof SeapError)) throw error;
     io.stderr(`seap ${name}: ${error.message}\n`);
+    if (error instanceof InterruptedError) return 130;
     return error instanceof ConfigError ? 2 : 1;
   }
 }
