@@ -1,0 +1,79 @@
+import { join, resolve } from "node:path";
+import { ArtifactStore } from "../model/artifact-store.ts";
+import { createChatTemplate } from "../model/chat-template.ts";
+import type { ModelWeights } from "../model/config.ts";
+import { defaultCacheDir } from "../model/file-cache.ts";
+import { openModel } from "../model/open-model.ts";
+import type { SourceProgress } from "../model/source-options.ts";
+import { resolveModel } from "../model/source.ts";
+import { createTokenizer } from "../model/tokenizer.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import { CorpusEncoder } from "../prune/corpus-encoder.ts";
+
+export interface ModelSessionOptions {
+  /** `default`, a GGUF file, a model folder, or `hf:org/name[:file]`. */
+  readonly model: string;
+  /** @default the user's cache folder */
+  readonly cacheDir: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: (line: string) => void;
+  readonly onProgress?: (progress: SourceProgress) => void;
+}
+
+/** A model as the commands that work on it need it. */
+export interface ModelSession {
+  /** `org/name` for models of the hub, else the file's without its extension, or the folder's. */
+  readonly name: string;
+  readonly path: string;
+  readonly weights: ModelWeights;
+  readonly tokenizer: Tokenizer;
+  /** Turns rows into tokens as the server would. */
+  readonly encoder: CorpusEncoder;
+  /** Profiles, experts and reports of all models, in the cache folder. */
+  readonly store: ArtifactStore;
+  close(): void;
+}
+
+/**
+ * Finds, fetches and opens a model with its tokenizer, chat template and artifacts. The caller closes it.
+ * @throws ModelLoadError
+ */
+export async function openModelSession(options: ModelSessionOptions): Promise<ModelSession> {
+  const { model, env, log, onProgress } = options;
+  const cacheDir = cacheFolder(options.cacheDir, env);
+  const { name, path } = await resolveModel(model, {
+    env,
+    cacheDir,
+    log,
+    ...(onProgress && { onProgress }),
+  });
+  const { weights, tokenizer: source } = await openModel(path);
+  try {
+    const tokenizer = createTokenizer(source);
+    return {
+      name,
+      path,
+      weights,
+      tokenizer,
+      encoder: new CorpusEncoder(tokenizer, createChatTemplate(source, tokenizer)),
+      store: artifactStore(cacheDir),
+      close: () => weights.close(),
+    };
+  } catch (error) {
+    weights.close();
+    throw error;
+  }
+}
+
+/** The folder of fetched models and of artifacts. */
+export function cacheFolder(
+  cacheDir: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): string {
+  return cacheDir === undefined ? defaultCacheDir(env) : resolve(cacheDir);
+}
+
+/** What `seap prune` has made, and `seap serve` and `seap eval` read. */
+export function artifactStore(cacheDir: string): ArtifactStore {
+  return new ArtifactStore(join(cacheDir, "artifacts"));
+}
