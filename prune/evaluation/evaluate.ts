@@ -1,34 +1,43 @@
 import type { StageModel } from "../../model/stage-graph.ts";
-import type { Tokenizer } from "../../model/tokenizer.ts";
-import type { CorpusEncoder } from "../corpus-encoder.ts";
-import { EvaluationError } from "./errors.ts";
-import { encodeQuestions, judgeChoices } from "./multiple-choice.ts";
-import type { ChoiceOutcomes } from "./multiple-choice.ts";
-import { summarizeChoice, summarizeText } from "./result.ts";
-import type { TaskResult } from "./result.ts";
+import type { AnswerGenerator } from "./answer-generator.ts";
+import type { EncodedGeneration, EncodedTask } from "./encode-task.ts";
+import { solveProblems } from "./math-answers.ts";
+import type {
+  MeasuredMiddle,
+  Measurement,
+  MeasurementSource,
+  MeasurementStore,
+  Outcomes,
+} from "./measurement-store.ts";
+import { judgeChoices } from "./multiple-choice.ts";
 import type { PreparedSequences, ReferenceStates, ScoringModel } from "./scoring-model.ts";
-import type { TaskRows } from "./read-tasks.ts";
-import { encodeTexts } from "./text-tasks.ts";
 import { textOutcomes } from "./text-quality.ts";
-import type { TextOutcomes } from "./text-quality.ts";
 
-/** A middle to be evaluated. */
+/** A method at one sparsity, or dense. */
 export interface Candidate {
-  /** For messages. */
+  /** For progress. */
   readonly label: string;
   /** The middle for a task: its expert's, or the same for all. Asked for once per task. */
-  middleFor(task: string): Promise<StageModel>;
+  middleFor(task: string): Promise<CandidateMiddle>;
+}
+
+/** A middle that is built or read only where it is to be measured. */
+export interface CandidateMiddle {
+  /** Names it through what it is made from. */
+  readonly key: string;
+  load(): Promise<MeasuredMiddle & { readonly stage: StageModel }>;
 }
 
 export interface EvaluateOptions {
-  readonly tokenizer: Pick<Tokenizer, "encode" | "eosTokenIds">;
-  readonly encoder: CorpusEncoder;
-  /** Tokens that the model can read. */
-  readonly contextLength: number;
-  /** Most sequences of a text task. */
-  readonly maxRows: number;
-  /** Count prompts too. @default false */
-  readonly wholeText?: boolean;
+  readonly measurements: MeasurementStore;
+  /** Of the model that all middles are of. */
+  readonly modelHash: string;
+  /** Of all weights. */
+  readonly format: string;
+  /** What scores; asked for when there is something to score, and not released here. */
+  readonly scoringModel: () => Promise<ScoringModel>;
+  /** What writes answers; asked for when there are some to write, and not released here. */
+  readonly answerGenerator: () => Promise<AnswerGenerator>;
   readonly onProgress?: (progress: EvaluationProgress) => void;
   /** Ends the run after the batch it is at, with its reason. */
   readonly signal?: AbortSignal;
@@ -37,85 +46,169 @@ export interface EvaluateOptions {
 export interface EvaluationProgress {
   readonly task: string;
   readonly label: string;
-  /** Tokens read of the task by this candidate. */
-  readonly done: number;
-  readonly total: number;
+  /** Rows done of the task by this candidate. */
+  readonly numDone: number;
+  readonly numRows: number;
+  /** Tokens of the measurements that were made so far. */
+  readonly tokensDone: number;
+  /** Tokens of all that are to be made, as far as is known. */
+  readonly tokensToDo: number;
+  /** Measured before: there is nothing to be done. */
+  readonly isKnown: boolean;
 }
-
-type Outcomes = ChoiceOutcomes | TextOutcomes;
 
 /**
  * Every task by every candidate, task after task, so that all share what the trunk made of the task's rows. One middle
- * is loaded at a time.
+ * is loaded at a time. What was measured before is not measured again.
  * @param dense what the others are compared with
- * @returns results of dense, then of each candidate, in the order of the tasks
- * @throws EvaluationError for a task without rows, CalibrationError, CorpusError, and the signal's reason
+ * @returns measurements of dense, then of each candidate, in the order of the tasks
+ * @throws CalibrationError, InferenceError, and the signal's reason
  */
 export async function evaluate(
-  model: ScoringModel,
-  tasks: readonly TaskRows[],
+  tasks: readonly EncodedTask[],
   dense: Candidate,
   candidates: readonly Candidate[],
   options: EvaluateOptions,
-): Promise<TaskResult[][]> {
-  const results: TaskResult[][] = [dense, ...candidates].map(() => []);
+): Promise<Measurement[][]> {
+  const run = new EvaluationRun(tasks, 1 + candidates.length, options);
+  const measurements: Measurement[][] = [dense, ...candidates].map(() => []);
   for (const task of tasks) {
-    const prepared = prepare(model, task, options);
-    const reference = await scoreCandidate(model, task, prepared, dense, options);
-    results[0]!.push(summarize(task, reference.outcomes, null));
-    for (const [index, candidate] of candidates.entries()) {
-      const states = task.kind === "text" ? reference.states : undefined;
-      const { outcomes } = await scoreCandidate(model, task, prepared, candidate, options, states);
-      results[index + 1]!.push(summarize(task, outcomes, reference.outcomes));
+    const row = await run.measureTask(task, dense, candidates);
+    for (const [index, measurement] of row.entries()) measurements[index]!.push(measurement);
+  }
+  return measurements;
+}
+
+/** A candidate on a task; `known` is what was measured before. */
+interface Piece {
+  readonly label: string;
+  readonly middle: CandidateMiddle;
+  readonly source: MeasurementSource;
+  readonly known: Measurement | null;
+}
+
+class EvaluationRun {
+  readonly #options: EvaluateOptions;
+  #tokensDone = 0;
+  #tokensToDo: number;
+
+  constructor(tasks: readonly EncodedTask[], numCandidates: number, options: EvaluateOptions) {
+    this.#options = options;
+    this.#tokensToDo = numCandidates * tasks.reduce((sum, { numTokens }) => sum + numTokens, 0);
+  }
+
+  /** Dense first. */
+  async measureTask(
+    task: EncodedTask,
+    dense: Candidate,
+    candidates: readonly Candidate[],
+  ): Promise<Measurement[]> {
+    const pieces: Piece[] = [];
+    for (const candidate of [dense, ...candidates]) {
+      const piece = await this.#find(task, candidate);
+      if (piece.known) this.#tokensToDo -= task.numTokens;
+      pieces.push(piece);
+    }
+    if (task.kind === "generation") {
+      const measured: Measurement[] = [];
+      for (const piece of pieces) {
+        measured.push(await this.#measure(task, piece, (stage) => this.#solve(task, piece, stage)));
+      }
+      return measured;
+    }
+    return this.#scoreAll(task, pieces);
+  }
+
+  async #find({ name, contentHash }: EncodedTask, candidate: Candidate): Promise<Piece> {
+    const { measurements, modelHash, format, signal } = this.#options;
+    signal?.throwIfAborted();
+    const middle = await candidate.middleFor(name);
+    const source = { task: name, contentHash, modelHash, format, middleKey: middle.key };
+    return { label: candidate.label, middle, source, known: await measurements.read(source) };
+  }
+
+  async #scoreAll(
+    task: Exclude<EncodedTask, EncodedGeneration>,
+    [dense, ...others]: Piece[],
+  ): Promise<Measurement[]> {
+    const measured: Measurement[] = [];
+    let prepared: PreparedSequences | null = null;
+    let reference: ReferenceStates | undefined;
+    const score = async (piece: Piece, stage: StageModel): Promise<Outcomes> => {
+      const model = await this.#options.scoringModel();
+      prepared ??= model.prepare(task.groups);
+      const middle = await model.loadMiddle(stage);
+      try {
+        const { scores, states } = await model.score(prepared, middle, {
+          ...(reference && { reference }),
+          ...(this.#options.signal && { signal: this.#options.signal }),
+          onProgress: (tokens, groups) => this.#report(task, piece, groups, tokens),
+        });
+        if (piece === dense && task.kind === "text") reference = states;
+        return task.kind === "choice" ? judgeChoices(task.questions, scores) : textOutcomes(scores);
+      } finally {
+        await middle.release();
+      }
+    };
+    const needsReference = task.kind === "text" && others.some(({ known }) => known === null);
+    if (dense!.known && needsReference) {
+      // Its outcomes are known, but not the states that others are compared with.
+      const { stage } = await dense!.middle.load();
+      this.#tokensToDo += task.numTokens;
+      await score(dense!, stage);
+      this.#tokensDone += task.numTokens;
+    }
+    for (const piece of [dense!, ...others]) {
+      measured.push(await this.#measure(task, piece, (stage) => score(piece, stage)));
+    }
+    return measured;
+  }
+
+  async #solve(task: EncodedGeneration, piece: Piece, stage: StageModel): Promise<Outcomes> {
+    const generator = await (await this.#options.answerGenerator()).open(stage);
+    try {
+      return await solveProblems(task.problems, generator.generate, (numDone) =>
+        this.#report(task, piece, numDone, (numDone / task.numRows) * task.numTokens),
+      );
+    } finally {
+      await generator.close();
     }
   }
-  return results;
-}
 
-function prepare(
-  model: ScoringModel,
-  task: TaskRows,
-  { tokenizer, encoder, contextLength, maxRows, wholeText = false }: EvaluateOptions,
-): PreparedSequences {
-  const { eosTokenIds } = tokenizer;
-  const groups =
-    task.kind === "choice"
-      ? encodeQuestions(tokenizer, task.questions, contextLength)
-      : encodeTexts(task.texts, encoder, { wholeText, eosTokenIds, maxRows }).map((sequence) => [
-          sequence,
-        ]);
-  if (groups.length === 0) {
-    throw new EvaluationError(`Task ${task.name} has no rows, expected at least one.`);
+  async #measure(
+    task: EncodedTask,
+    piece: Piece,
+    outcomesOf: (stage: StageModel) => Promise<Outcomes>,
+  ): Promise<Measurement> {
+    if (piece.known) {
+      this.#report(task, piece, task.numRows, 0, true);
+      return piece.known;
+    }
+    this.#options.signal?.throwIfAborted();
+    const { stage, plan, sizeBytes, buildSeconds } = await piece.middle.load();
+    const outcomes = await outcomesOf(stage);
+    const measurement = { middle: { plan, sizeBytes, buildSeconds }, outcomes };
+    await this.#options.measurements.write(piece.source, measurement);
+    this.#tokensDone += task.numTokens;
+    return measurement;
   }
-  return model.prepare(groups);
-}
 
-async function scoreCandidate(
-  model: ScoringModel,
-  task: TaskRows,
-  prepared: PreparedSequences,
-  candidate: Candidate,
-  { onProgress, signal }: EvaluateOptions,
-  reference?: ReferenceStates,
-): Promise<{ readonly outcomes: Outcomes; readonly states: ReferenceStates }> {
-  const { label } = candidate;
-  const middle = await model.loadMiddle(await candidate.middleFor(task.name));
-  try {
-    const { scores, states } = await model.score(prepared, middle, {
-      ...(reference && { reference }),
-      ...(signal && { signal }),
-      onProgress: (done, total) => onProgress?.({ task: task.name, label, done, total }),
+  /** @param tokens done of this piece, and not yet counted */
+  #report(
+    task: EncodedTask,
+    { label }: Piece,
+    numDone: number,
+    tokens: number,
+    isKnown = false,
+  ): void {
+    this.#options.onProgress?.({
+      task: task.name,
+      label,
+      numDone,
+      numRows: task.numRows,
+      tokensDone: this.#tokensDone + tokens,
+      tokensToDo: this.#tokensToDo,
+      isKnown,
     });
-    const outcomes =
-      task.kind === "choice" ? judgeChoices(task.questions, scores) : textOutcomes(scores);
-    return { outcomes, states };
-  } finally {
-    await middle.release();
   }
-}
-
-function summarize(task: TaskRows, outcomes: Outcomes, dense: Outcomes | null): TaskResult {
-  return task.kind === "choice"
-    ? summarizeChoice(task, outcomes as ChoiceOutcomes, dense as ChoiceOutcomes | null)
-    : summarizeText(task.name, outcomes as TextOutcomes, dense as TextOutcomes | null);
 }

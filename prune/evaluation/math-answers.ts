@@ -17,6 +17,18 @@ export interface MathOutcomes {
   readonly flexible: Float64Array;
 }
 
+/** A problem as the model reads it. */
+export interface EncodedProblem {
+  readonly promptTokenIds: Uint32Array;
+  readonly final: string;
+}
+
+/** Writes an answer, always with the most likely token. */
+export type Generate = (promptTokenIds: Uint32Array, maxTokens: number) => Promise<string>;
+
+/** Enough for the steps of a solution. */
+export const maxAnswerTokens = 256;
+
 const mathRow = z.object({ question: z.string(), final: z.string() });
 
 /** Problems of GSM8K. @throws EvaluationError */
@@ -24,21 +36,26 @@ export function readMathProblems(options: RowsOptions): MathProblem[] {
   return readRows("gsm8k.eval.jsonl", mathRow, options);
 }
 
-/** Asks for every problem in turn. @param generate the model's answer to a prompt */
+/**
+ * Asks for all problems at once: who generates decides how many run together.
+ * @param onProgress called with the number of problems that are answered
+ */
 export async function solveProblems(
-  problems: readonly MathProblem[],
-  generate: (prompt: string) => Promise<string>,
-  onProgress?: (done: number, total: number) => void,
+  problems: readonly EncodedProblem[],
+  generate: Generate,
+  onProgress?: (done: number) => void,
 ): Promise<MathOutcomes> {
   const strict = new Float64Array(problems.length);
   const flexible = new Float64Array(problems.length);
-  for (const [index, { question, final }] of problems.entries()) {
-    const answer = await generate(question);
+  let done = 0;
+  const solve = async ({ promptTokenIds, final }: EncodedProblem, index: number) => {
+    const answer = await generate(promptTokenIds, maxAnswerTokens);
     const wanted = normalizeNumber(final);
     strict[index] = Number(strictNumber(answer) === wanted);
     flexible[index] = Number(flexibleNumber(answer) === wanted);
-    onProgress?.(index + 1, problems.length);
-  }
+    onProgress?.(++done);
+  };
+  await Promise.all(problems.map(solve));
   return { kind: "generation", strict, flexible };
 }
 

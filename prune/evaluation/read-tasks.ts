@@ -4,6 +4,8 @@ import type { CorpusRow } from "../corpus.ts";
 import { choiceTasks } from "./choice-tasks.ts";
 import type { ChoiceQuestion, ChoiceTask } from "./choice-tasks.ts";
 import { EvaluationError } from "./errors.ts";
+import { readMathProblems } from "./math-answers.ts";
+import type { MathProblem } from "./math-answers.ts";
 import type { RowsOptions } from "./task-rows.ts";
 import { textTasks } from "./text-tasks.ts";
 import type { TextTask } from "./text-tasks.ts";
@@ -16,7 +18,27 @@ export type TaskRows =
       readonly metric: "acc" | "acc_norm";
       readonly questions: readonly ChoiceQuestion[];
     }
-  | { readonly kind: "text"; readonly name: string; readonly texts: readonly CorpusRow[] };
+  | { readonly kind: "text"; readonly name: string; readonly texts: readonly CorpusRow[] }
+  | {
+      readonly kind: "generation";
+      readonly name: string;
+      readonly problems: readonly MathProblem[];
+    };
+
+/** Multiple choice and perplexity: what a whole evaluation measures. */
+export const scoredTaskNames: readonly string[] = [...choiceTasks, ...textTasks].map(
+  ({ name }) => name,
+);
+
+/** Answers are generated, which takes long. */
+const mathTaskName = "gsm8k_generate";
+
+export const taskNames: readonly string[] = [...scoredTaskNames, mathTaskName];
+
+/** The task whose expert answers a task's questions: two tasks may ask the same ones. */
+export function expertTaskOf(name: string): string {
+  return name === mathTaskName ? "gsm8k" : name;
+}
 
 /**
  * Rows of tasks by name. Multiple choice and perplexity have different names.
@@ -29,11 +51,14 @@ export function readTasks(
   onSkip: (line: string) => void,
 ): TaskRows[] {
   return names.flatMap((name): TaskRows[] => {
-    const found = findTask(name);
+    const found = findTask(expertTaskOf(name));
     const missing = missingFile(found.task.fileNames, options.dataDir);
     if (missing !== undefined) {
       onSkip(`Task ${name} is left out: there is no ${missing}.`);
       return [];
+    }
+    if (name === mathTaskName) {
+      return [{ kind: "generation", name, problems: readMathProblems(options) }];
     }
     if (found.kind === "text")
       return [{ kind: "text", name, texts: found.task.readTexts(options) }];
@@ -47,7 +72,7 @@ export function readTasks(
  * @throws EvaluationError for a name that is no task's and for a line that cannot be used, CorpusError
  */
 export function readTaskCorpus(name: string, dataDir: string): CorpusRow[] | null {
-  const { task } = findTask(name);
+  const { task } = findTask(expertTaskOf(name));
   if (missingFile(task.corpusNames, dataDir) !== undefined) return null;
   return task.readCorpus({ dataDir, maxRows: Number.MAX_SAFE_INTEGER });
 }
@@ -61,8 +86,9 @@ function findTask(name: string): FoundTask {
   if (choice) return { kind: "choice", task: choice };
   const text = textTasks.find((task) => task.name === name);
   if (text) return { kind: "text", task: text };
-  const known = [...choiceTasks, ...textTasks].map((task) => task.name).join(", ");
-  throw new EvaluationError(`There is no task ${JSON.stringify(name)}, expected one of ${known}.`);
+  throw new EvaluationError(
+    `There is no task ${JSON.stringify(name)}, expected one of ${taskNames.join(", ")}.`,
+  );
 }
 
 function missingFile(fileNames: readonly string[], dataDir: string): string | undefined {

@@ -11,6 +11,7 @@ export interface ScoredSequence {
 export interface ScoringBatch {
   /** One row; `sequences` numbers the groups. */
   readonly tokens: TokenBatch;
+  readonly numGroups: number;
   /** Tokens that do not see what lies between the end of their group's common part and their start. */
   readonly branches: readonly Branch[];
   /** Token whose hidden state predicts a target. Shape `[numTargets]`. */
@@ -119,6 +120,7 @@ class BatchWriter {
         sequences: Int32Array.from(this.#groups),
         tokenRows: BigInt64Array.from({ length }, (_, token) => BigInt(token)),
       },
+      numGroups: this.#numGroups,
       branches: this.#branches,
       targetRows: BigInt64Array.from(this.#targets, ({ row }) => BigInt(row)),
       targetIds: BigInt64Array.from(this.#targets, ({ id }) => BigInt(id)),

@@ -30,8 +30,8 @@ export type ReferenceStates = readonly Float32Array[];
 export interface ScoreOptions {
   /** Compare with the model that these are of. */
   readonly reference?: ReferenceStates;
-  /** Called with tokens read so far. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Called with tokens and groups read so far. */
+  readonly onProgress?: (tokens: number, groups: number) => void;
   /** Ends the run after the batch it is at, with its reason. */
   readonly signal?: AbortSignal;
 }
@@ -134,7 +134,7 @@ export class ScoringModel {
       numAgreeing: reference ? 0 : null,
     }));
     const states: Float32Array[] = [];
-    let done = 0;
+    let [tokens, groups] = [0, 0];
     for (const [index, batch] of prepared.batches.entries()) {
       signal?.throwIfAborted();
       const own = await this.#targetStates(prepared, batch, middle);
@@ -151,8 +151,9 @@ export class ScoringModel {
           score.numAgreeing += 1;
         }
       }
-      done += batch.tokens.length;
-      onProgress?.(done, prepared.numTokens);
+      tokens += batch.tokens.length;
+      groups += batch.numGroups;
+      onProgress?.(tokens, groups);
     }
     return { scores, states };
   }

@@ -2,7 +2,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
+import { ArtifactStore } from "../../../model/artifact-store.ts";
 import type { ChatTemplate } from "../../../model/chat-template.ts";
+import { createExpertPlan } from "../../../model/expert-plan.ts";
 import { buildMiddle } from "../../../model/model-stages.ts";
 import { denseShape } from "../../../model/stage-graph.ts";
 import type { Tokenizer } from "../../../model/tokenizer.ts";
@@ -10,7 +12,15 @@ import { CorpusEncoder } from "../../../prune/corpus-encoder.ts";
 import { splitCorpus } from "../../../prune/corpus.ts";
 import type { CorpusRow } from "../../../prune/corpus.ts";
 import { EvaluationError } from "../../../prune/evaluation/errors.ts";
+import { encodeTask } from "../../../prune/evaluation/encode-task.ts";
 import { evaluate } from "../../../prune/evaluation/evaluate.ts";
+import type {
+  Candidate,
+  EvaluateOptions,
+  EvaluationProgress,
+} from "../../../prune/evaluation/evaluate.ts";
+import { MeasurementStore } from "../../../prune/evaluation/measurement-store.ts";
+import { distinctPlans, methodResult } from "../../../prune/evaluation/method-result.ts";
 import type { TaskRows } from "../../../prune/evaluation/read-tasks.ts";
 import type { TaskResult, TextResult } from "../../../prune/evaluation/result.ts";
 import { ScoringModel } from "../../../prune/evaluation/scoring-model.ts";
@@ -90,7 +100,7 @@ test("gsm8k is read without its calculator marks", (t) => {
   t.deepEqual(texts, [answered("2 and 2?", "2+2=4\n#### 4")]);
 });
 
-test("code is half functions to write and half instructions", (t) => {
+test("code is half functions to write and half instructions, in turn", (t) => {
   const mbpp = { text: "Add.", code: "def f():\r\n  pass\r\n", test_list: ["assert f()"] };
   const alpaca = { prompt: "Say", response: "print()" };
   const texts = textsOf(
@@ -101,7 +111,7 @@ test("code is half functions to write and half instructions", (t) => {
   );
   t.deepEqual(
     texts.map((row) => (row.kind === "chat" ? row.messages.at(-1)!.content : "")),
-    ["def f():\n  pass", "def f():\n  pass", "print()"],
+    ["def f():\n  pass", "print()", "def f():\n  pass"],
   );
 });
 
@@ -118,80 +128,222 @@ test("chats are those that a calibration on the other side of the split does not
   t.deepEqual(texts, splitCorpus(corpus, heldOutChatShare).heldOut);
 });
 
-test("every task is measured by every candidate and compared with dense", async (t) => {
-  const weights = tinyModel();
+const weights = tinyModel();
+const thinShapes = [{ numHeads: 2, numKvHeads: 1, intermediateSize: 32 }];
+
+/** Two middles, of which one is dense, and a list of what was loaded. */
+function candidates() {
+  const full = denseShape(weights.config);
+  const thinWeights = tinyModel({ layerShapes: [full, full, ...thinShapes] });
+  const loaded: string[] = [];
+  const candidate = (label: string, isThin: boolean): Candidate => ({
+    label,
+    middleFor: (task) =>
+      Promise.resolve({
+        key: label,
+        load: () => {
+          loaded.push(`${label} ${task}`);
+          const stage = isThin
+            ? buildMiddle(thinWeights, "f32", { name: label, shapes: thinShapes })
+            : buildMiddle(weights, "f32", { name: label });
+          const plan = isThin ? { ...thinPlan, task } : null;
+          const buildSeconds = isThin ? 1.5 : null;
+          return Promise.resolve({ stage, plan, sizeBytes: stage.sizeBytes, buildSeconds });
+        },
+      }),
+  });
+  return {
+    loaded,
+    dense: candidate("dense", false),
+    same: candidate("same", false),
+    thin: candidate("thin", true),
+  };
+}
+
+const thinPlan = createExpertPlan(weights, {
+  task: "quiz",
+  recipe: {},
+  layers: [
+    { keptHeads: [0, 1], keptKvHeads: [0], keptChannels: Array.from({ length: 32 }, (_, i) => i) },
+  ],
+});
+
+const quiz: TaskRows = {
+  kind: "choice",
+  name: "quiz",
+  metric: "acc",
+  questions: ["abc", "hello"].map((context) => ({
+    id: context,
+    pairs: [" x", " yes"].map((continuation) => ({ context, continuation })),
+    choiceLengths: [1, 3],
+    answer: 0,
+  })),
+};
+const chat: TaskRows = {
+  kind: "text",
+  name: "chat",
+  texts: [answered("hi", "hello there"), answered("a", "bcd")],
+};
+const sums: TaskRows = {
+  kind: "generation",
+  name: "sums",
+  problems: [
+    { question: "2 and 2?", final: "4" },
+    { question: "2 and 3?", final: "5" },
+  ],
+};
+
+const encodeOptions = { tokenizer, encoder, contextLength: 1024, maxRows: 10 };
+const encoded = (...tasks: TaskRows[]) => tasks.map((task) => encodeTask(task, encodeOptions));
+
+/** What evaluation needs, with a store of its own and a model that counts its scorings. */
+async function setUp(t: ExecutionContext) {
   const model = await ScoringModel.load(weights, { format: "f32", numThreads: 1 });
   t.teardown(() => model.release());
-  const thin = [{ numHeads: 2, numKvHeads: 1, intermediateSize: 32 }];
-  const full = denseShape(weights.config);
-  const thinWeights = tinyModel({ layerShapes: [full, full, ...thin] });
-  const asked: string[] = [];
-  const candidate = (label: string, expert: boolean) => ({
-    label,
-    middleFor: (task: string) => {
-      asked.push(`${label} ${task}`);
-      const stage = expert
-        ? buildMiddle(thinWeights, "f32", { name: label, shapes: thin })
-        : buildMiddle(weights, "f32", { name: label });
-      return Promise.resolve(stage);
-    },
-  });
-  const tasks: TaskRows[] = [
-    {
-      kind: "choice",
-      name: "quiz",
-      metric: "acc",
-      questions: ["abc", "hello"].map((context) => ({
-        id: context,
-        pairs: [" x", " yes"].map((continuation) => ({ context, continuation })),
-        choiceLengths: [1, 3],
-        answer: 0,
-      })),
-    },
-    { kind: "text", name: "chat", texts: [answered("hi", "hello there"), answered("a", "bcd")] },
-  ];
-  const options = { tokenizer, encoder, contextLength: 64, maxRows: 10 };
-  const candidates = [candidate("same", false), candidate("thin", true)];
-  const [dense, same, thinned] = await evaluate(
-    model,
-    tasks,
-    candidate("dense", false),
-    candidates,
-    options,
-  );
-  t.deepEqual(asked, [
-    "dense quiz",
-    "same quiz",
-    "thin quiz",
-    "dense chat",
-    "same chat",
-    "thin chat",
-  ]);
+  const store = new ArtifactStore(tempDir(t));
+  const lines: string[] = [];
+  const progress: EvaluationProgress[] = [];
+  const options: EvaluateOptions = {
+    measurements: new MeasurementStore(store, (line) => lines.push(line)),
+    modelHash: weights.contentHash,
+    format: "f32",
+    scoringModel: () => Promise.resolve(model),
+    answerGenerator: () =>
+      Promise.resolve({
+        open: (stage) =>
+          Promise.resolve({
+            generate: () => Promise.resolve(stage.name === "thin" ? "#### 5" : "So 4.\n#### 4"),
+            close: () => Promise.resolve(),
+          }),
+      }),
+    onProgress: (event) => progress.push(event),
+  };
+  return { options, store, lines, progress };
+}
 
-  const [denseQuiz, denseChat] = [dense![0]!, textResult(t, dense![1])];
-  t.is(denseQuiz.difference, null);
-  t.is(denseQuiz.numRows, 2);
+test("every task is measured by every candidate and compared with dense", async (t) => {
+  const { options } = await setUp(t);
+  const { dense, same, thin, loaded } = candidates();
+  const tasks = encoded(quiz, chat, sums);
+  const measured = await evaluate(tasks, dense, [same, thin], options);
+  t.deepEqual(loaded, [
+    ...["dense quiz", "same quiz", "thin quiz"],
+    ...["dense chat", "same chat", "thin chat"],
+    ...["dense sums", "same sums", "thin sums"],
+  ]);
+  const [denseResult, sameResult, thinResult] = measured.map((row, index) =>
+    methodResult(
+      { name: "method", sparsityTarget: index === 2 ? 0.5 : null },
+      tasks,
+      row,
+      index === 0 ? null : measured[0]!,
+    ),
+  );
+  const [denseQuiz, denseText] = denseResult!.tasks;
+  const denseChat = textResult(t, denseText);
+  t.is(denseQuiz!.difference, null);
+  t.is(denseQuiz!.numRows, 2);
   t.is(denseChat.numTokens, 12 + 4);
   t.is(denseChat.kl, null);
-  t.deepEqual(same![0]!.difference, { value: 0, low: 0, high: 0 });
-  const sameChat = textResult(t, same![1]);
+  t.deepEqual(sameResult!.tasks[0]!.difference, { value: 0, low: 0, high: 0 });
+  const sameChat = textResult(t, sameResult!.tasks[1]);
   t.true(Math.abs(sameChat.kl!.value) < 1e-6);
   t.is(sameChat.agreement!.value, 1);
   t.true(Math.abs(sameChat.difference!.value) < 1e-6);
-  const thinChat = textResult(t, thinned![1]);
+  const thinChat = textResult(t, thinResult!.tasks[1]);
   t.true(thinChat.kl!.value > 0.01);
   const rise = thinChat.logPerplexity.value - denseChat.logPerplexity.value;
   t.true(Math.abs(thinChat.difference!.value - rise) < 1e-9);
+  const [denseSums, thinSums] = [denseResult!.tasks[2]!, thinResult!.tasks[2]!];
+  t.true(denseSums.kind === "generation" && denseSums.strict.value === 0.5);
+  t.is(thinSums.difference!.value, 0);
+  t.deepEqual(thinResult!.trueSparsity, thinPlan.sparsity);
+  t.is(thinResult!.buildSeconds, 1.5);
+  t.deepEqual(
+    distinctPlans(measured[2]!).map(({ task }) => task),
+    ["quiz", "chat", "sums"],
+  );
 });
 
-test("a task without rows is refused by name", async (t) => {
-  const weights = tinyModel();
-  const model = await ScoringModel.load(weights, { format: "f32", numThreads: 1 });
-  t.teardown(() => model.release());
-  const options = { tokenizer, encoder, contextLength: 64, maxRows: 10 };
-  const dense = { label: "dense", middleFor: () => Promise.reject(new Error("not reached")) };
-  const tasks: TaskRows[] = [{ kind: "text", name: "poems", texts: [] }];
-  const error = await t.throwsAsync(evaluate(model, tasks, dense, [], options), {
+test("what was measured before is not measured again, and gives the same result", async (t) => {
+  const { options, progress } = await setUp(t);
+  const { dense, thin, loaded } = candidates();
+  const tasks = encoded(quiz, chat, sums);
+  const first = await evaluate(tasks, dense, [thin], options);
+  const { tokensDone, tokensToDo } = progress.at(-1)!;
+  t.true(tokensDone <= tokensToDo && tokensDone > 0);
+  loaded.length = progress.length = 0;
+  const second = await evaluate(tasks, dense, [thin], {
+    ...options,
+    scoringModel: () => Promise.reject(new Error("not needed")),
+    answerGenerator: () => Promise.reject(new Error("not needed")),
+  });
+  t.deepEqual(loaded, []);
+  t.deepEqual(second, first);
+  t.is(progress.length, 6);
+  t.true(progress.every(({ isKnown, tokensToDo: left }) => isKnown && left >= 0));
+  t.is(progress.at(-1)!.tokensToDo, 0);
+});
+
+test("a candidate that comes later is compared with dense as it was", async (t) => {
+  const tasks = encoded(quiz, chat);
+  const together = await setUp(t);
+  const { dense, same, thin } = candidates();
+  const all = await evaluate(tasks, dense, [same, thin], together.options);
+  const apart = await setUp(t);
+  await evaluate(tasks, dense, [same], apart.options);
+  const later = candidates();
+  const added = await evaluate(tasks, later.dense, [later.same, later.thin], apart.options);
+  t.deepEqual(added, all);
+  // Dense again for the states of the text, but not for the choices.
+  t.deepEqual(later.loaded, ["thin quiz", "dense chat", "thin chat"]);
+});
+
+test("other rows, another middle and another format are measured anew", async (t) => {
+  const { options } = await setUp(t);
+  const { dense, loaded } = candidates();
+  await evaluate(encoded(chat), dense, [], options);
+  t.deepEqual(loaded, ["dense chat"]);
+  await evaluate(encoded({ ...chat, texts: chat.texts.slice(1) }), dense, [], options);
+  t.is(loaded.length, 2);
+  await evaluate(encoded(chat), dense, [], { ...options, format: "q8" });
+  t.is(loaded.length, 3);
+  const questions = quiz.questions.map((question) => ({ ...question, answer: 1 }));
+  await evaluate(encoded(quiz, { ...quiz, questions }), dense, [], options);
+  t.is(loaded.length, 5);
+});
+
+test("a damaged measurement is made again, and a line says so", async (t) => {
+  const { options, store, lines } = await setUp(t);
+  const { dense, loaded } = candidates();
+  const first = await evaluate(encoded(quiz), dense, [], options);
+  const [key] = await store.keys();
+  writeFileSync(join(store.dir, key!, "metadata.json"), "{}");
+  t.deepEqual(await evaluate(encoded(quiz), dense, [], options), first);
+  t.is(loaded.length, 2);
+  t.is(lines.length, 1);
+  t.regex(lines[0]!, /measuring again/);
+});
+
+test("an evaluation that is ended keeps what was measured", async (t) => {
+  const { options } = await setUp(t);
+  const { dense, same, thin, loaded } = candidates();
+  const controller = new AbortController();
+  const onProgress = ({ label }: EvaluationProgress) => {
+    if (label === "same") controller.abort(new Error("enough"));
+  };
+  const { signal } = controller;
+  await t.throwsAsync(
+    evaluate(encoded(quiz), dense, [same, thin], { ...options, signal, onProgress }),
+    { message: "enough" },
+  );
+  loaded.length = 0;
+  await evaluate(encoded(quiz), dense, [same, thin], options);
+  t.deepEqual(loaded, ["thin quiz"]);
+});
+
+test("a task without rows is refused by name", (t) => {
+  const error = t.throws(() => encoded({ kind: "text", name: "poems", texts: [] }), {
     instanceOf: EvaluationError,
   });
   t.regex(error.message, /poems/);

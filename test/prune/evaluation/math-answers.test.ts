@@ -1,6 +1,7 @@
 import test from "ava";
 import {
   flexibleNumber,
+  maxAnswerTokens,
   solveProblems,
   strictNumber,
 } from "../../../prune/evaluation/math-answers.ts";
@@ -19,23 +20,28 @@ test("the flexible answer is the last number", (t) => {
   t.is(flexibleNumber("none"), null);
 });
 
-test("each problem is asked once and judged both ways", async (t) => {
-  const answers = new Map([
-    ["a", "So 1,000 it is.\n#### 1,000"],
-    ["b", "The answer is 12"],
-    ["c", "I do not know"],
-  ]);
-  const problems = [
-    { question: "a", final: "1000" },
-    { question: "b", final: "12" },
-    { question: "c", final: "3" },
-  ];
-  const asked: string[] = [];
-  const { strict, flexible } = await solveProblems(problems, (prompt) => {
-    asked.push(prompt);
-    return Promise.resolve(answers.get(prompt)!);
+test("all problems are asked at once and judged both ways", async (t) => {
+  const answers = ["So 1,000 it is.\n#### 1,000", "The answer is 12", "I do not know"];
+  const problems = ["1000", "12", "3"].map((final, index) => ({
+    promptTokenIds: Uint32Array.of(index),
+    final,
+  }));
+  const asked: number[] = [];
+  const progress: number[] = [];
+  let resolve = (): void => undefined;
+  const allAsked = new Promise<void>((settle) => (resolve = settle));
+  const generate = async ([index]: Uint32Array, maxTokens: number): Promise<string> => {
+    t.is(maxTokens, maxAnswerTokens);
+    asked.push(index!);
+    if (asked.length === problems.length) resolve();
+    await allAsked;
+    return answers[index!]!;
+  };
+  const { strict, flexible } = await solveProblems(problems, generate, (done) => {
+    progress.push(done);
   });
-  t.deepEqual(asked, ["a", "b", "c"]);
+  t.deepEqual(asked, [0, 1, 2]);
+  t.deepEqual(progress, [1, 2, 3]);
   t.deepEqual([...strict], [1, 0, 0]);
   t.deepEqual([...flexible], [1, 1, 0]);
 });

@@ -1,13 +1,16 @@
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import test from "ava";
-import { choiceTasks } from "../../../prune/evaluation/choice-tasks.ts";
 import { EvaluationError } from "../../../prune/evaluation/errors.ts";
-import { readTaskCorpus, readTasks } from "../../../prune/evaluation/read-tasks.ts";
-import { textTasks } from "../../../prune/evaluation/text-tasks.ts";
+import {
+  expertTaskOf,
+  readTaskCorpus,
+  readTasks,
+  scoredTaskNames,
+  taskNames,
+} from "../../../prune/evaluation/read-tasks.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 
-const names = [...choiceTasks, ...textTasks].map(({ name }) => name);
 /** Beside the project, where somebody has put it. */
 const dataDir = resolve("../shared/data");
 
@@ -29,11 +32,11 @@ test("a name that is no task's is refused with those that are", (t) => {
   const error = t.throws(() => readTasks(["poems"], options, () => undefined), {
     instanceOf: EvaluationError,
   });
-  t.regex(error.message, /"poems", expected one of winogrande, .*wikitext2\.$/);
+  t.regex(error.message, /"poems", expected one of winogrande, .*wikitext2, gsm8k_generate\.$/);
 });
 
 test("the names of tasks differ", (t) => {
-  t.is(new Set(names).size, names.length);
+  t.is(new Set(taskNames).size, taskNames.length);
 });
 
 test("every task's own file can be read, right answers in all places", (t) => {
@@ -42,10 +45,14 @@ test("every task's own file can be read, right answers in all places", (t) => {
     t.pass();
     return;
   }
-  const tasks = readTasks(names, { dataDir, maxRows: 60 }, (line) => t.fail(line));
+  const tasks = readTasks(taskNames, { dataDir, maxRows: 60 }, (line) => t.fail(line));
   for (const task of tasks) {
     if (task.kind === "text") {
       t.true(task.texts.length > 0, task.name);
+      continue;
+    }
+    if (task.kind === "generation") {
+      t.is(task.problems.length, 60, task.name);
       continue;
     }
     t.is(task.questions.length, 60, task.name);
@@ -60,12 +67,14 @@ test("no row to calibrate with is one to evaluate with", (t) => {
     t.pass();
     return;
   }
-  for (const task of readTasks(names, { dataDir, maxRows: 300 }, (line) => t.fail(line))) {
+  for (const task of readTasks(scoredTaskNames, { dataDir, maxRows: 300 }, (line) =>
+    t.fail(line),
+  )) {
     const corpus = new Set(readTaskCorpus(task.name, dataDir)!.map((row) => JSON.stringify(row)));
     t.true(corpus.size > 0, task.name);
     const texts =
-      task.kind === "text"
-        ? task.texts
+      task.kind !== "choice"
+        ? (task as Extract<typeof task, { kind: "text" }>).texts
         : task.questions.map(({ pairs, answer }) => {
             const { context, continuation } = pairs[answer]!;
             return { kind: "text" as const, text: context + continuation };
@@ -80,4 +89,20 @@ test("no row to calibrate with is one to evaluate with", (t) => {
 
 test("a task without rows to calibrate with has no corpus", (t) => {
   t.is(readTaskCorpus("boolq", tempDir(t)), null);
+});
+
+test("the problems that are generated are those of gsm8k, and so is their expert", (t) => {
+  const dataDir = tempDir(t);
+  const row = { question: "2 and 2?", answer: "2+2=<<2+2=4>>4\n#### 4", final: "4" };
+  for (const part of ["eval", "calib"]) {
+    writeFileSync(join(dataDir, `gsm8k.${part}.jsonl`), `${JSON.stringify(row)}\n`);
+  }
+  const [task] = readTasks(["gsm8k_generate"], { dataDir, maxRows: 3 }, (line) => t.fail(line));
+  t.deepEqual(task, {
+    kind: "generation",
+    name: "gsm8k_generate",
+    problems: [{ question: "2 and 2?", final: "4" }],
+  });
+  t.is(expertTaskOf("gsm8k_generate"), "gsm8k");
+  t.deepEqual(readTaskCorpus("gsm8k_generate", dataDir), readTaskCorpus("gsm8k", dataDir));
 });
