@@ -1,13 +1,13 @@
 import type { Estimate } from "./intervals.ts";
-import { meanAccuracy, meanDifference, methodLabel, shownAccuracy } from "./result.ts";
+import { meanAccuracy, meanDifference, meanOfTexts, methodLabel, shownAccuracy } from "./result.ts";
 import type { EvaluationResult, MethodResult, TaskResult } from "./result.ts";
 
 /** A table row per method and column per task, as cells of text; the first row is the header. */
 export type ReportTable = readonly (readonly string[])[];
 
-/** Accuracy, loss and size of every method, with intervals and differences to dense. */
+/** The overview, then intervals and differences to dense by task. */
 export function reportTables(result: EvaluationResult): { title: string; table: ReportTable }[] {
-  const tables = [{ title: "Summary", table: summaryTable(result) }];
+  const tables = [{ title: "Overview", table: overviewTable(result) }];
   const kinds = new Set(result.methods.flatMap(({ tasks }) => tasks.map(({ kind }) => kind)));
   if (kinds.has("choice")) {
     tables.push({
@@ -71,42 +71,85 @@ export function reportNote({ maxRows }: EvaluationResult): string {
   );
 }
 
-/** For tools: everything, with a line feed at the end. */
-export function formatJson(result: EvaluationResult): string {
-  return `${JSON.stringify(result, null, 2)}\n`;
+/** All that a terminal shows. */
+export function formatOverview(result: EvaluationResult): string {
+  return `${markdownTable(overviewTable(result))}\n`;
 }
 
-function summaryTable({ methods }: EvaluationResult): ReportTable {
+/** For tools: everything, a line for each plan, with a line feed at the end. */
+export function formatJson(result: EvaluationResult): string {
+  const { plans, ...rest } = result;
+  const head = JSON.stringify(rest, null, 2).replace(/\n}$/, "");
+  const lines = plans.map((plan) => `\n    ${JSON.stringify(plan)}`).join(",");
+  return `${head},\n  "plans": [${lines}${lines && "\n  "}]\n}\n`;
+}
+
+/** Every method in a row: mean accuracy and its tasks, perplexities, distance from dense, what it costs. */
+function overviewTable({ methods }: EvaluationResult): ReportTable {
   const share = (value: number): string => (100 * value).toFixed(1);
-  const row = (method: MethodResult): string[] => {
-    const { trueSparsity, sizeBytes, buildSeconds } = method;
-    const accuracy = meanAccuracy(method);
-    const [accuracyChange, rise] = [
-      meanDifference(method, "choice"),
-      meanDifference(method, "text"),
-    ];
-    return [
-      methodLabel(method),
-      ...[trueSparsity.middle, trueSparsity.blocks, trueSparsity.model].map(share),
-      accuracy ? percent(accuracy) : none,
-      accuracyChange ? points(accuracyChange) : none,
-      rise ? interval(rise, 3) : none,
-      (sizeBytes / 1e6).toFixed(1),
-      buildSeconds === null ? none : buildSeconds.toFixed(1),
-    ];
-  };
-  const header = [
-    "method",
-    "sparsity of middle, %",
-    "of blocks",
-    "of model",
-    "mean accuracy, %",
-    "to dense, points",
-    "rise of log-perplexity",
-    "MB",
-    "build, s",
+  const columns: [header: string, cell: (method: MethodResult) => string | null][] = [
+    ["method", methodLabel],
+    ["mean accuracy, %", (method) => mapped(meanAccuracy(method), percent)],
+    ["to dense, points", (method) => mapped(meanDifference(method, "choice"), points)],
+    ...taskColumns(methods, "choice", (task) =>
+      task.kind === "choice" ? share(shownAccuracy(task).value) : "",
+    ),
+    ...taskColumns(methods, "generation", (task) =>
+      task.kind === "generation"
+        ? `${share(task.strict.value)}, ${share(task.flexible.value)}`
+        : "",
+    ),
+    ...taskColumns(methods, "text", (task) =>
+      task.kind === "text" ? task.perplexity.value.toFixed(2) : "",
+    ),
+    [
+      "rise of log-perplexity",
+      (method) => mapped(meanDifference(method, "text"), (rise) => interval(rise, 3)),
+    ],
+    ["KL", (method) => mapped(meanOfTexts(method, "kl"), ({ value }) => value.toFixed(3))],
+    [
+      "agreement, %",
+      (method) => mapped(meanOfTexts(method, "agreement"), ({ value }) => share(value)),
+    ],
+    ["sparsity of middle, %", ({ trueSparsity }) => share(trueSparsity.middle)],
+    ["of blocks", ({ trueSparsity }) => share(trueSparsity.blocks)],
+    ["of model", ({ trueSparsity }) => share(trueSparsity.model)],
+    ["MB", ({ sizeBytes }) => (sizeBytes / 1e6).toFixed(1)],
+    ["build, s", ({ buildSeconds }) => buildSeconds?.toFixed(1) ?? null],
   ];
-  return [header, ...methods.map(row)];
+  const cells = columns.map(([header, cell]) => [
+    header,
+    ...methods.map((method) => cell(method) ?? none),
+  ]);
+  // Columns that nothing was measured for say nothing.
+  const filled = cells.filter(([, ...column]) => column.some((value) => value !== none));
+  return Array.from({ length: methods.length + 1 }, (_, row) =>
+    filled.map((column) => column[row]!),
+  );
+}
+
+/** A column for each task of a kind. */
+function taskColumns(
+  methods: readonly MethodResult[],
+  kind: TaskResult["kind"],
+  cell: (task: TaskResult) => string,
+): [string, (method: MethodResult) => string | null][] {
+  return taskNamesOf(methods, kind).map((name) => [
+    kind === "text" ? `${name}, perplexity` : name,
+    ({ tasks }) => mapped(tasks.find((t) => t.kind === kind && t.task === name) ?? null, cell),
+  ]);
+}
+
+/** Of tasks of a kind, in the order in which they come. */
+export function taskNamesOf(methods: readonly MethodResult[], kind: TaskResult["kind"]): string[] {
+  const names = methods.flatMap(({ tasks }) =>
+    tasks.filter((task) => task.kind === kind).map(({ task }) => task),
+  );
+  return [...new Set(names)];
+}
+
+function mapped<T>(value: T | null, format: (value: T) => string): string | null {
+  return value === null ? null : format(value);
 }
 
 function taskTable(
@@ -114,11 +157,7 @@ function taskTable(
   kind: TaskResult["kind"],
   cell: (task: TaskResult) => string | null,
 ): ReportTable {
-  const names = [
-    ...new Set(
-      methods.flatMap(({ tasks }) => tasks.filter((t) => t.kind === kind).map((t) => t.task)),
-    ),
-  ];
+  const names = taskNamesOf(methods, kind);
   const rows = methods.map((method) => [
     methodLabel(method),
     ...names.map((name) => {

@@ -1,9 +1,9 @@
 import type { Estimate } from "./intervals.ts";
 import { jaccard, keptChannelShares, layerSparsity } from "./plan-comparison.ts";
-import { reportNote, reportTables, reportTitle } from "./report-markdown.ts";
+import { reportNote, reportTables, reportTitle, taskNamesOf } from "./report-markdown.ts";
 import type { ReportTable } from "./report-markdown.ts";
 import { meanAccuracy, methodLabel, shownAccuracy } from "./result.ts";
-import type { EvaluatedPlan, EvaluationResult, MethodResult, TaskResult } from "./result.ts";
+import type { EvaluatedPlan, EvaluationResult, MethodResult } from "./result.ts";
 import { escapeHtml, heatMap, linePlot } from "./svg-plots.ts";
 import type { PlotLine } from "./svg-plots.ts";
 
@@ -40,7 +40,7 @@ function accuracyPlots(result: EvaluationResult): string[] {
   const mean = sparsityPlot(result, "Mean accuracy", "%", (method) =>
     scaled(meanAccuracy(method), 100),
   );
-  const perTask = taskNames(result, "choice").map((name) =>
+  const perTask = taskNamesOf(result.methods, "choice").map((name) =>
     sparsityPlot(result, `Accuracy: ${name}`, "%", ({ tasks }) => {
       const task = tasks.find((t) => t.kind === "choice" && t.task === name);
       return task?.kind === "choice" ? scaled(shownAccuracy(task), 100) : null;
@@ -50,7 +50,7 @@ function accuracyPlots(result: EvaluationResult): string[] {
 }
 
 function perplexityPlots(result: EvaluationResult): string[] {
-  return taskNames(result, "text").map((name) =>
+  return taskNamesOf(result.methods, "text").map((name) =>
     sparsityPlot(
       result,
       `Perplexity: ${name}`,
@@ -149,13 +149,6 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
     else groups.set(key, [item]);
   }
   return groups;
-}
-
-function taskNames({ methods }: EvaluationResult, kind: TaskResult["kind"]): string[] {
-  const names = methods.flatMap(({ tasks }) =>
-    tasks.filter((task) => task.kind === kind).map(({ task }) => task),
-  );
-  return [...new Set(names)];
 }
 
 function scaled(estimate: Estimate | null, factor: number): Estimate | null {

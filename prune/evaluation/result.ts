@@ -35,9 +35,9 @@ export interface MethodResult {
   /** Mean over the experts. */
   readonly trueSparsity: Sparsities;
   readonly tasks: readonly TaskResult[];
-  /** Of all its middles' weights. */
+  /** Of one middle, mean over the experts. */
   readonly sizeBytes: number;
-  /** Of one middle; null where none was built. */
+  /** Of one middle, mean over those that were built for this; null where none was. */
   readonly buildSeconds: number | null;
 }
 
@@ -163,6 +163,12 @@ export function meanDifference({ tasks }: MethodResult, kind: TaskResult["kind"]
     .filter((task) => task.kind === kind)
     .flatMap(({ difference }) => difference ?? []);
   return differences.length > 0 ? meanEstimate(differences) : null;
+}
+
+/** Over the texts; null for dense and without texts. */
+export function meanOfTexts({ tasks }: MethodResult, field: "kl" | "agreement"): Estimate | null {
+  const estimates = tasks.flatMap((task) => (task.kind === "text" ? (task[field] ?? []) : []));
+  return estimates.length > 0 ? meanEstimate(estimates) : null;
 }
 
 /** What tables and plots call it, for instance `flap 30 %`. */

@@ -6,7 +6,11 @@ import {
   keptChannelShares,
   layerSparsity,
 } from "../../../prune/evaluation/plan-comparison.ts";
-import { formatJson, formatMarkdown } from "../../../prune/evaluation/report-markdown.ts";
+import {
+  formatJson,
+  formatMarkdown,
+  formatOverview,
+} from "../../../prune/evaluation/report-markdown.ts";
 import { formatPage } from "../../../prune/evaluation/report-page.ts";
 import type { EvaluationResult, MethodResult } from "../../../prune/evaluation/result.ts";
 
@@ -107,7 +111,7 @@ test("the Markdown page has a row per method with intervals and differences to d
   const rowsOf = (label: string): string[] =>
     markdown.split("\n").filter((line) => line.startsWith(`| ${label} |`));
   t.deepEqual(rowsOf("seap 20 %"), [
-    "| seap 20 % | 20.0 | 16.0 | 12.0 | 55.0 [50.0, 60.0] | -5.0 [-7.0, -3.0] | 0.500 [0.470, 0.530] | 72.0 | 12.3 |",
+    "| seap 20 % | 55.0 [50.0, 60.0] | -5.0 [-7.0, -3.0] | 55.0 | 10.0, 20.0 | 4.48 | 0.500 [0.470, 0.530] | 0.300 | 75.0 | 20.0 | 16.0 | 12.0 | 72.0 | 12.3 |",
     "| seap 20 % | 55.0 [50.0, 60.0] |",
     "| seap 20 % | -5.0 [-7.0, -3.0] |",
     "| seap 20 % | 4.48 [4.06, 4.95] |",
@@ -115,11 +119,30 @@ test("the Markdown page has a row per method with intervals and differences to d
     "| seap 20 % | 0.300, 75.0 |",
     "| seap 20 % | 10.0 [5.0, 15.0], 20.0 [15.0, 25.0] |",
   ]);
-  t.is(rowsOf("dense")[0], "| dense | 0.0 | 0.0 | 0.0 | 60.0 [55.0, 65.0] | – | – | 90.0 | – |");
+  const dense =
+    "| dense | 60.0 [55.0, 65.0] | – | 60.0 | 10.0, 20.0 | 2.72 | – | – | – | 0.0 | 0.0 | 0.0 | 90.0 | – |";
+  t.is(rowsOf("dense")[0], dense);
+  t.true(markdown.includes(formatOverview(result)));
 });
 
-test("JSON gives everything back", (t) => {
-  t.deepEqual(JSON.parse(formatJson(result)), result);
+test("JSON gives everything back, a line for each plan", (t) => {
+  const json = formatJson(result);
+  t.deepEqual(JSON.parse(json), result);
+  t.is(json.split("\n").filter((line) => line.includes("keptChannels")).length, 2);
+  const bare = { ...result, plans: [] };
+  t.deepEqual(JSON.parse(formatJson(bare)), bare);
+});
+
+test("the overview has no columns for what was not measured", (t) => {
+  const methods = result.methods.map((each) => ({
+    ...each,
+    tasks: each.tasks.filter(({ kind }) => kind === "choice"),
+  }));
+  const [header] = formatOverview({ ...result, methods }).split("\n");
+  t.is(
+    header,
+    "| method | mean accuracy, % | to dense, points | boolq | sparsity of middle, % | of blocks | of model | MB | build, s |",
+  );
 });
 
 test("the page asks for nothing from outside and runs no script", (t) => {
