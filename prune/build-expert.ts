@@ -74,7 +74,8 @@ export function expertMiddle(
   return buildMiddle(pruned, format, { name: plan.task, shapes: planShapes(plan) });
 }
 
-function expertKey(profile: Profile, options: BuildExpertOptions): string {
+/** Name of the artifact that an expert of this profile has. */
+export function expertKey(profile: Profile, options: BuildExpertOptions): string {
   const { task, method, target, accounting = "parameters", channelMultiple = 32, format } = options;
   const recipe = {
     profile: profile.key,
