@@ -1,0 +1,111 @@
+import { z } from "zod";
+import type { Artifact, ArtifactStore } from "../model/artifact-store.ts";
+import { readExpert } from "../model/expert-artifact.ts";
+import { ArtifactError } from "../model/errors.ts";
+import type { HeldOutJudge } from "./held-out-judge.ts";
+import type { Profile } from "./profile.ts";
+
+/** Grows when what the numbers mean changes. */
+const schemaVersion = 1;
+
+const estimate = z.strictObject({ value: z.number(), low: z.number(), high: z.number() });
+
+const reportSchema = z.strictObject({
+  schemaVersion: z.literal(schemaVersion),
+  /** Key of the expert's artifact. */
+  expert: z.string(),
+  /** Content hash of the dense model. */
+  model: z.string(),
+  task: z.string(),
+  recipe: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).readonly(),
+  /** True shares of parameters that are gone: of the middle, of all layers, of the model. */
+  sparsity: z.strictObject({ middle: z.number(), blocks: z.number(), model: z.number() }),
+  calibration: z.strictObject({
+    profile: z.string(),
+    numSequences: z.int(),
+    numTokens: z.int(),
+  }),
+  /** Of the middles, as they lie in memory. */
+  bytes: z.strictObject({ dense: z.int(), expert: z.int() }),
+  /** Plan and weights; the calibration is not part of it. Null when it is not known any more. */
+  buildSeconds: z.number().nullable(),
+  heldOut: z.strictObject({
+    /** Names the texts. */
+    hash: z.string(),
+    numSequences: z.int(),
+    /** Tokens of answers, or of running text. */
+    numTokens: z.int(),
+    dense: z.strictObject({ loss: z.number(), perplexity: z.number() }),
+    expert: z.strictObject({ loss: z.number(), perplexity: z.number() }),
+    /** Of the loss, nats a token, with a 95 % interval over the texts, paired. */
+    lossIncrease: estimate,
+    /** Nats a token from dense to expert. */
+    kl: estimate,
+    /** Share of tokens whose most likely one is dense's. */
+    topAgreement: estimate,
+  }),
+});
+
+/** What an expert's build has to show for itself. */
+export type ExpertReport = Readonly<z.infer<typeof reportSchema>>;
+
+/** Key of the report on an expert, which lies beside it. */
+export function reportKey(expertKey: string): string {
+  return expertKey.replace(/^expert-/, "report-");
+}
+
+/** The report of an expert, or null where there is none that can be read. */
+export async function readReport(
+  store: ArtifactStore,
+  expertKey: string,
+): Promise<ExpertReport | null> {
+  try {
+    const artifact = await store.read(reportKey(expertKey));
+    return reportSchema.safeParse(artifact?.metadata).data ?? null;
+  } catch (error) {
+    if (!(error instanceof ArtifactError)) throw error;
+    return null;
+  }
+}
+
+/**
+ * The report of an expert: from the store when it was judged by the same texts, else made and stored.
+ * @throws CalibrationError, ArtifactError, and the judge's signal's reason
+ */
+export async function reportOn(
+  store: ArtifactStore,
+  artifact: Artifact,
+  judge: HeldOutJudge,
+  { profile, buildSeconds }: { readonly profile: Profile; readonly buildSeconds: number | null },
+): Promise<ExpertReport> {
+  const present = await readReport(store, artifact.key);
+  if (present?.heldOut.hash === judge.hash && buildSeconds === null) return present;
+  const { plan, middle } = readExpert(artifact);
+  const { denseLoss, loss, lossIncrease, kl, topAgreement } = await judge.judge(middle);
+  const { numSequences, numTokens } = profile.info.corpus;
+  const report: ExpertReport = {
+    schemaVersion,
+    expert: artifact.key,
+    model: plan.modelHash,
+    task: plan.task,
+    recipe: plan.recipe,
+    sparsity: plan.sparsity,
+    calibration: { profile: profile.key, numSequences, numTokens },
+    bytes: { dense: judge.denseBytes, expert: middle.sizeBytes },
+    buildSeconds: buildSeconds ?? present?.buildSeconds ?? null,
+    heldOut: {
+      hash: judge.hash,
+      numSequences: judge.numSequences,
+      numTokens: judge.numTokens,
+      dense: { loss: denseLoss, perplexity: Math.exp(denseLoss) },
+      expert: { loss, perplexity: Math.exp(loss) },
+      lossIncrease,
+      kl,
+      topAgreement,
+    },
+  };
+  const key = reportKey(artifact.key);
+  await store.remove(key);
+  await store.write(key, report, []);
+  return report;
+}
