@@ -1,0 +1,106 @@
+import { startEngine } from "../engine/engine.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
+import type { Engine, GenerateRequest, SamplingParams } from "../engine/request.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import type { Writer } from "../prune/calibration-text.ts";
+
+export interface EngineWriterOptions {
+  /** GGUF file or model folder. */
+  readonly modelPath: string;
+  readonly tokenizer: Tokenizer;
+  /** Of the model's configuration; a tokenizer may have fewer. */
+  readonly vocabSize: number;
+  /** Longest prompt with its answer; at most the model's context. */
+  readonly maxSequenceTokens: number;
+  /** Answers written at the same time. */
+  readonly concurrency: number;
+  readonly numThreads: number;
+  /** Called with a line for a person while the model loads. */
+  readonly log?: (line: string) => void;
+  /** Ends answers in the making, with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Of the available memory. */
+const kvShare = 0.25;
+
+/** As people sample: without the tail, whose tokens a small model gets wrong. */
+const sampling: Omit<SamplingParams, "seed"> = {
+  temperature: 0.8,
+  topP: 0.95,
+  topK: 0,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+};
+
+/** The dense model in an engine of its own, which starts with the first answer. The caller closes it. */
+export class EngineWriter implements Writer {
+  readonly #options: EngineWriterOptions;
+  #engine: Promise<Engine> | null = null;
+  #numRequests = 0;
+
+  constructor(options: EngineWriterOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The answer's text, read as the server would read it, with the token that ends it.
+   * @throws ModelLoadError, InferenceError, and the signal's reason
+   */
+  async write(promptIds: Uint32Array, maxTokens: number, seed: number): Promise<Uint32Array> {
+    const { tokenizer, signal } = this.#options;
+    const engine = await (this.#engine ??= this.#start());
+    const request: GenerateRequest = {
+      id: `answer-${this.#numRequests++}`,
+      promptTokenIds: promptIds,
+      maxTokens,
+      sampling: { ...sampling, seed },
+      stop: [],
+      ignoreEos: false,
+    };
+    let text = "";
+    let hasEnded = false;
+    try {
+      for await (const event of engine.generate(request, signal)) {
+        if (event.type === "accepted") continue;
+        text += event.text;
+        hasEnded = event.type === "finish" && event.reason === "stop";
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+    if (text === "") return new Uint32Array();
+    const ids = [...tokenizer.encode(text, { parseSpecial: false, addBos: false })];
+    if (hasEnded && tokenizer.eosTokenId !== null) ids.push(tokenizer.eosTokenId);
+    return Uint32Array.from(ids.slice(0, maxTokens));
+  }
+
+  /** May be called twice. */
+  async close(): Promise<void> {
+    const engine = await this.#engine?.catch(() => null);
+    await engine?.close();
+  }
+
+  #start(): Promise<Engine> {
+    const { modelPath, tokenizer, vocabSize, maxSequenceTokens, concurrency, numThreads, log } =
+      this.#options;
+    return startEngine({
+      modelPath,
+      weights: "q8",
+      threads: numThreads,
+      contextLength: maxSequenceTokens,
+      vocabSize,
+      maxBatch: concurrency,
+      prefillChunk: DEFAULT_PREFILL_CHUNK,
+      kvMemoryBytes: Math.floor(process.availableMemory() * kvShare),
+      tokenTable: tokenizer.tokenTable,
+      maxWaitingRequests: concurrency,
+      maxWaitingTokens: concurrency * maxSequenceTokens,
+      ...(log && { onProgress: log }),
+    });
+  }
+}
