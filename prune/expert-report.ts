@@ -81,7 +81,8 @@ export async function reportOn(
   const present = await readReport(store, artifact.key);
   if (present?.heldOut.hash === judge.hash && buildSeconds === null) return present;
   const { plan, middle } = readExpert(artifact);
-  const { denseLoss, loss, lossIncrease, kl, topAgreement } = await judge.judge(middle);
+  const quality = await judge.judge(middle);
+  const { denseBytes, denseLoss, loss, lossIncrease, kl, topAgreement } = quality;
   const { numSequences, numTokens } = profile.info.corpus;
   const report: ExpertReport = {
     schemaVersion,
@@ -91,7 +92,7 @@ export async function reportOn(
     recipe: plan.recipe,
     sparsity: plan.sparsity,
     calibration: { profile: profile.key, numSequences, numTokens },
-    bytes: { dense: judge.denseBytes, expert: middle.sizeBytes },
+    bytes: { dense: denseBytes, expert: middle.sizeBytes },
     buildSeconds: buildSeconds ?? present?.buildSeconds ?? null,
     heldOut: {
       hash: judge.hash,

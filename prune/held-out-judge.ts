@@ -12,6 +12,8 @@ import { textOutcomes } from "./evaluation/text-quality.ts";
 
 /** How well a middle predicts held-out text, beside dense. */
 export interface HeldOutQuality {
+  /** Of the dense middle in the same format. */
+  readonly denseBytes: number;
   /** Mean negative log-likelihood, nats a token. */
   readonly denseLoss: number;
   /** The same of the expert. */
@@ -28,81 +30,58 @@ export interface HeldOutJudgeOptions {
   /** Of all weights, dense and expert. */
   readonly format: WeightFormat;
   readonly numThreads: number;
-  /** Called with the tokens that the middle has read. */
+  /** Called with the tokens that a middle has read. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
-interface DenseScores {
-  readonly loss: Float64Array;
-  readonly numTokens: Float64Array;
+interface LoadedJudge {
+  readonly model: ScoringModel;
+  readonly prepared: PreparedSequences;
+  readonly denseBytes: number;
+  /** Of dense, nats by text. */
+  readonly denseLoss: Float64Array;
   readonly states: ReferenceStates;
 }
 
 /** Judges middles by the same held-out texts of one task. */
 export class HeldOutJudge {
-  /** Of the texts. */
+  /** Names the texts and which of their tokens count. */
   readonly hash: string;
   readonly numSequences: number;
   /** That count: prompts do not. */
   readonly numTokens: number;
-  /** Of the dense middle in the same format. */
-  readonly denseBytes: number;
-  readonly #model: ScoringModel;
-  readonly #prepared: PreparedSequences;
-  readonly #dense: DenseScores;
+  readonly #weights: ModelWeights;
+  readonly #sequences: readonly ScoredSequence[];
   readonly #options: HeldOutJudgeOptions;
+  #loaded: Promise<LoadedJudge> | null = null;
 
-  private constructor(
+  /** @param weights must stay open */
+  constructor(
+    weights: ModelWeights,
     sequences: readonly ScoredSequence[],
-    model: ScoringModel,
-    prepared: PreparedSequences,
-    dense: DenseScores & { readonly sizeBytes: number },
     options: HeldOutJudgeOptions,
   ) {
     this.hash = hashOf(sequences);
     this.numSequences = sequences.length;
-    this.numTokens = dense.numTokens.reduce((sum, count) => sum + count, 0);
-    this.denseBytes = dense.sizeBytes;
-    this.#model = model;
-    this.#prepared = prepared;
-    this.#dense = dense;
+    this.numTokens = sequences.reduce(
+      (sum, { tokenIds, firstScored }) => sum + tokenIds.length - firstScored,
+      0,
+    );
+    this.#weights = weights;
+    this.#sequences = sequences;
     this.#options = options;
   }
 
-  /**
-   * Scores the texts with the dense model.
-   * @param weights must stay open
-   * @throws CalibrationError, and the signal's reason
-   */
-  static async load(
-    weights: ModelWeights,
-    sequences: readonly ScoredSequence[],
-    options: HeldOutJudgeOptions,
-  ): Promise<HeldOutJudge> {
-    const model = await ScoringModel.load(weights, options);
-    try {
-      const prepared = model.prepare(sequences.map((sequence) => [sequence]));
-      const stage = buildMiddle(weights, options.format, { name: "dense" });
-      const { scores, states } = await scoreMiddle(model, prepared, stage, options);
-      const { loss, numTokens } = textOutcomes(scores);
-      const dense = { loss, numTokens, states, sizeBytes: stage.sizeBytes };
-      return new HeldOutJudge(sequences, model, prepared, dense, options);
-    } catch (error) {
-      await model.release();
-      throw error;
-    }
-  }
-
-  /** @throws CalibrationError, and the signal's reason */
+  /** The first call scores dense too. @throws CalibrationError, and the signal's reason */
   async judge(middle: StageModel): Promise<HeldOutQuality> {
-    const { states: reference } = this.#dense;
-    const options = { ...this.#options, reference };
-    const { scores } = await scoreMiddle(this.#model, this.#prepared, middle, options);
+    const { model, prepared, denseBytes, denseLoss, states } = await this.#load();
+    const options = { ...this.#options, reference: states };
+    const { scores } = await scoreMiddle(model, prepared, middle, options);
     const { loss, kl, numAgreeing, numTokens } = textOutcomes(scores);
-    const { loss: denseLoss } = this.#dense;
     const perToken = (values: Float64Array): Estimate => bootstrapRatio(values, numTokens);
     return {
+      denseBytes,
       denseLoss: perToken(denseLoss).value,
       loss: perToken(loss).value,
       lossIncrease: perToken(loss.map((value, row) => value - denseLoss[row]!)),
@@ -112,7 +91,30 @@ export class HeldOutJudge {
   }
 
   async release(): Promise<void> {
-    await this.#model.release();
+    const loaded = await this.#loaded?.catch(() => null);
+    await loaded?.model.release();
+  }
+
+  #load(): Promise<LoadedJudge> {
+    return (this.#loaded ??= loadJudge(this.#weights, this.#sequences, this.#options));
+  }
+}
+
+async function loadJudge(
+  weights: ModelWeights,
+  sequences: readonly ScoredSequence[],
+  options: HeldOutJudgeOptions,
+): Promise<LoadedJudge> {
+  const model = await ScoringModel.load(weights, options);
+  try {
+    const prepared = model.prepare(sequences.map((sequence) => [sequence]));
+    const stage = buildMiddle(weights, options.format, { name: "dense" });
+    const { scores, states } = await scoreMiddle(model, prepared, stage, options);
+    const { loss: denseLoss } = textOutcomes(scores);
+    return { model, prepared, denseBytes: stage.sizeBytes, denseLoss, states };
+  } catch (error) {
+    await model.release();
+    throw error;
   }
 }
 
@@ -130,8 +132,7 @@ async function scoreMiddle(
   }
 }
 
-/** Names the texts and which of their tokens count. */
-export function hashOf(sequences: readonly ScoredSequence[]): string {
+function hashOf(sequences: readonly ScoredSequence[]): string {
   const hash = createHash("sha256");
   for (const { tokenIds, firstScored } of sequences) {
     hash.update(`${tokenIds.length} ${firstScored}\n`).update(tokenIds);
