@@ -24,6 +24,8 @@ export interface TaskProfilesOptions extends Omit<TaskTextsOptions, "model" | "o
 /** `write`: the dense model writes answers; `calibrate`: it reads the corpus. */
 export type TaskProfilesPhase = "write" | "calibrate";
 
+/** Fewer come from one or two texts. */
+const minHeldOutTokens = 2000;
 /** Name of the profile over all tasks, for messages. */
 const generalName = "general";
 
@@ -71,11 +73,12 @@ export class TaskProfiles implements ProfileSource {
   }
 
   /**
-   * Texts to judge the task's expert with, at least a quarter of the calibration's tokens where there is a
-   * writer. @throws CorpusError when too few rows are held out.
+   * Texts to judge the task's expert with: where there is a writer a quarter of the calibration's tokens, and
+   * at least 2,000. @throws CorpusError when too few rows are held out.
    */
   async heldOut(task: string): Promise<readonly ScoredSequence[]> {
-    return this.#texts.heldOut(task, Math.ceil(this.#tokensPerTask / 4));
+    const minTokens = Math.max(minHeldOutTokens, Math.ceil(this.#tokensPerTask / 4));
+    return this.#texts.heldOut(task, minTokens);
   }
 
   async #calibrateAll(): Promise<Profile> {
