@@ -64,7 +64,9 @@ export class EngineWriter implements Writer {
     let text = "";
     let hasEnded = false;
     try {
-      for await (const event of engine.generate(request, signal)) {
+      // A signal of its own: all of them listening to one would make Node warn of a leak.
+      const own = signal && AbortSignal.any([signal]);
+      for await (const event of engine.generate(request, own)) {
         if (event.type === "accepted") continue;
         text += event.text;
         hasEnded = event.type === "finish" && event.reason === "stop";
