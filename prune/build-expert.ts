@@ -9,31 +9,40 @@ import { buildMiddle } from "../model/model-stages.ts";
 import { prunedWeights } from "../model/pruned-weights.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import type { StageModel } from "../model/stage-graph.ts";
-import type { Profile } from "./profile.ts";
+import { compensate } from "./compensation.ts";
+import type { CompensateOptions } from "./compensation.ts";
+import { planExpert, thinModel } from "./plan-expert.ts";
+import type { PlanOptions } from "./plan-expert.ts";
 import type { ProfileSource } from "./profile-source.ts";
-import { planExpert, replacementsFor } from "./recipe.ts";
-import type { Method, RecipeOptions, StatisticsReader } from "./recipe.ts";
+import { calibrationFor, recipes } from "./recipe.ts";
+import type { CalibrationData, Method } from "./recipe.ts";
 
-export interface BuildExpertOptions extends RecipeOptions {
-  /** Routing label. */
-  readonly task: string;
+export interface BuildExpertOptions extends PlanOptions {
   /** Of the expert's weights. */
   readonly format: WeightFormat;
   readonly numThreads: number;
+  /** Called as steps of the build end. */
+  readonly onProgress?: (done: number, total: number) => void;
   /** Called with what happened to stored files. */
   readonly log?: (line: string) => void;
+  /** Ends the build after the layer it is at, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 export interface BuiltExpert {
   readonly artifact: Artifact;
-  /** Null when it was in the store. */
+  /** Without the calibration. Null when it was in the store. */
   readonly buildSeconds: number | null;
 }
 
+/** Grows when the same plan and profile give other weights. */
+const expertVersion = 1;
+
 /**
- * The artifact of an expert: from the store where it is, else planned, built and written. Its key names
- * model, corpus and recipe through the profile's. One that is damaged or of another release is built anew.
- * @throws CalibrationError, CorpusError
+ * The artifact of an expert: from the store where it is, else calibrated, planned, built and written. Its key names
+ * model, corpus and recipe. One that is damaged or of another release is built anew.
+ * @param store of the expert, and of what can be used again for another target
+ * @throws CalibrationError, CorpusError, and the signal's reason
  */
 export async function buildExpert(
   weights: ModelWeights,
@@ -41,8 +50,9 @@ export async function buildExpert(
   store: ArtifactStore,
   options: BuildExpertOptions,
 ): Promise<BuiltExpert> {
-  const profile = await profiles.profileOf(options.task);
-  const key = expertKey(profile, options);
+  const { method, task } = options;
+  const calibration = await calibrationFor(method, task, profiles);
+  const key = keyOf(calibration, options);
   try {
     const present = await store.read(key);
     if (present) {
@@ -55,30 +65,47 @@ export async function buildExpert(
     await store.remove(key);
   }
   const startedAt = performance.now();
-  const plan = planExpert(weights, profile, options.task, options);
-  const middle = expertMiddle(weights, profile, plan, options);
+  const onProgress = (done: number, total: number) => options.onProgress?.(done, 2 * total);
+  const thinning = await thinModel(weights, calibration, recipes[method].choice, store, {
+    ...options,
+    onProgress,
+  });
+  const plan = planExpert(weights, thinning, options);
+  const middle = await expertMiddle(weights, calibration, plan, {
+    ...options,
+    onProgress: (done, total) => onProgress(total + done, total),
+  });
   const { metadata, files } = expertArtifact({ plan, middle });
   const artifact = await store.write(key, metadata, files);
   return { artifact, buildSeconds: (performance.now() - startedAt) / 1000 };
 }
 
-/** The middle stage of an expert. */
-export function expertMiddle(
+/** The middle stage of an expert. @throws the signal's reason */
+export async function expertMiddle(
   weights: ModelWeights,
-  statistics: StatisticsReader,
+  { statistics }: CalibrationData,
   plan: ExpertPlan,
-  { method, format }: { readonly method: Method; readonly format: WeightFormat },
-): StageModel {
-  const replacements = replacementsFor(weights, statistics, plan, method);
+  options: CompensateOptions & { readonly method: Method; readonly format: WeightFormat },
+): Promise<StageModel> {
+  const { compensation } = recipes[options.method];
+  const replacements = await compensate(weights, statistics, plan, compensation, options);
   const pruned = prunedWeights(weights, plan, replacements);
-  return buildMiddle(pruned, format, { name: plan.task, shapes: planShapes(plan) });
+  return buildMiddle(pruned, options.format, { name: plan.task, shapes: planShapes(plan) });
 }
 
-/** Name of the artifact that an expert of this profile has. */
-export function expertKey(profile: Profile, options: BuildExpertOptions): string {
+/** Name of the artifact that an expert has. Calibrates what is not calibrated yet. */
+export async function expertKey(
+  profiles: ProfileSource,
+  options: BuildExpertOptions,
+): Promise<string> {
+  return keyOf(await calibrationFor(options.method, options.task, profiles), options);
+}
+
+function keyOf(calibration: CalibrationData, options: BuildExpertOptions): string {
   const { task, method, target, accounting = "parameters", channelMultiple = 32, format } = options;
   const recipe = {
-    profile: profile.key,
+    expertVersion,
+    calibration: calibration.key,
     task,
     method,
     target,

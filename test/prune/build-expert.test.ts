@@ -1,4 +1,6 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ArtifactStore } from "../../model/artifact-store.ts";
@@ -6,13 +8,16 @@ import { readExpert } from "../../model/expert-artifact.ts";
 import { checkExpertPlan, planShapes } from "../../model/expert-plan.ts";
 import { buildMiddle } from "../../model/model-stages.ts";
 import { prunedWeights } from "../../model/pruned-weights.ts";
-import { buildExpert, expertMiddle } from "../../prune/build-expert.ts";
+import { buildExpert, expertKey, expertMiddle } from "../../prune/build-expert.ts";
 import { calibrate } from "../../prune/calibrate.ts";
 import { CalibrationError } from "../../prune/errors.ts";
 import type { Profile } from "../../prune/profile.ts";
 import type { ProfileSource } from "../../prune/profile-source.ts";
-import { methods, planExpert, replacementsFor } from "../../prune/recipe.ts";
-import type { Method } from "../../prune/recipe.ts";
+import { compensate } from "../../prune/compensation.ts";
+import { planExpert, thinModel } from "../../prune/plan-expert.ts";
+import type { PlanOptions } from "../../prune/plan-expert.ts";
+import { calibrationFor, methods, recipes } from "../../prune/recipe.ts";
+import type { Recipe } from "../../prune/recipe.ts";
 import { plainForward } from "../helpers/plain-forward.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
@@ -22,10 +27,19 @@ const sequences = Array.from({ length: 12 }, (_, sequence) =>
   Uint32Array.from({ length: 60 }, (_, i) => (i * i * 7 + i * 31 + sequence * 101) % 256),
 );
 
+const calibrated = mkdtempSync(join(tmpdir(), "seap-test-"));
+test.after.always(() => rmSync(calibrated, { recursive: true, force: true }));
+const profiles = new Map<boolean, Promise<Profile>>();
+
+/** A profile that all tests share, and a store of the test's own. */
 async function profileOf(t: ExecutionContext, withComoment = true) {
-  const store = new ArtifactStore(tempDir(t));
-  const options = { recipe: { format: "f32", withComoment }, numThreads: 1 } as const;
-  return { store, profile: await calibrate(weights, sequences, store, options) };
+  let profile = profiles.get(withComoment);
+  if (profile === undefined) {
+    const options = { recipe: { format: "f32", withComoment }, numThreads: 1 } as const;
+    profile = calibrate(weights, sequences, new ArtifactStore(calibrated), options);
+    profiles.set(withComoment, profile);
+  }
+  return { store: new ArtifactStore(tempDir(t)), profile: await profile };
 }
 
 function sourceOf(profile: Profile): ProfileSource {
@@ -36,6 +50,14 @@ function sourceOf(profile: Profile): ProfileSource {
   };
 }
 
+async function planWith(t: ExecutionContext, options: Omit<PlanOptions, "task">) {
+  const { store, profile } = await profileOf(t);
+  const calibration = await calibrationFor(options.method, "math", sourceOf(profile));
+  const { choice } = recipes[options.method];
+  const thinning = await thinModel(weights, calibration, choice, store);
+  return { calibration, plan: planExpert(weights, thinning, { ...options, task: "math" }) };
+}
+
 function logitsError(actual: Float32Array, expected: Float32Array): number {
   const squares = expected.reduce((sum, value, i) => sum + (actual[i]! - value) ** 2, 0);
   return squares / expected.length;
@@ -43,9 +65,8 @@ function logitsError(actual: Float32Array, expected: Float32Array): number {
 
 for (const method of methods) {
   test(`${method}: at sparsity 0 the expert is the dense middle, bit for bit`, async (t) => {
-    const { profile } = await profileOf(t);
-    const plan = planExpert(weights, profile, "math", { method, target: 0 });
-    const expert = expertMiddle(weights, profile, plan, { method, format: "q8" });
+    const { plan, calibration } = await planWith(t, { method, target: 0 });
+    const expert = await expertMiddle(weights, calibration, plan, { method, format: "q8" });
     const dense = buildMiddle(weights, "q8", { name: "math" });
     t.deepEqual(expert.graph, dense.graph);
     t.deepEqual(expert.weights, dense.weights);
@@ -53,9 +74,8 @@ for (const method of methods) {
   });
 
   test(`${method}: a plan removes what was asked and fits the model`, async (t) => {
-    const { profile } = await profileOf(t);
     for (const target of [0.2, 0.5]) {
-      const plan = planExpert(weights, profile, "math", { method, target });
+      const { plan } = await planWith(t, { method, target });
       t.notThrows(() => checkExpertPlan("plan", plan, weights));
       // A step of 32 channels in one of three layers is 2 % of this middle.
       t.true(Math.abs(plan.sparsity.middle - target) < 0.021, `${plan.sparsity.middle}`);
@@ -64,30 +84,67 @@ for (const method of methods) {
 }
 
 test("least squares keeps the dense logits better than SEAP's bias, and that better than none", async (t) => {
-  const { profile } = await profileOf(t);
   const held = Uint32Array.from({ length: 50 }, (_, i) => (i * i * 7 + i * 31 + 5 * 101) % 256);
   const dense = plainForward(weights, held);
-  const plan = planExpert(weights, profile, "math", { method: "obs", target: 0.3 });
-  const errorWith = (method: Method) => {
-    const pruned = prunedWeights(weights, plan, replacementsFor(weights, profile, plan, method));
+  const { plan, calibration } = await planWith(t, { method: "best", target: 0.3 });
+  const errorWith = async (compensation: Recipe["compensation"]) => {
+    const { statistics } = calibration;
+    const replacements = await compensate(weights, statistics, plan, compensation);
+    const pruned = prunedWeights(weights, plan, replacements);
     const { numLayers, numHeads, numKvHeads, intermediateSize } = weights.config;
     const full = { numHeads, numKvHeads, intermediateSize };
     const layerShapes = Array.from({ length: numLayers }, () => full);
     layerShapes.splice(2, plan.layers.length, ...planShapes(plan));
     return logitsError(plainForward(pruned, held, { layerShapes }), dense);
   };
-  t.true(errorWith("obs") < errorWith("seap"));
-  t.true(errorWith("seap") < errorWith("wanda"));
+  t.true((await errorWith("leastSquares")) < (await errorWith("bias")));
+  t.true((await errorWith("bias")) < (await errorWith("none")));
 });
 
 test("without Gram matrices the surgeon says what it needs", async (t) => {
-  const { profile } = await profileOf(t, false);
-  const error = t.throws(
-    () => planExpert(weights, profile, "math", { method: "obs", target: 0.3 }),
-    { instanceOf: CalibrationError },
-  );
+  const { store, profile } = await profileOf(t, false);
+  const calibration = await calibrationFor("best", "math", sourceOf(profile));
+  const error = await t.throwsAsync(thinModel(weights, calibration, "surgeon", store), {
+    instanceOf: CalibrationError,
+  });
   t.regex(error.message, /Gram/);
 });
+
+test("a mask over all tasks has the sum of their scores", async (t) => {
+  const { store, profile } = await profileOf(t);
+  const shards = await Promise.all(
+    [0, 1].map((index) =>
+      calibrate(weights, sequences, store, {
+        recipe: { format: "f32", withComoment: true },
+        numThreads: 1,
+        shard: { index, count: 2 },
+      }),
+    ),
+  );
+  const profiles: ProfileSource = {
+    tasks: ["0", "1"],
+    profileOf: (task) => Promise.resolve(shards[Number(task)]!),
+    general: () => Promise.resolve(profile),
+  };
+  const calibration = await calibrationFor("seap-general", "general", profiles);
+  const { layers } = await thinModel(weights, calibration, "variance", store);
+  const down = weights.readLayerTensor(2, "down");
+  const scores = Array.from({ length: weights.config.intermediateSize }, (_, channel) => {
+    const norm = columnNorm(down, weights.config.intermediateSize, channel);
+    return shards.reduce(
+      (sum, shard) => sum + (shard.readLayer(2).mlp.variance()[channel]! * norm) / 2,
+      0,
+    );
+  });
+  const expected = [...scores.keys()].sort((a, b) => scores[a]! - scores[b]!);
+  t.deepEqual(layers[0]!.removalOrder, expected);
+});
+
+function columnNorm(matrix: Float32Array, numColumns: number, column: number): number {
+  let sum = 0;
+  for (let at = column; at < matrix.length; at += numColumns) sum += matrix[at]! ** 2;
+  return sum;
+}
 
 test("an expert is built once, and comes back from disk as it was built", async (t) => {
   const { store, profile } = await profileOf(t);
@@ -101,8 +158,11 @@ test("an expert is built once, and comes back from disk as it was built", async 
   } as const;
   const { artifact } = await buildExpert(weights, profiles, store, options);
   const { plan, middle } = readExpert(artifact);
-  const expected = expertMiddle(weights, profile, plan, options);
-  t.deepEqual(plan, planExpert(weights, profile, "math", options));
+  const calibration = await calibrationFor("seap", "math", profiles);
+  const thinning = await thinModel(weights, calibration, "variance", store);
+  const expected = await expertMiddle(weights, calibration, plan, options);
+  t.deepEqual(plan, planExpert(weights, thinning, options));
+  t.is(await expertKey(profiles, options), artifact.key);
   t.deepEqual(Buffer.from(middle.graph), Buffer.from(expected.graph));
   t.deepEqual([...middle.weights.keys()], [...expected.weights.keys()]);
   for (const [name, bytes] of expected.weights) {
