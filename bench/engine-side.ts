@@ -43,11 +43,9 @@ class FixedTokens implements Tokens {
 /** The bare engine: forward passes and greedy choice, no scheduler, worker or HTTP. */
 export class EngineSide {
   readonly #runner: ModelRunner;
-  readonly weightBytes: number;
 
-  private constructor(runner: ModelRunner, weightBytes: number) {
+  constructor(runner: ModelRunner) {
     this.#runner = runner;
-    this.weightBytes = weightBytes;
   }
 
   static async start(options: EngineSideOptions): Promise<EngineSide> {
@@ -57,7 +55,7 @@ export class EngineSide {
     const stages = await loadStages(device, weights, options.weights);
     weights.close();
     const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });
-    return new EngineSide(runner, device.weightBytes);
+    return new EngineSide(runner);
   }
 
   /** @returns seconds from an empty KV cache to the logits of the last of `numTokens` tokens. */

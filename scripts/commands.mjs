@@ -6,9 +6,10 @@ import { exitIfFailed, exitLike, run } from "./run.mjs";
 
 const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
 
-  start [flags]   serve; the flags are those of "seap serve"
-  test [flags]    check formatting, lint, types, then run the tests; the flags are those of ava
-  bench [flags]   run the benchmark
+  start [flags]           serve; the flags are those of "seap serve"
+  test [flags]            check formatting, lint, types, then run the tests; the flags are those of ava
+  bench [flags]           compare the server's speed with llama.cpp's
+  bench-experts [flags]   compare pruned experts' speed with the dense model's
 
 Each command first installs packages and builds where that is needed.`;
 
@@ -26,6 +27,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/main.js"), ...args]);
+    case "bench-experts":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/experts.js"), ...args]);
     case "test":
       await ensureInstalled(root);
       return test(root, args);
