@@ -1,5 +1,4 @@
 import type { StageModel } from "../../model/stage-graph.ts";
-import type { Generate } from "./math-answers.ts";
 
 /** Writes answers with a middle of choice. */
 export interface AnswerGenerator {
@@ -8,6 +7,7 @@ export interface AnswerGenerator {
 }
 
 export interface OpenGenerator {
-  readonly generate: Generate;
+  /** The most likely answer. Many may be asked for at once. */
+  generate(promptTokenIds: Uint32Array, maxTokens: number): Promise<string>;
   close(): Promise<void>;
 }

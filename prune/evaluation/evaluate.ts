@@ -167,8 +167,10 @@ class EvaluationRun {
   async #solve(task: EncodedGeneration, piece: Piece, stage: StageModel): Promise<Outcomes> {
     const generator = await (await this.#options.answerGenerator()).open(stage);
     try {
-      return await solveProblems(task.problems, generator.generate, (numDone) =>
-        this.#report(task, piece, numDone, (numDone / task.numRows) * task.numTokens),
+      return await solveProblems(
+        task.problems,
+        (promptTokenIds, maxTokens) => generator.generate(promptTokenIds, maxTokens),
+        (numDone) => this.#report(task, piece, numDone, (numDone / task.numRows) * task.numTokens),
       );
     } finally {
       await generator.close();

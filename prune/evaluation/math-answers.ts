@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { OpenGenerator } from "./answer-generator.ts";
 import { readRows } from "./task-rows.ts";
 import type { RowsOptions } from "./task-rows.ts";
 
@@ -23,9 +24,6 @@ export interface EncodedProblem {
   readonly final: string;
 }
 
-/** Writes an answer, always with the most likely token. */
-export type Generate = (promptTokenIds: Uint32Array, maxTokens: number) => Promise<string>;
-
 /** Enough for the steps of a solution. */
 export const maxAnswerTokens = 256;
 
@@ -42,7 +40,7 @@ export function readMathProblems(options: RowsOptions): MathProblem[] {
  */
 export async function solveProblems(
   problems: readonly EncodedProblem[],
-  generate: Generate,
+  generate: OpenGenerator["generate"],
   onProgress?: (done: number) => void,
 ): Promise<MathOutcomes> {
   const strict = new Float64Array(problems.length);

@@ -1,0 +1,95 @@
+import type { ModelWeights } from "../../model/config.ts";
+import { readExpert } from "../../model/expert-artifact.ts";
+import { buildMiddle } from "../../model/model-stages.ts";
+import type { WeightFormat } from "../../model/quantize.ts";
+import { buildExpert, expertKey } from "../../prune/build-expert.ts";
+import type { BuildExpertOptions } from "../../prune/build-expert.ts";
+import type { Candidate } from "../../prune/evaluation/evaluate.ts";
+import { expertTaskOf } from "../../prune/evaluation/read-tasks.ts";
+import { methodLabel } from "../../prune/evaluation/result.ts";
+import type { ProfileSource } from "../../prune/profile-source.ts";
+import { isGeneralMethod } from "../../prune/recipe.ts";
+import type { Method } from "../../prune/recipe.ts";
+import { generalTask } from "../../prune/task-profiles.ts";
+import type { ScratchExperts } from "./scratch-experts.ts";
+
+export interface CandidateOptions {
+  readonly weights: ModelWeights;
+  readonly format: WeightFormat;
+  readonly numThreads: number;
+  readonly profiles: ProfileSource;
+  readonly store: ScratchExperts;
+  readonly log: (line: string) => void;
+  /** Called with the candidate's label as its expert is built. */
+  readonly onProgress: (label: string, done: number, total: number) => void;
+  /** Ends a build, with its reason. */
+  readonly signal: AbortSignal;
+}
+
+/** A candidate with what its row of the report is called. */
+export interface NamedCandidate extends Candidate {
+  readonly name: string;
+  readonly sparsityTarget: number | null;
+}
+
+/** The unpruned model. */
+export function denseCandidate({
+  weights,
+  format,
+}: Pick<CandidateOptions, "weights" | "format">): NamedCandidate {
+  return {
+    name: "dense",
+    label: "dense",
+    sparsityTarget: null,
+    middleFor: () =>
+      Promise.resolve({
+        key: "dense",
+        load: () => {
+          const stage = buildMiddle(weights, format, { name: "dense" });
+          return Promise.resolve({
+            stage,
+            plan: null,
+            sizeBytes: stage.sizeBytes,
+            buildSeconds: null,
+          });
+        },
+      }),
+  };
+}
+
+/** Each task's own expert, or one for all where the method says so. */
+export function expertCandidate(
+  method: Method,
+  target: number,
+  options: CandidateOptions,
+): NamedCandidate {
+  const { weights, profiles, store, format, numThreads, log, signal } = options;
+  const isGeneral = isGeneralMethod(method);
+  const label = methodLabel({ name: method, sparsityTarget: target });
+  return {
+    name: method,
+    label,
+    sparsityTarget: target,
+    async middleFor(task) {
+      const build: BuildExpertOptions = {
+        task: isGeneral ? generalTask : expertTaskOf(task),
+        method,
+        target,
+        format,
+        numThreads,
+        log,
+        signal,
+        onProgress: (done, total) => options.onProgress(`${task}, ${label}`, done, total),
+      };
+      const key = await expertKey(profiles, build);
+      const load = async () => {
+        const { artifact, buildSeconds } = await buildExpert(weights, profiles, store, build);
+        const { plan, middle } = readExpert(artifact);
+        // The one for all tasks is wanted again.
+        if (!isGeneral) await store.discard(key);
+        return { stage: middle, plan, sizeBytes: middle.sizeBytes, buildSeconds };
+      };
+      return { key, load };
+    },
+  };
+}

@@ -1,0 +1,174 @@
+import { setImmediate } from "node:timers/promises";
+import { CpuDevice } from "../../engine/cpu-device.ts";
+import type { Stage } from "../../engine/device.ts";
+import { EngineLoop } from "../../engine/engine-loop.ts";
+import type { EngineOutput } from "../../engine/engine-loop.ts";
+import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/model-runner.ts";
+import type { SamplingParams } from "../../engine/request.ts";
+import type { ModelWeights } from "../../model/config.ts";
+import { buildHead, buildTrunk } from "../../model/model-stages.ts";
+import type { WeightFormat } from "../../model/quantize.ts";
+import type { StageModel } from "../../model/stage-graph.ts";
+import type { TokenTable } from "../../model/token-table.ts";
+import type { AnswerGenerator, OpenGenerator } from "../../prune/evaluation/answer-generator.ts";
+
+export interface EngineGeneratorOptions {
+  readonly format: WeightFormat;
+  readonly numThreads: number;
+  readonly tokenTable: TokenTable;
+  /** Ends answers in the making, with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Answers written together. */
+const maxBatch = 16;
+/** Room for most problems with their answers; KV memory is taken as it is needed. */
+const usualTokens = 1024;
+
+const greedy: SamplingParams = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  seed: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+};
+
+/** The engine in this thread, with a middle of choice between trunk and head, which are loaded once. */
+export class EngineGenerator implements AnswerGenerator {
+  readonly #options: EngineGeneratorOptions;
+  readonly #config: ModelWeights["config"];
+  readonly #device: CpuDevice;
+  readonly #trunk: Stage;
+  readonly #head: Stage;
+
+  private constructor(
+    options: EngineGeneratorOptions,
+    config: ModelWeights["config"],
+    stages: { readonly device: CpuDevice; readonly trunk: Stage; readonly head: Stage },
+  ) {
+    this.#options = options;
+    this.#config = config;
+    this.#device = stages.device;
+    this.#trunk = stages.trunk;
+    this.#head = stages.head;
+  }
+
+  /** The caller disposes it. @throws InferenceError when a stage cannot be loaded. */
+  static async load(
+    weights: ModelWeights,
+    options: EngineGeneratorOptions,
+  ): Promise<EngineGenerator> {
+    const { config } = weights;
+    const { ropeInverseFrequencies } = config;
+    const device = new CpuDevice({ numThreads: options.numThreads, ropeInverseFrequencies });
+    const trunk = await device.loadStage(buildTrunk(weights, options.format));
+    const head = await device.loadStage(buildHead(weights, options.format));
+    return new EngineGenerator(options, config, { device, trunk, head });
+  }
+
+  async open(model: StageModel): Promise<OpenGenerator> {
+    const middle = await this.#device.loadStage(model);
+    const runner = new ModelRunner({
+      device: this.#device,
+      stages: { trunk: this.#trunk, middle, head: this.#head },
+      prefillChunk: DEFAULT_PREFILL_CHUNK,
+    });
+    const { contextLength, vocabSize } = this.#config;
+    const kvBudgetBytes = Math.max(
+      maxBatch * runner.kvBytesFor(usualTokens),
+      runner.kvBytesFor(contextLength),
+    );
+    return new MiddleGenerator(
+      (emit) =>
+        new EngineLoop({
+          runner,
+          vocabulary: { table: this.#options.tokenTable, size: vocabSize },
+          maxBatch,
+          kvBudgetBytes,
+          now: () => performance.now(),
+          emit,
+        }),
+      // Trunk and head stay; all sequences have left the runner.
+      () => middle.dispose(),
+      this.#options.signal,
+    );
+  }
+
+  async dispose(): Promise<void> {
+    await this.#trunk.dispose();
+    await this.#head.dispose();
+  }
+}
+
+interface Pending {
+  text: string;
+  readonly resolve: (text: string) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class MiddleGenerator implements OpenGenerator {
+  readonly close: () => Promise<void>;
+  readonly #loop: EngineLoop;
+  readonly #signal: AbortSignal | undefined;
+  /** Answers that are not finished, by request. */
+  readonly #pending = new Map<string, Pending>();
+  #numRequests = 0;
+  #isRunning = false;
+
+  constructor(
+    createLoop: (emit: (outputs: readonly EngineOutput[]) => void) => EngineLoop,
+    close: () => Promise<void>,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#loop = createLoop((outputs) => outputs.forEach((output) => this.#take(output)));
+    this.close = close;
+    this.#signal = signal;
+  }
+
+  generate(promptTokenIds: Uint32Array, maxTokens: number): Promise<string> {
+    const id = `answer-${this.#numRequests++}`;
+    const text = new Promise<string>((resolve, reject) => {
+      this.#pending.set(id, { text: "", resolve, reject });
+    });
+    this.#loop.add({ id, promptTokenIds, maxTokens, sampling: greedy, stop: [], ignoreEos: false });
+    if (!this.#isRunning) void this.#run();
+    return text;
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    try {
+      while (!this.#loop.isIdle) {
+        // Lets others add their prompts, and signals in.
+        await setImmediate();
+        this.#signal?.throwIfAborted();
+        await this.#loop.step();
+      }
+    } catch (error) {
+      for (const { reject } of this.#pending.values()) reject(error);
+      this.#pending.clear();
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  #take(output: EngineOutput): void {
+    const pending = this.#pending.get(output.id);
+    if (pending === undefined) return;
+    if ("error" in output) {
+      this.#pending.delete(output.id);
+      pending.reject(output.error);
+      return;
+    }
+    const { event } = output;
+    if (event.type === "started" || event.type === "accepted") return;
+    pending.text += event.text;
+    if (event.type !== "finish") return;
+    this.#pending.delete(output.id);
+    pending.resolve(pending.text);
+  }
+}
