@@ -120,7 +120,8 @@ export class TaskTexts {
       async write(promptIds, maxTokens, answerSeed) {
         const answer = await kept.write(promptIds, maxTokens, answerSeed);
         if (answer.length > 0) written += promptIds.length + answer.length;
-        onProgress?.(task, Math.min(written, missing), missing);
+        // Those that were asked for first are still missing when others are enough.
+        onProgress?.(task, Math.min(written, 0.99 * missing), missing);
         return answer;
       },
     };

@@ -1,0 +1,117 @@
+import test from "ava";
+import type { ExecutionContext } from "ava";
+import { ArtifactStore } from "../../model/artifact-store.ts";
+import { readExpert } from "../../model/expert-artifact.ts";
+import { buildMiddle } from "../../model/model-stages.ts";
+import { buildExpert } from "../../prune/build-expert.ts";
+import { calibrate } from "../../prune/calibrate.ts";
+import { readReport, reportKey, reportOn } from "../../prune/expert-report.ts";
+import { HeldOutJudge } from "../../prune/held-out-judge.ts";
+import type { ProfileSource } from "../../prune/profile-source.ts";
+import { plainForward } from "../helpers/plain-forward.ts";
+import { tempDir } from "../helpers/temp-dir.ts";
+import { tinyModel } from "../helpers/tiny-model.ts";
+
+const weights = tinyModel({ numLayers: 6, intermediateSize: 256 });
+const { vocabSize } = weights.config;
+
+const sequence = (seed: number, length: number): Uint32Array =>
+  Uint32Array.from({ length }, (_, i) => (i * i * 7 + i * 31 + seed * 101) % vocabSize);
+
+const heldOut = [20, 30, 25, 40, 33].map((length, i) => ({
+  tokenIds: sequence(100 + i, length),
+  firstScored: 5 + i,
+}));
+
+function judgeOf(t: ExecutionContext, texts = heldOut) {
+  const judge = new HeldOutJudge(weights, texts, { format: "f32", numThreads: 1 });
+  t.teardown(() => judge.release());
+  return judge;
+}
+
+async function expertOf(t: ExecutionContext, target: number) {
+  const store = new ArtifactStore(tempDir(t));
+  const texts = Array.from({ length: 12 }, (_, seed) => sequence(seed, 60));
+  const recipe = { format: "f32", withComoment: true } as const;
+  const profile = await calibrate(weights, texts, store, { recipe, numThreads: 1 });
+  const profiles: ProfileSource = {
+    tasks: ["math"],
+    profileOf: () => Promise.resolve(profile),
+    general: () => Promise.resolve(profile),
+  };
+  const options = { task: "math", method: "seap", target, format: "f32", numThreads: 1 } as const;
+  return { store, ...(await buildExpert(weights, profiles, store, options)) };
+}
+
+test("losses are those of a plain forward pass over the tokens that count", async (t) => {
+  const judge = judgeOf(t);
+  const { denseLoss, loss, lossIncrease, kl, topAgreement, denseBytes } = await judge.judge(
+    buildMiddle(weights, "f32", { name: "dense" }),
+  );
+  let [expected, numTokens] = [0, 0];
+  for (const { tokenIds, firstScored } of heldOut) {
+    const logits = plainForward(weights, tokenIds);
+    for (let at = firstScored; at < tokenIds.length; at++) {
+      const row = logits.subarray((at - 1) * vocabSize, at * vocabSize);
+      const sum = row.reduce((total, logit) => total + Math.exp(logit), 0);
+      expected += Math.log(sum) - row[tokenIds[at]!]!;
+      numTokens += 1;
+    }
+  }
+  t.is(judge.numTokens, numTokens);
+  t.is(judge.numSequences, heldOut.length);
+  t.true(Math.abs(denseLoss - expected / numTokens) < 1e-4, `${denseLoss}`);
+  t.is(loss, denseLoss);
+  t.deepEqual(lossIncrease, { value: 0, low: 0, high: 0 });
+  t.true(Math.abs(kl.value) < 1e-5);
+  t.is(topAgreement.value, 1);
+  t.true(denseBytes > 0);
+});
+
+test("a report has what the expert costs and saves, and is kept beside it", async (t) => {
+  const { store, artifact, buildSeconds } = await expertOf(t, 0.4);
+  const build = { calibrationTokens: 720, buildSeconds };
+  const report = await reportOn(store, artifact, judgeOf(t), build);
+  const { plan, middle } = readExpert(artifact);
+  t.is(report.expert, artifact.key);
+  t.deepEqual(report.sparsity, plan.sparsity);
+  t.deepEqual(report.recipe, plan.recipe);
+  t.is(report.bytes.expert, middle.sizeBytes);
+  t.true(report.bytes.expert < report.bytes.dense);
+  const { dense, expert, lossIncrease, kl } = report.heldOut;
+  t.is(expert.perplexity, Math.exp(expert.loss));
+  t.true(Math.abs(lossIncrease.value - (expert.loss - dense.loss)) < 1e-9);
+  t.true(lossIncrease.low <= lossIncrease.value && lossIncrease.value <= lossIncrease.high);
+  t.true(kl.value > 0 && kl.low > 0);
+  t.true((await store.keys()).includes(reportKey(artifact.key)));
+  t.deepEqual(await readReport(store, artifact.key), report);
+});
+
+test("a report that is there is not made again, but for other texts it is", async (t) => {
+  const { store, artifact, buildSeconds } = await expertOf(t, 0.4);
+  const first = await reportOn(store, artifact, judgeOf(t), {
+    calibrationTokens: 720,
+    buildSeconds,
+  });
+  const again = { calibrationTokens: 720, buildSeconds: null };
+  let numJudged = 0;
+  const counting = new HeldOutJudge(weights, heldOut, {
+    format: "f32",
+    numThreads: 1,
+    onProgress: () => (numJudged += 1),
+  });
+  t.teardown(() => counting.release());
+  t.deepEqual(await reportOn(store, artifact, counting, again), first);
+  t.is(numJudged, 0);
+  const other = await reportOn(store, artifact, judgeOf(t, heldOut.slice(1)), again);
+  t.is(other.heldOut.numSequences, heldOut.length - 1);
+  t.is(other.buildSeconds, buildSeconds);
+  t.deepEqual(await readReport(store, artifact.key), other);
+});
+
+test("a report of another release is none", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  await store.write("report-1", { schemaVersion: 0 }, []);
+  t.is(await readReport(store, "expert-1"), null);
+  t.is(await readReport(store, "expert-2"), null);
+});
