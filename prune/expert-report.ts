@@ -3,7 +3,6 @@ import type { Artifact, ArtifactStore } from "../model/artifact-store.ts";
 import { readExpert } from "../model/expert-artifact.ts";
 import { ArtifactError } from "../model/errors.ts";
 import type { HeldOutJudge } from "./held-out-judge.ts";
-import type { Profile } from "./profile.ts";
 
 /** Grows when what the numbers mean changes. */
 const schemaVersion = 1;
@@ -20,11 +19,8 @@ const reportSchema = z.strictObject({
   recipe: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).readonly(),
   /** True shares of parameters that are gone: of the middle, of all layers, of the model. */
   sparsity: z.strictObject({ middle: z.number(), blocks: z.number(), model: z.number() }),
-  calibration: z.strictObject({
-    profile: z.string(),
-    numSequences: z.int(),
-    numTokens: z.int(),
-  }),
+  /** Tokens a task that were asked for to calibrate with. */
+  calibrationTokens: z.int(),
   /** Of the middles, as they lie in memory. */
   bytes: z.strictObject({ dense: z.int(), expert: z.int() }),
   /** Plan and weights; the calibration is not part of it. Null when it is not known any more. */
@@ -76,14 +72,13 @@ export async function reportOn(
   store: ArtifactStore,
   artifact: Artifact,
   judge: HeldOutJudge,
-  { profile, buildSeconds }: { readonly profile: Profile; readonly buildSeconds: number | null },
+  build: { readonly calibrationTokens: number; readonly buildSeconds: number | null },
 ): Promise<ExpertReport> {
   const present = await readReport(store, artifact.key);
-  if (present?.heldOut.hash === judge.hash && buildSeconds === null) return present;
+  if (present?.heldOut.hash === judge.hash && build.buildSeconds === null) return present;
   const { plan, middle } = readExpert(artifact);
   const quality = await judge.judge(middle);
   const { denseBytes, denseLoss, loss, lossIncrease, kl, topAgreement } = quality;
-  const { numSequences, numTokens } = profile.info.corpus;
   const report: ExpertReport = {
     schemaVersion,
     expert: artifact.key,
@@ -91,9 +86,9 @@ export async function reportOn(
     task: plan.task,
     recipe: plan.recipe,
     sparsity: plan.sparsity,
-    calibration: { profile: profile.key, numSequences, numTokens },
+    calibrationTokens: build.calibrationTokens,
     bytes: { dense: denseBytes, expert: middle.sizeBytes },
-    buildSeconds: buildSeconds ?? present?.buildSeconds ?? null,
+    buildSeconds: build.buildSeconds ?? present?.buildSeconds ?? null,
     heldOut: {
       hash: judge.hash,
       numSequences: judge.numSequences,

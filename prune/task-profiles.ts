@@ -26,8 +26,8 @@ export type TaskProfilesPhase = "write" | "calibrate";
 
 /** Fewer come from one or two texts. */
 const minHeldOutTokens = 2000;
-/** Name of the profile over all tasks, for messages. */
-const generalName = "general";
+/** Name of what is for all tasks. */
+export const generalTask = "general";
 
 /** Profiles of tasks from their corpora, each calibrated once. */
 export class TaskProfiles implements ProfileSource {
@@ -73,12 +73,19 @@ export class TaskProfiles implements ProfileSource {
   }
 
   /**
-   * Texts to judge the task's expert with: where there is a writer a quarter of the calibration's tokens, and
-   * at least 2,000. @throws CorpusError when too few rows are held out.
+   * Texts to judge an expert with: where there is a writer a quarter of the calibration's tokens, and at least
+   * 2,000.
+   * @param task or {@link generalTask}, for equal parts of all tasks
+   * @throws CorpusError when too few rows are held out.
    */
   async heldOut(task: string): Promise<readonly ScoredSequence[]> {
     const minTokens = Math.max(minHeldOutTokens, Math.ceil(this.#tokensPerTask / 4));
-    return this.#texts.heldOut(task, minTokens);
+    if (task !== generalTask) return this.#texts.heldOut(task, minTokens);
+    const sequences: ScoredSequence[] = [];
+    for (const each of this.tasks) {
+      sequences.push(...(await this.#texts.heldOut(each, minTokens / this.tasks.length)));
+    }
+    return sequences;
   }
 
   async #calibrateAll(): Promise<Profile> {
@@ -87,7 +94,7 @@ export class TaskProfiles implements ProfileSource {
     for (const task of this.tasks) {
       sequences.push(...(await this.#texts.calibration(task, share)));
     }
-    return this.#calibrate(generalName, sequences);
+    return this.#calibrate(generalTask, sequences);
   }
 
   async #calibrate(task: string, sequences: readonly Uint32Array[]): Promise<Profile> {
