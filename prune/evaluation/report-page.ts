@@ -9,12 +9,13 @@ import type { PlotLine } from "./svg-plots.ts";
 
 /** One page with tables and plots that needs nothing else: no script, no font, no network. */
 export function formatPage(result: EvaluationResult): string {
-  const tables = reportTables(result).map(
+  const [overview, ...details] = reportTables(result).map(
     ({ title, table }) => `<h2>${escapeHtml(title)}</h2>\n${htmlTable(table)}`,
   );
   const sections = [
-    tables.join("\n"),
+    overview!,
     figures("Over sparsity", [...accuracyPlots(result), ...perplexityPlots(result)]),
+    ...details,
     ...planGroups(result).map(({ label, plans }) => figures(label, planPlots(result, plans))),
   ];
   const title = escapeHtml(reportTitle(result));
@@ -37,11 +38,11 @@ ${sections.filter((section) => section !== "").join("\n")}
 }
 
 function accuracyPlots(result: EvaluationResult): string[] {
-  const mean = sparsityPlot(result, "Mean accuracy", "%", (method) =>
+  const mean = sparsityPlot(result, "Mean accuracy", "accuracy, %", (method) =>
     scaled(meanAccuracy(method), 100),
   );
   const perTask = taskNamesOf(result.methods, "choice").map((name) =>
-    sparsityPlot(result, `Accuracy: ${name}`, "%", ({ tasks }) => {
+    sparsityPlot(result, `Accuracy: ${name}`, "accuracy, %", ({ tasks }) => {
       const task = tasks.find((t) => t.kind === "choice" && t.task === name);
       return task?.kind === "choice" ? scaled(shownAccuracy(task), 100) : null;
     }),
@@ -166,7 +167,14 @@ function figures(title: string, svgs: readonly string[]): string {
 function htmlTable([header, ...rows]: ReportTable): string {
   const line = (cells: readonly string[], tag: string): string =>
     `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  const body = rows.map((row) => line(row, "td")).join("\n");
+  // Rows of one method belong together: their labels differ in the sparsity only.
+  const methodOf = ([label]: readonly string[]): string => label!.split(" ")[0]!;
+  const body = rows
+    .map((row, index) => {
+      const isFirst = index > 0 && methodOf(row) !== methodOf(rows[index - 1]!);
+      return line(row, "td").replace("<tr>", isFirst ? '<tr class="first">' : "<tr>");
+    })
+    .join("\n");
   return `<div class="table"><table>\n${line(header!, "th")}\n${body}\n</table></div>`;
 }
 
@@ -191,16 +199,20 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var
   max-width: 1440px; margin: 0 auto; padding: 24px; }
 h1 { font-size: 24px; } h2 { font-size: 18px; margin-top: 32px; }
 .table { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 12px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-.figures { display: flex; flex-wrap: wrap; gap: 20px; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { padding: 3px 8px; text-align: right; border-bottom: 1px solid var(--line); }
+th { vertical-align: bottom; } td { white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; position: sticky; left: 0;
+  background: var(--page); }
+.first td { border-top: 2px solid var(--line); }
+.figures { display: flex; flex-wrap: wrap; gap: 14px; }
 figure { margin: 0; overflow-x: auto; }
 svg { font: 11px system-ui, sans-serif; max-width: 100%; height: auto; }
 svg text { fill: var(--muted); } svg .title { fill: var(--text); font-size: 13px; font-weight: 600; }
 .grid { stroke: var(--line); fill: none; }
 .baseline { stroke: var(--text); stroke-dasharray: 5 4; fill: none; }
 .series { fill: none; stroke-width: 1.8; } .series circle { stroke: none; }
+.dashed { stroke-dasharray: 4 3; }
 .cell { fill: var(--accent); stroke: var(--line); }
 ${seriesColors
   .map((color, i) => `.s${i} { stroke: ${color}; } .s${i} circle { fill: ${color}; }`)

@@ -31,10 +31,12 @@ export interface HeatMap {
   readonly values: readonly (readonly number[])[];
 }
 
-const width = 460;
+/** Three fit beside each other on a page. */
+const width = 436;
 const height = 300;
 const plot = { left: 56, top: 30, right: width - 12, bottom: height - 44 } as const;
 const numColors = 8;
+const whiskerGap = 3;
 
 /** Lines with whiskers, as an SVG element that takes its colours from the page (`--series-0` and so on). */
 export function linePlot(options: LinePlot): string {
@@ -67,13 +69,18 @@ export function linePlot(options: LinePlot): string {
     const y = round(py(baseline));
     parts.push(`<path class="baseline" d="M${plot.left} ${y}H${plot.right}"/>`);
   }
-  for (const [index, line] of lines.entries()) parts.push(drawLine(line, index, px, py));
+  const hasIntervals = points.some(({ low }) => low !== undefined);
+  for (const [index, line] of lines.entries()) {
+    // Beside each other, as intervals at the same place would hide each other.
+    const shift = hasIntervals ? (index - (lines.length - 1) / 2) * whiskerGap : 0;
+    parts.push(drawLine(line, index, (x) => px(x) + shift, py));
+  }
   const legendTop = height + 6;
   const rows = Math.ceil(lines.length / 3);
   for (const [index, { label }] of lines.entries()) {
-    const x = plot.left + (index % 3) * 134;
+    const x = plot.left + (index % 3) * 126;
     const y = legendTop + Math.floor(index / 3) * 18;
-    parts.push(`<path class="series s${index % numColors}" d="M${x} ${y}h16"/>`);
+    parts.push(`<path class="${seriesClass(index)}" d="M${x} ${y}h16"/>`);
     parts.push(text(x + 21, y + 4, label, "start"));
   }
   return svg(title, width, height + rows * 18, parts);
@@ -98,17 +105,27 @@ function drawLine(
     );
   });
   const path = places.length > 1 ? `<path d="M${places.join("L")}"/>` : "";
-  return `<g class="series s${index % numColors}">${path}${dots.join("")}</g>`;
+  return `<g class="${seriesClass(index)}">${path}${dots.join("")}</g>`;
+}
+
+/** Where colours are used again, lines are dashed. */
+function seriesClass(index: number): string {
+  return `series s${index % numColors}${index < numColors ? "" : " dashed"}`;
 }
 
 const cell = { width: 24, height: 20 } as const;
 
-/** Cells from transparent (0) to the page's accent colour (1), with their values as tooltips. */
+/** Cells from nearly transparent (the least) to the page's accent colour (the most), values as tooltips. */
 export function heatMap({ title, rowLabels, columnLabels, values }: HeatMap): string {
   const left = 8 + 7 * Math.max(...rowLabels.map(({ length }) => length));
   const longest = Math.max(...columnLabels.map(({ length }) => length));
   const top = 34 + (longest > 3 ? 6 * longest : 12);
+  const bottom = top + rowLabels.length * cell.height;
   const parts = [heading(title, left + columnLabels.length * cell.width)];
+  const all = values.flat();
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const opacity = (value: number): number =>
+    least === most ? value : 0.05 + (0.95 * (value - least)) / (most - least);
   for (const [column, label] of columnLabels.entries()) {
     const x = left + (column + 0.5) * cell.width;
     parts.push(
@@ -125,15 +142,17 @@ export function heatMap({ title, rowLabels, columnLabels, values }: HeatMap): st
       parts.push(
         `<rect class="cell" x="${left + column * cell.width}" y="${y}" ` +
           `width="${cell.width - 1}" height="${cell.height - 1}" ` +
-          `fill-opacity="${value.toFixed(3)}"><title>${escapeHtml(tooltip)}</title></rect>`,
+          `fill-opacity="${opacity(value).toFixed(3)}"><title>${escapeHtml(tooltip)}</title></rect>`,
       );
     }
   }
+  const range = `lightest ${least.toFixed(2)}, darkest ${most.toFixed(2)}`;
+  parts.push(text(left, bottom + 14, range, "start"));
   const titleWidth = 8 * title.length;
   return svg(
     title,
-    Math.max(titleWidth, left + columnLabels.length * cell.width + 6 * longest),
-    top + rowLabels.length * cell.height + 6,
+    Math.max(titleWidth, left + columnLabels.length * cell.width + (longest > 3 ? 6 * longest : 0)),
+    bottom + 22,
     parts,
   );
 }
