@@ -13,6 +13,13 @@ const status = await runCommandLine(
       signals: process,
       exit: (code) => process.exit(code),
     }),
+    eval: {
+      summary: "measure what pruning costs in quality",
+      run: async (args, io) => {
+        const { runEvalCommand } = await import("./eval-command.ts");
+        await runEvalCommand(args, io, process);
+      },
+    },
   },
   {
     env: process.env,
