@@ -30,7 +30,12 @@ export class GraphBuilder {
   }
 
   /** Makes `value` an output of the model called `name`. */
-  output(name: string, value: string, shape: readonly (number | string)[]): void {
+  output(
+    name: string,
+    value: string,
+    shape: readonly (number | string)[],
+    type: OnnxElementType = "float32",
+  ): void {
     this.#nodes.push({
       opType: "Identity",
       domain: "",
@@ -38,7 +43,7 @@ export class GraphBuilder {
       outputs: [name],
       attributes: {},
     });
-    this.#outputs.push({ name, type: "float32", shape });
+    this.#outputs.push({ name, type, shape });
   }
 
   /** A node of the standard domain with one output. */

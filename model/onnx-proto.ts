@@ -3,9 +3,15 @@
  * hold no weights, which are external data, so a model is a few kilobytes.
  */
 
-export type OnnxElementType = "float32" | "uint8" | "int32" | "int64";
+export type OnnxElementType = "float32" | "float64" | "uint8" | "int32" | "int64";
 
-const ELEMENT_TYPE: Record<OnnxElementType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7 };
+const ELEMENT_TYPE: Record<OnnxElementType, number> = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  float64: 11,
+};
 
 export interface OnnxValueInfo {
   readonly name: string;
