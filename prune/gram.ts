@@ -1,12 +1,13 @@
-import { cholesky } from "./linear-algebra.ts";
+import type { MatrixProducts } from "./matrix-products.ts";
 import type { Comoment } from "./statistics.ts";
+import { SymmetricMatrix } from "./symmetric-matrix.ts";
 
 /** Largest damping that is tried, as a fraction of the mean diagonal. */
 const MAX_RIDGE = 1;
 
-export interface DampedFactor {
-  /** L of G + damping I = L Lᵀ, lower triangle of `[size, size]`. */
-  readonly factor: Float64Array;
+export interface DampedInverse {
+  /** (G + damping I)⁻¹ */
+  readonly inverse: SymmetricMatrix;
   /** What was added to the diagonal. */
   readonly damping: number;
 }
@@ -23,28 +24,24 @@ export function meanDiagonal({ matrix, mean }: Comoment): number {
 }
 
 /**
- * Factors the Gram matrix of some dimensions, damped by a fraction of the mean diagonal of all; where that is
+ * Inverts the Gram matrix of some dimensions, damped by a fraction of the mean diagonal of all; where that is
  * not positive definite, with ten times the damping, up to the mean diagonal itself.
  * @param indices ascending
  * @returns null where the matrix has no positive definite form, as for inputs that never vary.
  */
-export function factorGram(
+export async function invertGram(
+  products: MatrixProducts,
   comoment: Comoment,
   indices: readonly number[],
   ridge: number,
-): DampedFactor | null {
+): Promise<DampedInverse | null> {
   const diagonal = meanDiagonal(comoment);
   if (!(diagonal > 0 && diagonal < Infinity)) return null;
-  const size = indices.length;
   for (let fraction = ridge; ; fraction = Math.min(MAX_RIDGE, fraction * 10)) {
     const damping = fraction * diagonal;
-    const factor = new Float64Array(size * size);
-    for (let i = 0; i < size; i++) {
-      const start = (indices[i]! * (indices[i]! + 1)) / 2;
-      for (let j = 0; j <= i; j++) factor[i * size + j] = comoment.matrix[start + indices[j]!]!;
-      factor[i * size + i]! += damping;
-    }
-    if (cholesky(factor, size)) return { factor, damping };
+    const damped = SymmetricMatrix.fromPacked(comoment.matrix, indices, damping);
+    const inverse = await damped.inverse(products);
+    if (inverse) return { inverse, damping };
     if (fraction >= MAX_RIDGE) return null;
     if (fraction === 0) fraction = 1e-6;
   }

@@ -1,6 +1,8 @@
 import { selectColumns } from "../model/pruned-weights.ts";
-import { factorGram, gramElement } from "./gram.ts";
-import { solveCholesky, subtractProduct } from "./linear-algebra.ts";
+import { gramElement, invertGram } from "./gram.ts";
+import { zeros } from "./matrix.ts";
+import type { Matrix } from "./matrix.ts";
+import { withMatrixProducts } from "./matrix-products.ts";
 import type { Comoment } from "./statistics.ts";
 
 /** A projection of fewer inputs in place of the dense one. */
@@ -59,42 +61,34 @@ export function keepColumns(
  * @param matrix shape `[numRows, size]`, row-major
  * @param kept S, ascending
  */
-export function leastSquares(
+export async function leastSquares(
   matrix: Float32Array,
   comoment: Comoment,
   kept: readonly number[],
   options: LeastSquaresOptions = {},
-): ReducedProjection {
+): Promise<ReducedProjection> {
   const { ridge = 0.1, towards = "weights" } = options;
   const { mean } = comoment;
   const size = mean.length;
   const numRows = matrix.length / size;
   const removed = complement(kept, size);
   const nothingToDo = kept.length === 0 || (removed.length === 0 && towards === "weights");
-  const factored = nothingToDo ? null : factorGram(comoment, kept, ridge);
-  if (!factored) return keepColumns(matrix, mean, kept);
-  const { factor, damping } = factored;
-
-  // W' - W[:, S] = (W[:, R] G[R, S] - λ' W[:, S]) (G[S, S] + λ I)⁻¹ with λ' = 0 when drawn to the weights.
-  const pull = towards === "zero" ? damping : 0;
-  const change = new Float64Array(numRows * kept.length);
-  for (let row = 0, at = 0; row < numRows; row++) {
-    for (const j of kept) change[at++] = -pull * matrix[row * size + j]!;
-  }
-  const minusRemoved = Float64Array.from(
-    selectColumns(matrix, removed, numRows),
-    (value) => -value,
-  );
-  const cross = Float64Array.from({ length: kept.length * removed.length }, (_, i) =>
-    gramElement(comoment, kept[Math.floor(i / removed.length)]!, removed[i % removed.length]!),
-  );
-  subtractProduct(
-    change,
-    kept.length,
-    { data: minusRemoved, rows: numRows, columns: removed.length },
-    { data: cross, rows: kept.length, columns: removed.length },
-  );
-  solveCholesky(factor, kept.length, change);
+  const refitted = nothingToDo
+    ? null
+    : await withMatrixProducts(async (products) => {
+        const inverted = await invertGram(products, comoment, kept, ridge);
+        if (!inverted) return null;
+        const { inverse, damping } = inverted;
+        // W' - W[:, S] = (W[:, R] G[R, S] - λ' W[:, S]) (G[S, S] + λ I)⁻¹; λ' = 0 when drawn to the weights.
+        const pull = towards === "zero" ? damping : 0;
+        const pulled = columnsOf(matrix, kept, numRows, pull);
+        const gone = columnsOf(matrix, removed, numRows);
+        const minusTarget = await products.subtract(gone, crossOf(comoment, kept, removed), pulled);
+        const change = await products.subtract(minusTarget, inverse.toDense());
+        return { change: change.data, damping };
+      });
+  if (!refitted) return keepColumns(matrix, mean, kept);
+  const { change, damping } = refitted;
 
   const bias = new Float32Array(numRows);
   for (let row = 0; row < numRows; row++) {
@@ -105,6 +99,28 @@ export function leastSquares(
   }
   const reduced = selectColumns(matrix, kept, numRows).map((value, i) => value + change[i]!);
   return { matrix: reduced, bias, damping };
+}
+
+/** Some columns, times a factor. */
+function columnsOf(
+  matrix: Float32Array,
+  indices: readonly number[],
+  numRows: number,
+  factor = 1,
+): Matrix {
+  const data = new Float64Array(selectColumns(matrix, indices, numRows));
+  return { data: data.map((value) => value * factor), rows: numRows, columns: indices.length };
+}
+
+/** Of the Gram matrix. */
+function crossOf(comoment: Comoment, rows: readonly number[], columns: readonly number[]): Matrix {
+  const cross = zeros(rows.length, columns.length);
+  for (let i = 0, at = 0; i < rows.length; i++) {
+    for (let j = 0; j < columns.length; j++) {
+      cross.data[at++] = gramElement(comoment, rows[i]!, columns[j]!);
+    }
+  }
+  return cross;
 }
 
 function complement(indices: readonly number[], size: number): number[] {

@@ -1,0 +1,81 @@
+import * as ort from "onnxruntime-node";
+import { GraphBuilder } from "../model/graph-builder.ts";
+import { CalibrationError } from "./errors.ts";
+import type { Matrix } from "./matrix.ts";
+
+/** Repeated for every element. */
+const zero: Matrix = { data: new Float64Array(1), rows: 1, columns: 1 };
+
+/**
+ * Products of matrices by ONNX Runtime, in double precision and ten times as fast as plain code. On one thread:
+ * two of them lose more by waiting for each other than they win on matrices of a layer's size.
+ */
+export class MatrixProducts {
+  readonly #session: ort.InferenceSession;
+
+  private constructor(session: ort.InferenceSession) {
+    this.#session = session;
+  }
+
+  /** @throws CalibrationError when ONNX Runtime refuses. */
+  static async load(): Promise<MatrixProducts> {
+    const builder = new GraphBuilder();
+    const left = builder.input("left", "float64", ["rows", "depth"]);
+    const right = builder.input("right", "float64", ["columns", "depth"]);
+    const from = builder.input("from", "float64", ["from_rows", "from_columns"]);
+    const gemm = builder.op("Gemm", [left, right, from], { alpha: -1, beta: 1, transB: 1n });
+    builder.output("result", gemm, ["rows", "columns"], "float64");
+    try {
+      const session = await ort.InferenceSession.create(builder.finish("product").graph, {
+        executionProviders: ["cpu"],
+        intraOpNumThreads: 1,
+        logSeverityLevel: 4, // errors are thrown
+      });
+      return new MatrixProducts(session);
+    } catch (cause) {
+      throw new CalibrationError(`Matrix products could not be loaded: ${String(cause)}`, {
+        cause,
+      });
+    }
+  }
+
+  /**
+   * from - left rightᵀ, in memory of its own.
+   * @param left shape `[rows, depth]`
+   * @param right shape `[columns, depth]`
+   * @param from shape `[rows, columns]` @default all 0
+   * @throws CalibrationError when the shapes do not belong together.
+   */
+  async subtract(left: Matrix, right: Matrix, from: Matrix = zero): Promise<Matrix> {
+    try {
+      const { result } = await this.#session.run({
+        left: tensor(left),
+        right: tensor(right),
+        from: tensor(from),
+      });
+      return { data: result!.data as Float64Array, rows: left.rows, columns: right.rows };
+    } catch (cause) {
+      throw new CalibrationError(`A matrix product failed: ${String(cause)}`, { cause });
+    }
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+/** Releases the products when `use` is done. @throws CalibrationError when ONNX Runtime refuses. */
+export async function withMatrixProducts<T>(
+  use: (products: MatrixProducts) => Promise<T>,
+): Promise<T> {
+  const products = await MatrixProducts.load();
+  try {
+    return await use(products);
+  } finally {
+    await products.release();
+  }
+}
+
+function tensor({ data, rows, columns }: Matrix): ort.Tensor {
+  return new ort.Tensor("float64", data, [rows, columns]);
+}
