@@ -13,6 +13,13 @@ const status = await runCommandLine(
       signals: process,
       exit: (code) => process.exit(code),
     }),
+    prune: {
+      summary: "make experts of a model, each for one task",
+      run: async (args, io) => {
+        const { runPruneCommand } = await import("./prune-command.ts");
+        await runPruneCommand(args, io, process);
+      },
+    },
     eval: {
       summary: "measure what pruning costs in quality",
       run: async (args, io) => {
