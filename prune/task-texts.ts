@@ -131,7 +131,8 @@ export class TaskTexts {
         minTokens: countTokens(sequences) + missing,
         maxSequenceTokens,
         seed,
-        concurrency,
+        // Many at a time would go far beyond the few tokens that are missing.
+        concurrency: Math.min(concurrency, Math.ceil(missing / (maxSequenceTokens / 2))),
         model,
         ...(log && { log }),
         ...(signal && { signal }),
