@@ -202,7 +202,10 @@ function ticks(low: number, high: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 
-/** 1, 2 and 5 times powers of ten between two others, or the powers alone where these are many. */
+/**
+ * 1, 2 and 5 times powers of ten between two others, or the powers alone where these are many. Between close values
+ * evenly spaced ones.
+ */
 function ratioTicks(low: number, high: number): number[] {
   const first = Math.floor(Math.log10(low));
   const powers = Array.from(
@@ -210,9 +213,10 @@ function ratioTicks(low: number, high: number): number[] {
     (_, i) => 10 ** (first + i),
   );
   const factors = powers.length > 4 ? [1] : [1, 2, 5];
-  return powers
+  const found = powers
     .flatMap((power) => factors.map((factor) => factor * power))
     .filter((value) => value >= low && value <= high);
+  return found.length < 3 ? ticks(low, high) : found;
 }
 
 function formatTick(value: number): string {
