@@ -1,4 +1,4 @@
-import { setColumns, takeRows, transpose, zeros } from "./matrix.ts";
+import { setBlock, takeRows, transpose, zeros } from "./matrix.ts";
 import type { Matrix } from "./matrix.ts";
 import type { Removal, Surgeon } from "./surgeon.ts";
 
@@ -89,8 +89,8 @@ export class ChannelSurgeon {
         norms[place]! += 2 * value * change.data[at]!;
       }
     }
-    setColumns(removal.cross, gone.size, added.cross);
-    setColumns(removal.weights, gone.size, added.weights);
+    setBlock(removal.cross, [0, gone.size], added.cross);
+    setBlock(removal.weights, [0, gone.size], added.weights);
     weightRows.data.set(addedRows.data, gone.size * addedRows.columns);
     for (const place of places) gone.add(place);
   }

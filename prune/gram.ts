@@ -1,13 +1,15 @@
+import { invertSymmetric } from "./inverse.ts";
+import { zeros } from "./matrix.ts";
+import type { Matrix } from "./matrix.ts";
 import type { MatrixProducts } from "./matrix-products.ts";
 import type { Comoment } from "./statistics.ts";
-import { SymmetricMatrix } from "./symmetric-matrix.ts";
 
 /** Largest damping that is tried, as a fraction of the mean diagonal. */
 const MAX_RIDGE = 1;
 
 export interface DampedInverse {
   /** (G + damping I)⁻¹ */
-  readonly inverse: SymmetricMatrix;
+  readonly inverse: Matrix;
   /** What was added to the diagonal. */
   readonly damping: number;
 }
@@ -39,8 +41,15 @@ export async function invertGram(
   if (!(diagonal > 0 && diagonal < Infinity)) return null;
   for (let fraction = ridge; ; fraction = Math.min(MAX_RIDGE, fraction * 10)) {
     const damping = fraction * diagonal;
-    const damped = SymmetricMatrix.fromPacked(comoment.matrix, indices, damping);
-    const inverse = await damped.inverse(products);
+    const damped = zeros(indices.length, indices.length);
+    for (let i = 0; i < indices.length; i++) {
+      const row = i * indices.length;
+      for (let j = 0; j <= i; j++) {
+        damped.data[row + j] = gramElement(comoment, indices[i]!, indices[j]!);
+      }
+      damped.data[row + i]! += damping;
+    }
+    const inverse = await invertSymmetric(products, damped);
     if (inverse) return { inverse, damping };
     if (fraction >= MAX_RIDGE) return null;
     if (fraction === 0) fraction = 1e-6;

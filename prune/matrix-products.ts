@@ -7,8 +7,8 @@ import type { Matrix } from "./matrix.ts";
 const zero: Matrix = { data: new Float64Array(1), rows: 1, columns: 1 };
 
 /**
- * Products of matrices by ONNX Runtime, in double precision and ten times as fast as plain code. On one thread:
- * two of them lose more by waiting for each other than they win on matrices of a layer's size.
+ * Products of matrices by ONNX Runtime, in double precision and up to ten times as fast as plain code. They run on
+ * one thread: most are too short to be shared out, and where cores are busy, threads wait for each other.
  */
 export class MatrixProducts {
   readonly #session: ort.InferenceSession;

@@ -23,11 +23,29 @@ export function takeRows({ data, columns }: Matrix, indices: readonly number[]):
   return { data: result, rows: indices.length, columns };
 }
 
-/** Puts `source` in the place of as many columns, from `first` on. */
-export function setColumns(target: Matrix, first: number, source: Matrix): void {
-  for (let row = 0, at = 0; row < source.rows; row++) {
-    const start = row * target.columns + first;
-    for (let j = 0; j < source.columns; j++, at++) target.data[start + j] = source.data[at]!;
+/** A copy of some rows and columns. */
+export function blockOf(
+  { data, columns: stride }: Matrix,
+  [firstRow, firstColumn]: readonly [number, number],
+  [rows, columns]: readonly [number, number],
+): Matrix {
+  const result = zeros(rows, columns);
+  for (let row = 0; row < rows; row++) {
+    const start = (firstRow + row) * stride + firstColumn;
+    result.data.set(data.subarray(start, start + columns), row * columns);
+  }
+  return result;
+}
+
+/** Copies a matrix into a larger one. */
+export function setBlock(
+  target: Matrix,
+  [firstRow, firstColumn]: readonly [number, number],
+  { data, rows, columns }: Matrix,
+): void {
+  for (let row = 0; row < rows; row++) {
+    const start = (firstRow + row) * target.columns + firstColumn;
+    target.data.set(data.subarray(row * columns, (row + 1) * columns), start);
   }
 }
 

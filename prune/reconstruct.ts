@@ -84,7 +84,7 @@ export async function leastSquares(
         const pulled = columnsOf(matrix, kept, numRows, pull);
         const gone = columnsOf(matrix, removed, numRows);
         const minusTarget = await products.subtract(gone, crossOf(comoment, kept, removed), pulled);
-        const change = await products.subtract(minusTarget, inverse.toDense());
+        const change = await products.subtract(minusTarget, inverse);
         return { change: change.data, damping };
       });
   if (!refitted) return keepColumns(matrix, mean, kept);

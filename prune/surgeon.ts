@@ -4,7 +4,7 @@ import { inverseFactor, takeRows, transpose } from "./matrix.ts";
 import type { Matrix } from "./matrix.ts";
 import type { MatrixProducts } from "./matrix-products.ts";
 import type { Comoment } from "./statistics.ts";
-import type { SymmetricMatrix } from "./symmetric-matrix.ts";
+import { SymmetricMatrix } from "./symmetric-matrix.ts";
 
 /** Of W over the columns that remain, and of the inverse of their damped Gram matrix H. */
 interface Fit {
@@ -61,7 +61,8 @@ export class Surgeon implements Fit {
     if (!inverted) return null;
     const data = new Float64Array(matrix);
     const columns = transpose({ data, rows: data.length / size, columns: size });
-    return new Surgeon(products, { ids, inverse: inverted.inverse, columns });
+    const inverse = SymmetricMatrix.from(inverted.inverse);
+    return new Surgeon(products, { ids, inverse, columns });
   }
 
   placesOf(ids: readonly number[]): number[] {

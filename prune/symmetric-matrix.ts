@@ -1,4 +1,4 @@
-import { inverseFactor, rowsOf, transpose } from "./matrix.ts";
+import { blockOf, rowsOf } from "./matrix.ts";
 import type { Matrix } from "./matrix.ts";
 import type { MatrixProducts } from "./matrix-products.ts";
 
@@ -19,38 +19,13 @@ export class SymmetricMatrix {
     this.#panels = panels;
   }
 
-  /**
-   * Some rows and columns of a packed matrix.
-   * @param packed lower triangle by rows: element (i, j) at `i (i + 1) / 2 + j`
-   * @param indices ascending
-   * @param damping added to the diagonal
-   */
-  static fromPacked(
-    packed: Float64Array,
-    indices: readonly number[],
-    damping: number,
-  ): SymmetricMatrix {
-    const size = indices.length;
-    const result = SymmetricMatrix.#zero(size);
-    for (const [index, panel] of result.#panels.entries()) {
-      const first = index * PANEL_SIZE;
-      const width = panel.length / (size - first);
-      for (let i = first; i < size; i++) {
-        const start = (indices[i]! * (indices[i]! + 1)) / 2;
-        const at = (i - first) * width - first;
-        for (let j = first; j < first + width && j <= i; j++) {
-          panel[at + j] = packed[start + indices[j]!]!;
-        }
-        if (i < first + width) panel[at + i]! += damping;
-      }
-    }
-    return result;
-  }
-
-  static #zero(size: number): SymmetricMatrix {
+  /** @param dense what is above the diagonal is not read */
+  static from(dense: Matrix): SymmetricMatrix {
+    const size = dense.rows;
     const panels: Float64Array[] = [];
     for (let first = 0; first < size; first += PANEL_SIZE) {
-      panels.push(new Float64Array((size - first) * Math.min(PANEL_SIZE, size - first)));
+      const width = Math.min(PANEL_SIZE, size - first);
+      panels.push(blockOf(dense, [first, first], [size - first, width]).data);
     }
     return new SymmetricMatrix(size, panels);
   }
@@ -93,40 +68,27 @@ export class SymmetricMatrix {
   /** The rows and columns of some indices. @param indices ascending */
   select(indices: readonly number[]): SymmetricMatrix {
     const size = indices.length;
-    const result = SymmetricMatrix.#zero(size);
-    for (const [index, panel] of result.#panels.entries()) {
-      const first = index * PANEL_SIZE;
-      const width = panel.length / (size - first);
-      // Columns that are neighbours mostly come from one panel.
+    const panels: Float64Array[] = [];
+    for (let first = 0; first < size; first += PANEL_SIZE) {
+      const width = Math.min(PANEL_SIZE, size - first);
+      const panel = new Float64Array((size - first) * width);
       for (let j = first; j < first + width;) {
+        // Columns from one panel are copied together.
         const start = indices[j]! - (indices[j]! % PANEL_SIZE);
         const source = this.#panels[start / PANEL_SIZE]!;
-        const sourceWidth = source.length / (this.size - start);
+        const sourceWidth = Math.min(PANEL_SIZE, this.size - start);
         let end = j + 1;
         while (end < first + width && indices[end]! < start + PANEL_SIZE) end++;
         for (let i = j; i < size; i++) {
           const at = (i - first) * width - first;
           const sourceAt = (indices[i]! - start) * sourceWidth - start;
-          for (let k = j; k < end && k <= i; k++) panel[at + k] = source[sourceAt + indices[k]!]!;
+          for (let k = j; k < end; k++) panel[at + k] = source[sourceAt + indices[k]!]!;
         }
         j = end;
       }
+      panels.push(panel);
     }
-    return result;
-  }
-
-  /** Shape `[size, size]`. */
-  toDense(): Matrix {
-    const { size } = this;
-    const data = new Float64Array(size * size);
-    for (let i = 0; i < size; i++) {
-      for (let j = 0; j <= i; j++) {
-        const value = this.#lowerAt(i, j);
-        data[i * size + j] = value;
-        data[j * size + i] = value;
-      }
-    }
-    return { data, rows: size, columns: size };
+    return new SymmetricMatrix(size, panels);
   }
 
   /** This - factor factorᵀ. @param factor shape `[size, depth]` */
@@ -141,44 +103,6 @@ export class SymmetricMatrix {
       panels.push((await products.subtract(left, right, panel)).data);
     }
     return new SymmetricMatrix(this.size, panels);
-  }
-
-  /** @returns null where this is not positive definite. */
-  async inverse(products: MatrixProducts): Promise<SymmetricMatrix | null> {
-    const { size } = this;
-    // A sweep puts -S⁻¹ in the place of a square S on the diagonal and C S⁻¹ in that of its other columns C, and
-    // takes C S⁻¹ Cᵀ off everything else. After all sweeps there is minus the inverse.
-    let swept = new SymmetricMatrix(size, this.#panels);
-    for (let first = 0; first < size; first += PANEL_SIZE) {
-      const end = Math.min(first + PANEL_SIZE, size);
-      const columns = swept.columns(Array.from({ length: end - first }, (_, j) => first + j));
-      const inverse = inverseFactor(rowsOf(columns, first, end));
-      if (!inverse) return null;
-      const scaled = await products.subtract(columns, inverse);
-      scaled.data.fill(0, first * scaled.columns, end * scaled.columns);
-      const transposed = transpose(inverse);
-      const solved = await products.subtract(scaled, transposed);
-      const square = await products.subtract(transposed, transposed);
-      solved.data.set(square.data, first * solved.columns);
-      swept = await swept.subtractSquare(products, scaled);
-      swept.#setColumns(first, solved);
-    }
-    for (const panel of swept.#panels) {
-      for (let at = 0; at < panel.length; at++) panel[at] = -panel[at]!;
-    }
-    return swept;
-  }
-
-  /** Sets the columns of a panel, and so the same rows left of it. */
-  #setColumns(first: number, { data, columns }: Matrix): void {
-    this.#panels[first / PANEL_SIZE]!.set(data.subarray(first * columns));
-    for (let j = 0; j < first; j++) {
-      const start = j - (j % PANEL_SIZE);
-      const panel = this.#panels[start / PANEL_SIZE]!;
-      for (let i = 0; i < columns; i++) {
-        panel[(first + i - start) * PANEL_SIZE + j - start] = data[j * columns + i]!;
-      }
-    }
   }
 
   /** For j <= i. */

@@ -1,5 +1,13 @@
 import test from "ava";
-import { inverseFactor, setColumns, takeRows, transpose, zeros } from "../../prune/matrix.ts";
+import {
+  blockOf,
+  inverseFactor,
+  rowsOf,
+  setBlock,
+  takeRows,
+  transpose,
+  zeros,
+} from "../../prune/matrix.ts";
 
 test("the inverse factor of [[4, 2], [2, 5]] is the inverse of [[2, 0], [1, 2]]", (t) => {
   const inverse = inverseFactor({ data: Float64Array.of(4, 99, 2, 5), rows: 2, columns: 2 })!;
@@ -17,10 +25,18 @@ test("a matrix that is not positive definite has no factor", (t) => {
   t.is(inverseFactor(square(Infinity)), null);
 });
 
-test("rows are taken and columns are set in order, and transposing swaps them", (t) => {
+test("blocks are set and copied, rows are taken in order, and transposing swaps both", (t) => {
   const matrix = zeros(2, 3);
-  setColumns(matrix, 1, { data: Float64Array.of(1, 2, 3, 4), rows: 2, columns: 2 });
+  setBlock(matrix, [0, 1], { data: Float64Array.of(1, 2, 3, 4), rows: 2, columns: 2 });
   t.deepEqual([...matrix.data], [0, 1, 2, 0, 3, 4]);
+  const block = blockOf(matrix, [1, 1], [1, 2]);
+  t.deepEqual(block, { data: Float64Array.of(3, 4), rows: 1, columns: 2 });
   t.deepEqual([...takeRows(matrix, [1, 0]).data], [0, 3, 4, 0, 1, 2]);
   t.deepEqual(transpose(matrix), { data: Float64Array.of(0, 0, 1, 3, 2, 4), rows: 3, columns: 2 });
+});
+
+test("rows are a view", (t) => {
+  const matrix = zeros(3, 2);
+  rowsOf(matrix, 1, 3).data[1] = 5;
+  t.deepEqual([...matrix.data], [0, 0, 0, 5, 0, 0]);
 });
