@@ -2,7 +2,7 @@ import { blockOf, rowsOf } from "./matrix.ts";
 import type { Matrix } from "./matrix.ts";
 import type { MatrixProducts } from "./matrix-products.ts";
 
-/** Columns of a panel: enough for fast products, few beside what plain code for its square costs. */
+/** Columns of a panel: enough for fast products, with little computed in vain above the diagonal. */
 const PANEL_SIZE = 64;
 
 /**
