@@ -124,9 +124,14 @@ async function scoreMiddle(
   stage: StageModel,
   options: HeldOutJudgeOptions & { readonly reference?: ReferenceStates },
 ) {
+  const { reference, onProgress, signal } = options;
   const middle = await model.loadMiddle(stage);
   try {
-    return await model.score(prepared, middle, options);
+    return await model.score(prepared, middle, {
+      ...(reference && { reference }),
+      ...(signal && { signal }),
+      onProgress: (numTokens) => onProgress?.(numTokens, prepared.numTokens),
+    });
   } finally {
     await middle.release();
   }

@@ -94,15 +94,19 @@ test("a report that is there is not made again, but for other texts it is", asyn
     buildSeconds,
   });
   const again = { calibrationTokens: 720, buildSeconds: null };
-  let numJudged = 0;
+  const progress: number[] = [];
   const counting = new HeldOutJudge(weights, heldOut, {
     format: "f32",
     numThreads: 1,
-    onProgress: () => (numJudged += 1),
+    onProgress: (done, total) => progress.push(done / total),
   });
   t.teardown(() => counting.release());
   t.deepEqual(await reportOn(store, artifact, counting, again), first);
-  t.is(numJudged, 0);
+  t.deepEqual(progress, []);
+  await counting.judge(readExpert(artifact).middle);
+  // Dense and then the expert.
+  t.is(progress.filter((share) => share === 1).length, 2);
+  t.true(progress.every((share) => share > 0 && share <= 1));
   const other = await reportOn(store, artifact, judgeOf(t, heldOut.slice(1)), again);
   t.is(other.heldOut.numSequences, heldOut.length - 1);
   t.is(other.buildSeconds, buildSeconds);
