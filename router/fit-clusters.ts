@@ -2,6 +2,7 @@ import { fitTemperature, strangenessOf, upperQuantile } from "./calibration.ts";
 import { ClusterRouter } from "./cluster-router.ts";
 import type { Cluster } from "./cluster-router.ts";
 import { fitDiscriminant, project } from "./discriminant.ts";
+import type { Projection } from "./discriminant.ts";
 import { kMeans, squaredDistance } from "./k-means.ts";
 import { groupsOf, splitGroup } from "./training-set.ts";
 import type { Group, TrainingSet } from "./training-set.ts";
@@ -67,12 +68,20 @@ export function fitClusterRouter(set: TrainingSet, options: FitOptions): Cluster
 }
 
 function place(groups: readonly Group[], { clustersPerTask = 4, seed = 1 }: FitOptions) {
-  const projection = fitDiscriminant(groups.map(({ rows }) => rows));
+  const projection = roundProjection(fitDiscriminant(groups.map(({ rows }) => rows)));
   const clusters = groups.flatMap(({ task, rows }, index): Cluster[] => {
     const places = rows.map((row) => project(projection, row));
     const count = Math.max(1, Math.min(clustersPerTask, Math.floor(rows.length / minClusterRows)));
     const { centroids } = kMeans(places, count, seed + index);
-    return centroids.map((centroid) => ({ task, centroid }));
+    return centroids.map((centroid) => ({ task, centroid: centroid.map(Math.fround) }));
   });
   return { projection, clusters };
+}
+
+/** To the precision of the router's file, so that a router decides the same before and after. */
+function roundProjection({ center, matrix }: Projection): Projection {
+  return {
+    center: center.map(Math.fround),
+    matrix: matrix.map((direction) => direction.map(Math.fround)),
+  };
 }

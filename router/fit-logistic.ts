@@ -47,11 +47,11 @@ function fitScores(groups: readonly Group[]): LinearScores {
     numClasses: groups.length,
     decay,
   });
-  const own = weights.map((row) => row.map((weight, i) => weight / deviation[i]!));
+  const own = weights.map((row) => row.map((weight, i) => Math.fround(weight / deviation[i]!)));
   return {
     weights: own,
     biases: biases.map((bias, c) =>
-      own[c]!.reduce((sum, weight, i) => sum - weight * mean[i]!, bias),
+      Math.fround(own[c]!.reduce((sum, weight, i) => sum - weight * mean[i]!, bias)),
     ),
   };
 }
