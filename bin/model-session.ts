@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { ArtifactStore } from "../model/artifact-store.ts";
 import { createChatTemplate } from "../model/chat-template.ts";
+import type { ChatTemplate } from "../model/chat-template.ts";
 import type { ModelWeights } from "../model/config.ts";
 import { defaultCacheDir } from "../model/file-cache.ts";
 import { openModel } from "../model/open-model.ts";
@@ -27,6 +28,7 @@ export interface ModelSession {
   readonly path: string;
   readonly weights: ModelWeights;
   readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
   /** Turns rows into tokens as the server would. */
   readonly encoder: CorpusEncoder;
   /** Profiles, experts and reports of all models, in the cache folder. */
@@ -50,12 +52,14 @@ export async function openModelSession(options: ModelSessionOptions): Promise<Mo
   const { weights, tokenizer: source } = await openModel(path);
   try {
     const tokenizer = createTokenizer(source);
+    const template = createChatTemplate(source, tokenizer);
     return {
       name,
       path,
       weights,
       tokenizer,
-      encoder: new CorpusEncoder(tokenizer, createChatTemplate(source, tokenizer)),
+      template,
+      encoder: new CorpusEncoder(tokenizer, template),
       store: artifactStore(cacheDir),
       close: () => weights.close(),
     };
