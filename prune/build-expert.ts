@@ -20,7 +20,6 @@ import type { CalibrationData, Method } from "./recipe.ts";
 export interface BuildExpertOptions extends PlanOptions {
   /** Of the expert's weights. */
   readonly format: WeightFormat;
-  readonly numThreads: number;
   /** Called as steps of the build end. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Called with what happened to stored files. */

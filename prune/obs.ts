@@ -38,14 +38,14 @@ export async function orderChannels(
   matrix: Float32Array,
   comoment: Comoment,
   options: ObsOptions & {
-    /** How many may go. @default all but one */
+    /** How many may go. @default all */
     readonly maxRemoved?: number;
     /** @default 16 */
     readonly batchSize?: number;
   } = {},
 ): Promise<RemovalOrder | null> {
   const size = comoment.mean.length;
-  const { ridge = 0.1, maxRemoved = size - 1, batchSize = BATCH_SIZE } = options;
+  const { ridge = 0.1, maxRemoved = size, batchSize = BATCH_SIZE } = options;
   return withMatrixProducts(async (products) => {
     const all = await Surgeon.create(products, matrix, comoment, ridge);
     if (!all) return null;

@@ -1,7 +1,7 @@
 import { channelParameters, channelSteps, layerParameters } from "./allocation.ts";
 import type { AllocationProblem, LayerWidths } from "./allocation.ts";
 
-/** A module's loss when a share of its parameters is removed and everything else is dense. */
+/** What a module's output loses when a share of its parameters is removed and everything else is dense. */
 export interface LossPoint {
   /** Share removed, above 0, at most 1. */
   readonly share: number;
@@ -14,31 +14,6 @@ export type LossCurve = readonly LossPoint[];
 export interface LayerSensitivity {
   readonly attention: LossCurve;
   readonly mlp: LossCurve;
-}
-
-/**
- * A curve through one measured point when nothing else is known: loss ~ share^exponent, up to the whole module.
- * @param exponent above 1: the first things to go matter least. @default 2
- */
-export function powerCurve(measured: LossPoint, exponent = 2): LossCurve {
-  const numPoints = 64;
-  return Array.from({ length: numPoints }, (_, i) => {
-    const share = (i + 1) / numPoints;
-    return { share, loss: measured.loss * (share / measured.share) ** exponent };
-  });
-}
-
-/**
- * A curve of the form that reconstruction errors have, of the height that was measured at one point.
- * @param errors after removal of 0, 1, 2, … of `size` channels
- */
-export function errorCurve(errors: Float64Array, size: number, measured: LossPoint): LossCurve {
-  const at = Math.min(errors.length - 1, Math.round(measured.share * size));
-  const scale = errors[at]! > 0 ? measured.loss / errors[at]! : 0;
-  return Array.from(errors.subarray(1), (error, i) => ({
-    share: (i + 1) / size,
-    loss: error * scale,
-  }));
 }
 
 /**

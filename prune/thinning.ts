@@ -1,4 +1,4 @@
-import type { ModelConfig, ModelWeights } from "../model/config.ts";
+import type { ModelWeights } from "../model/config.ts";
 import { choicesByScore } from "./attention-choices.ts";
 import type { AttentionChoice } from "./attention-choices.ts";
 import { CalibrationError } from "./errors.ts";
@@ -90,7 +90,7 @@ async function thinBySurgeon(
   const all = choices[0]!.parameters;
   return {
     attention: choices,
-    removalOrder: withLast(removal.order, config),
+    removalOrder: removal.order,
     scores: null,
     sensitivity: {
       attention: choices.slice(1).map(({ parameters, loss }) => ({
@@ -103,11 +103,4 @@ async function thinBySurgeon(
       })),
     },
   };
-}
-
-/** The surgeon leaves one channel over: it goes last. */
-function withLast(order: readonly number[], { intermediateSize }: ModelConfig): number[] {
-  const gone = new Set(order);
-  const left = Array.from({ length: intermediateSize }, (_, i) => i).filter((i) => !gone.has(i));
-  return [...order, ...left];
 }

@@ -16,7 +16,6 @@ import type { ScratchExperts } from "./scratch-experts.ts";
 export interface CandidateOptions {
   readonly weights: ModelWeights;
   readonly format: WeightFormat;
-  readonly numThreads: number;
   readonly profiles: ProfileSource;
   readonly store: ScratchExperts;
   readonly log: (line: string) => void;
@@ -63,7 +62,7 @@ export function expertCandidate(
   target: number,
   options: CandidateOptions,
 ): NamedCandidate {
-  const { weights, profiles, store, format, numThreads, log, signal } = options;
+  const { weights, profiles, store, format, log, signal } = options;
   const isGeneral = isGeneralMethod(method);
   const label = methodLabel({ name: method, sparsityTarget: target });
   return {
@@ -76,7 +75,6 @@ export function expertCandidate(
         method,
         target,
         format,
-        numThreads,
         log,
         signal,
         onProgress: (done, total) => options.onProgress(`${task}, ${label}`, done, total),

@@ -109,7 +109,6 @@ async function measure(
   const candidateOptions = {
     weights,
     format,
-    numThreads: threads,
     profiles,
     store: new ScratchExperts(store, scratchDir),
     log,

@@ -71,7 +71,6 @@ async function buildTask(
       method,
       target,
       format,
-      numThreads,
       signal,
       log: (line) => bar.line(line),
       onProgress: (done, total) =>

@@ -11,7 +11,8 @@ import {
 } from "../../prune/allocation.ts";
 import type { AllocationProblem, LayerWidths } from "../../prune/allocation.ts";
 import { choicesByScore } from "../../prune/attention-choices.ts";
-import { allocateBySensitivity, errorCurve, powerCurve } from "../../prune/sensitivity.ts";
+import { allocateBySensitivity } from "../../prune/sensitivity.ts";
+import type { LossCurve } from "../../prune/sensitivity.ts";
 import { seededRandom } from "../helpers/random-problem.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
 import type { TinyModelOptions } from "../helpers/tiny-model.ts";
@@ -119,10 +120,18 @@ test("FLAP AL-AM removes heads and channels at or below one threshold, a head co
   t.deepEqual(allocateGlobal({ ...problem, attention }, "paper", scores), layers);
 });
 
+/** Up to the whole module. @param loss of half of it */
+function powerCurve(loss: number, exponent = 2): LossCurve {
+  return Array.from({ length: 64 }, (_, i) => {
+    const share = (i + 1) / 64;
+    return { share, loss: loss * (share / 0.5) ** exponent };
+  });
+}
+
 test("sensitivity allocation takes what loses least per parameter first", (t) => {
   const { problem } = problemOf({ ...paperLike, numLayers: 6 }, 0.25, 4);
-  const cheap = powerCurve({ share: 0.5, loss: 1e-6 });
-  const dear = powerCurve({ share: 0.5, loss: 1 });
+  const cheap = powerCurve(1e-6);
+  const dear = powerCurve(1);
   const layers = allocateBySensitivity(problem, [
     { attention: dear, mlp: cheap },
     { attention: dear, mlp: dear },
@@ -134,7 +143,7 @@ test("sensitivity allocation takes what loses least per parameter first", (t) =>
 
 test("a module whose removal costs little goes as a whole", (t) => {
   const { problem } = problemOf({ ...paperLike, numLayers: 6 }, 0.35, 4);
-  const line = powerCurve({ share: 0.5, loss: 1 }, 1);
+  const line = powerCurve(1, 1);
   const useless = [
     { share: 0.5, loss: 0.9 },
     { share: 1, loss: 0.01 },
@@ -159,23 +168,12 @@ test("a module is not pruned beyond the last point of its curve", (t) => {
   ]);
 });
 
-test("an error curve has the form of the errors and the height of the measurement", (t) => {
-  const curve = errorCurve(Float64Array.of(0, 1, 3, 6, 10), 4, { share: 0.5, loss: 0.6 });
-  t.deepEqual(
-    curve.map(({ share }) => share),
-    [0.25, 0.5, 0.75, 1],
-  );
-  for (const [i, loss] of [0.2, 0.6, 1.2, 2].entries()) {
-    t.true(Math.abs(curve[i]!.loss - loss) < 1e-12);
-  }
-});
-
 /** All allocations of a problem to its true target. */
 function allocations(problem: AllocationProblem, scores: ReturnType<typeof randomScores>) {
   const random = seededRandom(99);
   const sensitivities = scores.map(() => ({
-    attention: powerCurve({ share: 0.5, loss: random() }),
-    mlp: powerCurve({ share: 0.5, loss: random() }),
+    attention: powerCurve(random()),
+    mlp: powerCurve(random()),
   }));
   return {
     logistic: allocateLogistic(problem, "parameters"),

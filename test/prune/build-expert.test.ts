@@ -154,7 +154,6 @@ test("an expert is built once, and comes back from disk as it was built", async 
     method: "seap",
     target: 0.3,
     format: "q8",
-    numThreads: 1,
   } as const;
   const { artifact } = await buildExpert(weights, profiles, store, options);
   const { plan, middle } = readExpert(artifact);
@@ -186,7 +185,6 @@ test("a damaged expert is built again, and a line says so", async (t) => {
     method: "seap",
     target: 0.3,
     format: "q8",
-    numThreads: 1,
     log: (line: string) => lines.push(line),
   } as const;
   const { artifact } = await buildExpert(weights, profiles, store, options);

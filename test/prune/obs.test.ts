@@ -58,6 +58,9 @@ test("one at a time, channels go in the order of a brute-force greedy, with its 
       t.true(Math.abs(errors[step + 1]! / candidates[best]! - 1) < 1e-4);
       kept = kept.filter((_, i) => i !== best);
     }
+    t.deepEqual(order.slice(9), kept);
+    const nothing = await errorOf(matrix, comoment, []);
+    t.true(Math.abs(errors[10]! / nothing - 1) < 1e-4);
   }
 });
 
@@ -110,12 +113,12 @@ function orderPlainly(matrix: Float32Array, comoment: Comoment, batchSize: numbe
   let left = Array.from({ length: size }, (_, j) => j);
   const order: number[] = [];
   const errors = [0];
-  while (left.length > 1) {
+  while (left.length > 0) {
     const losses = left.map(lossOf);
     const batch = left
       .map((id, at) => ({ id, loss: losses[at]! }))
       .sort((a, b) => a.loss - b.loss)
-      .slice(0, Math.min(batchSize, left.length - 1));
+      .slice(0, batchSize);
     for (const { id } of batch) {
       errors.push(errors.at(-1)! + lossOf(id) / comoment.weight);
       order.push(id);
@@ -146,7 +149,7 @@ for (const [size, batchSize] of [
     const expected = orderPlainly(matrix, comoment, batchSize);
     const { order, errors } = (await orderChannels(matrix, comoment, { ridge: RIDGE, batchSize }))!;
     t.deepEqual(order, expected.order);
-    for (let count = 1; count < size; count++) {
+    for (let count = 1; count <= size; count++) {
       t.true(Math.abs(errors[count]! / expected.errors[count]! - 1) < 1e-9);
     }
   });
