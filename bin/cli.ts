@@ -27,6 +27,13 @@ const status = await runCommandLine(
         await runEvalCommand(args, io, process);
       },
     },
+    router: {
+      summary: "choose a task for each prompt",
+      run: async (args, io) => {
+        const { runRouterCommand } = await import("./router-command.ts");
+        await runRouterCommand(args, io, process);
+      },
+    },
   },
   {
     env: process.env,

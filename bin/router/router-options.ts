@@ -1,0 +1,141 @@
+import { parseArgs } from "node:util";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { ConfigError } from "../../server/config-error.ts";
+import { integer, oneOf, text } from "../../server/config-values.ts";
+import { toFlag } from "../../server/config.ts";
+import { physicalCores } from "../../server/physical-cores.ts";
+
+/** From dist/bin/router/ as compiled; there in a checkout of the repository. */
+const ownCases = fileURLToPath(new URL("../../../test/router/cases.jsonl", import.meta.url));
+
+/** Above 0 and below 1. */
+function share() {
+  return text().transform((input, context): number => {
+    const value = Number(input);
+    if (value > 0 && value < 1) return value;
+    context.addIssue(`expected a number above 0 and below 1, got ${JSON.stringify(input)}`);
+    return z.NEVER;
+  });
+}
+
+const modelShape = {
+  model: text()
+    .default("default")
+    .describe("Model: default, a GGUF file, a Hugging Face folder, or hf:org/name[:file]."),
+  weights: oneOf(["q8", "q4", "f32"])
+    .default("q8")
+    .describe("Precision of the weights, as in seap serve."),
+  threads: integer(1, 1024)
+    .default(() => physicalCores())
+    .describe("Threads that compute. Unset: the physical cores."),
+  cacheDir: text()
+    .optional()
+    .describe("Folder of models and routers. Unset: the user's cache folder."),
+};
+
+const fitShape = {
+  data: text()
+    .optional()
+    .describe(
+      "Folder of <task>.jsonl corpora, lines of {prompt, response?}, {messages} or {text}. Unset: the " +
+        "built-in corpora.",
+    ),
+  falseRejection: share()
+    .default(0.05)
+    .describe("Share of the tasks' own prompts that may be turned away."),
+};
+
+export const fitSchema = z.strictObject({
+  ...fitShape,
+  out: text().optional().describe("File to write the router to besides the cache folder."),
+  ...modelShape,
+});
+
+export const evalSchema = z.strictObject({
+  data: text().describe("Folder with <task>.calib.jsonl and <task>.eval.jsonl of each task."),
+  cases: text()
+    .default(ownCases)
+    .describe("JSONL file of {id, kind, task, messages}, for the built-in tasks."),
+  rows: integer(8).default(300).describe("Most rows of a file, to fit with and to test with."),
+  out: text().default("seap-router").describe("Folder for report.json and report.html."),
+  falseRejection: fitShape.falseRejection,
+  ...modelShape,
+});
+
+export const explainSchema = z.strictObject({
+  router: text()
+    .optional()
+    .describe("File of a router. Unset: that of --data, or the built-in tasks'."),
+  system: text().optional().describe("A system message before the prompt."),
+  ...fitShape,
+  ...modelShape,
+});
+
+export const proposeSchema = z.strictObject({
+  out: text().describe("Folder for a corpus of each proposed task."),
+  tasks: integer(2, 64)
+    .optional()
+    .describe("How many tasks to propose. Unset: as many as lie clearly apart."),
+  ...modelShape,
+});
+
+export type FitOptions = z.output<typeof fitSchema>;
+export type EvalOptions = z.output<typeof evalSchema>;
+export type ExplainOptions = z.output<typeof explainSchema>;
+export type ProposeOptions = z.output<typeof proposeSchema>;
+export type ModelOptions = Pick<FitOptions, "model" | "weights" | "threads" | "cacheDir">;
+
+export interface ParsedOptions<Schema extends z.ZodObject> {
+  readonly options: z.output<Schema>;
+  /** Print JSON in place of text. */
+  readonly json: boolean;
+  readonly positionals: readonly string[];
+}
+
+/**
+ * @param numPositionals arguments that are no options
+ * @throws ConfigError naming the option, what was expected and what came.
+ */
+export function parseOptions<Schema extends z.ZodObject>(
+  command: string,
+  schema: Schema,
+  args: readonly string[],
+  numPositionals = 0,
+): ParsedOptions<Schema> {
+  const keys = Object.keys(schema.shape);
+  const help = `See seap router ${command} --help.`;
+  let values: Readonly<Record<string, string | boolean | undefined>>;
+  let positionals: readonly string[];
+  try {
+    const flags = Object.fromEntries(keys.map((key) => [toFlag(key), { type: "string" as const }]));
+    ({ values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...flags, json: { type: "boolean" as const } },
+      strict: true,
+      allowPositionals: numPositionals > 0,
+    }));
+  } catch (error) {
+    // Node's message goes on about how positional arguments could be allowed.
+    const message = (error as Error).message.split(". ")[0] ?? "";
+    throw new ConfigError(`${message}. ${help}`, { cause: error });
+  }
+  if (positionals.length !== numPositionals) {
+    throw new ConfigError(
+      `Expected ${numPositionals} argument${numPositionals === 1 ? "" : "s"} besides options, got ` +
+        `${positionals.length}. ${help}`,
+    );
+  }
+  const input = Object.fromEntries(
+    keys.flatMap((key) => {
+      const value = values[toFlag(key)];
+      return value === undefined ? [] : [[key, value]];
+    }),
+  );
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return { options: parsed.data, json: values["json"] === true, positionals };
+  const [issue] = parsed.error.issues;
+  const key = String(issue?.path[0] ?? "");
+  const problem = key in input ? `: ${issue?.message ?? "invalid"}` : " is missing";
+  throw new ConfigError(`--${toFlag(key)}${problem}. ${help}`);
+}
