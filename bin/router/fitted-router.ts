@@ -29,7 +29,8 @@ export async function fittedRouter(
 ): Promise<FittedRouter> {
   const { store, weights } = run.session;
   const model = weights.contentHash;
-  const key = routerKey(source, { ...recipe, model });
+  const { falseRejection, weights: format } = recipe;
+  const key = routerKey(source, { falseRejection, format, model });
   try {
     const artifact = await store.read(key);
     if (artifact !== null) {
@@ -42,10 +43,7 @@ export async function fittedRouter(
     await store.remove(key);
   }
   const set = await trainingSet(run, source);
-  const router: ClusterRouter = fitClusterRouter(set, {
-    model,
-    falseRejection: recipe.falseRejection,
-  });
+  const router: ClusterRouter = fitClusterRouter(set, { model, falseRejection });
   const files = [[routerFileName, routerFile(router)] as const];
   const artifact = await store.write(key, { version: fitVersion, tasks: router.tasks }, files);
   return { router, key, path: artifact.path(routerFileName), isNew: true };
