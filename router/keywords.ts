@@ -1,6 +1,17 @@
+/** English words that say nothing of a topic, of three letters or more. */
+const functionWords = new Set(
+  (
+    "about all and any are but can could did does for from get give had has have her him his how into its " +
+    "just like make many may more most much not off one our out over please she should some such than that " +
+    "the their them then there these they this those too use very was were what when where which while who " +
+    "why will with would you your"
+  ).split(" "),
+);
+
 /** Words of a text, in small letters. */
 function wordsOf(text: string): string[] {
-  return text.toLowerCase().match(/\p{L}[\p{L}\p{N}'-]{2,}/gu) ?? [];
+  const words = text.toLowerCase().match(/\p{L}[\p{L}\p{N}'-]{2,}/gu) ?? [];
+  return words.filter((word) => !functionWords.has(word));
 }
 
 /**

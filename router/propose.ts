@@ -1,6 +1,6 @@
 import { moments } from "./discriminant.ts";
 import { RouterError } from "./errors.ts";
-import { kMeans, squaredDistance } from "./k-means.ts";
+import { kMeans, nearestCentroid, squaredDistance } from "./k-means.ts";
 import type { Clustering } from "./k-means.ts";
 import { dot, principalDirections } from "./matrix.ts";
 
@@ -52,7 +52,7 @@ export function proposeGroups(
       : [numGroups];
   let best: { clustering: Clustering; separations: Float64Array; mean: number } | null = null;
   for (const count of counts) {
-    const clustering = kMeans(places, count, seed);
+    const clustering = withoutSmallGroups(places, kMeans(places, count, seed));
     const separations = separationsOf(places, clustering);
     const mean = separations.reduce((sum, value) => sum + value, 0) / places.length;
     if (best === null || mean > best.mean) best = { clustering, separations, mean };
@@ -68,6 +68,20 @@ export function proposeGroups(
     return [{ members, separation: sum / members.length }];
   });
   return groups.sort((a, b) => b.members.length - a.members.length);
+}
+
+/** Prompts of groups that are too small for a task go to the nearest other group. */
+function withoutSmallGroups(places: readonly Float64Array[], clustering: Clustering): Clustering {
+  const sizes = clustering.centroids.map(() => 0);
+  for (const group of clustering.assignment) sizes[group]! += 1;
+  const centroids = clustering.centroids.filter((_, group) => sizes[group]! >= minGroupRows);
+  if (centroids.length === 0) return clustering;
+  const nearest = places.map((place) => nearestCentroid(place, centroids));
+  return {
+    centroids,
+    assignment: Int32Array.from(nearest, ({ index }) => index),
+    inertia: nearest.reduce((sum, { distance }) => sum + distance, 0),
+  };
 }
 
 /** Standardised and seen along the widest directions, all of which count the same. */
