@@ -67,7 +67,7 @@ export class EngineWriter implements Writer {
       // A signal of its own: all of them listening to one would make Node warn of a leak.
       const own = signal && AbortSignal.any([signal]);
       for await (const event of engine.generate(request, own)) {
-        if (event.type === "accepted") continue;
+        if (!("text" in event)) continue;
         text += event.text;
         hasEnded = event.type === "finish" && event.reason === "stop";
       }

@@ -82,6 +82,10 @@ export class CpuDevice implements Device {
     }
     return new CpuHidden(data, hiddenSize);
   }
+
+  readRows(hidden: HiddenStates): Promise<Float32Array> {
+    return Promise.resolve((hidden as CpuHidden).data);
+  }
 }
 
 class CpuHidden implements HiddenStates {

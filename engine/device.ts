@@ -17,6 +17,11 @@ export interface Device {
    * The sources stay valid.
    */
   gatherRows(rows: readonly HiddenRow[]): HiddenStates;
+  /**
+   * The numbers of hidden states, for JavaScript to look at. Shape `[numRows, hiddenSize]`; not to be changed, nor
+   * kept when the states are disposed.
+   */
+  readRows(hidden: HiddenStates): Promise<Float32Array>;
 }
 
 export interface HiddenRow {

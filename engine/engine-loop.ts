@@ -1,3 +1,4 @@
+import type { PromptRouter } from "../router/prompt-router.ts";
 import { CancelledError, InferenceError } from "./errors.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import type { GenerateEvent, GenerateRequest } from "./request.ts";
@@ -37,6 +38,7 @@ export class EngineLoop {
   readonly #sequences = new Map<string, Sequence>();
   readonly #cancelled = new Set<string>();
   #outputs: EngineOutput[] = [];
+  #router: PromptRouter | null = null;
 
   constructor(options: EngineLoopOptions) {
     this.#options = options;
@@ -55,8 +57,14 @@ export class EngineLoop {
     return Math.min(1, this.#scheduler.kvBytes / this.#options.kvBudgetBytes);
   }
 
+  /** Routes the requests that are added from now on. */
+  useRouter(router: PromptRouter): void {
+    this.#router = router;
+  }
+
   add(request: GenerateRequest): void {
-    const sequence = new Sequence(request, this.#options.vocabulary, this.#options.now);
+    const { vocabulary, now } = this.#options;
+    const sequence = new Sequence(request, vocabulary, now, this.#router);
     this.#sequences.set(request.id, sequence);
     this.#scheduler.add(sequence);
   }
@@ -81,7 +89,13 @@ export class EngineLoop {
       sequence.start();
       this.#outputs.push({ id: sequence.id, event: { type: "started" } });
     }
-    const logits = await this.#attempt([sequence], () => this.#options.runner.prefill(sequence));
+    const { runner } = this.#options;
+    const logits = await this.#attempt([sequence], async () => {
+      const result = await runner.prefill(sequence);
+      const event = sequence.takeRoute(runner.expertOf(sequence));
+      if (event) this.#outputs.push({ id: sequence.id, event });
+      return result;
+    });
     if (!logits) return;
     this.#scheduler.prefilled();
     this.#advance(sequence, logits);

@@ -1,7 +1,13 @@
 import { Worker } from "node:worker_threads";
 
 import { ModelLoadError } from "../model/errors.ts";
-import { CancelledError, EngineStoppedError, InferenceError, OverloadedError } from "./errors.ts";
+import {
+  CancelledError,
+  EngineStoppedError,
+  InferenceError,
+  OverloadedError,
+  RouterLoadError,
+} from "./errors.ts";
 import { EventQueue } from "./event-queue.ts";
 import type {
   Engine,
@@ -20,6 +26,13 @@ export interface EngineOptions extends WorkerOptions {
   readonly maxWaitingTokens: number;
   /** Called with a line for a person while the model loads. */
   readonly onProgress?: (text: string) => void;
+  /** Module that calls `runWorker`. @default one that knows no routers */
+  readonly worker?: URL;
+}
+
+interface Settle {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
 interface InFlight {
@@ -33,8 +46,9 @@ interface InFlight {
  * @throws ModelLoadError
  */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { onProgress, vocabSize, maxWaitingRequests, maxWaitingTokens, ...workerData } = options;
-  const worker = new Worker(new URL("./worker.js", import.meta.url), {
+  const { onProgress, vocabSize, maxWaitingRequests, maxWaitingTokens, ...rest } = options;
+  const { worker: entry = new URL("./worker.js", import.meta.url), ...workerData } = rest;
+  const worker = new Worker(entry, {
     name: "engine",
     workerData: workerData satisfies WorkerOptions,
   });
@@ -62,6 +76,8 @@ class WorkerEngine implements Engine {
   readonly #worker: Worker;
   readonly #maxWaitingTokens: number;
   readonly #inFlight = new Map<string, InFlight>();
+  /** Routers that the worker is reading, in order. */
+  readonly #routers: Settle[] = [];
   readonly #exited: Promise<void>;
   #kvCacheUsage = 0;
   #stopped: EngineStoppedError | null = null;
@@ -71,6 +87,10 @@ class WorkerEngine implements Engine {
     this.#maxWaitingTokens = maxWaitingTokens;
     this.#worker = worker;
     worker.on("message", (message: FromWorker) => {
+      if (message.type === "router_used") this.#routers.shift()?.resolve();
+      if (message.type === "router_failed") {
+        this.#routers.shift()?.reject(new RouterLoadError(message.message));
+      }
       if (message.type !== "outputs") return;
       this.#kvCacheUsage = message.kvCacheUsage;
       for (const output of message.outputs) this.#deliver(output);
@@ -123,6 +143,15 @@ class WorkerEngine implements Engine {
     }
   }
 
+  async useRouter(path: string): Promise<void> {
+    if (this.#stopped) throw this.#stopped;
+    const settled = new Promise<void>((resolve, reject) => {
+      this.#routers.push({ resolve, reject });
+    });
+    this.#send({ type: "use_router", path });
+    await settled;
+  }
+
   async close(): Promise<void> {
     this.#stop("The engine was closed.");
     this.#send({ type: "close" });
@@ -171,5 +200,6 @@ class WorkerEngine implements Engine {
     this.#stopped ??= new EngineStoppedError(reason);
     for (const { queue } of this.#inFlight.values()) queue.fail(this.#stopped);
     this.#inFlight.clear();
+    for (const { reject } of this.#routers.splice(0)) reject(this.#stopped);
   }
 }

@@ -28,6 +28,11 @@ export class InferenceError extends SeapError {
   readonly code = "inference";
 }
 
+/** A router's file cannot be used with the model. */
+export class RouterLoadError extends SeapError {
+  readonly code = "router_load";
+}
+
 /** The engine was closed, or its worker ended. */
 export class EngineStoppedError extends SeapError {
   readonly code = "engine_stopped";

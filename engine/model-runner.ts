@@ -10,6 +10,7 @@ import type {
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
 import { KvPool } from "./kv-pool.ts";
 import type { KvSlot } from "./kv-pool.ts";
+import type { SequenceRouting } from "./routing.ts";
 
 /** What a forward pass needs of a sequence. */
 export interface Tokens {
@@ -18,6 +19,8 @@ export interface Tokens {
   readonly lastTokenId: number;
   /** Tokens `[start, end)`; `end` may lie past the last. */
   tokenIds(start: number, end: number): Uint32Array;
+  /** Decides on the trunk's output of the prompt; absent where nobody asks for a task. */
+  readonly routing?: SequenceRouting | undefined;
 }
 
 export interface ModelStages {
@@ -49,6 +52,8 @@ interface StageRunner {
 interface SequenceState {
   /** In the order of the stages: trunk, middle, head. */
   readonly slots: readonly [KvSlot<Tokens>, KvSlot<Tokens>, KvSlot<Tokens>];
+  /** What the sequence's chunks and tokens pass between trunk and head. */
+  readonly middle: StageRunner;
   /** Trunk output of the chunks that the middle has not seen. */
   readonly chunks: HiddenStates[];
   isDecoding: boolean;
@@ -91,23 +96,28 @@ export class ModelRunner {
 
   /**
    * One step of the prefill: some chunks of the trunk, or one chunk of the middle and head. Chunk
-   * borders depend on nothing but the prompt.
+   * borders depend on nothing but the prompt. After the last chunk of the trunk the sequence's routing has
+   * decided.
    * @returns the last token's logits, `[vocabSize]`, when the prompt is through, else null
    * @throws InferenceError
    */
   async prefill(sequence: Tokens): Promise<Float32Array | null> {
     const state = this.#states.get(sequence) ?? this.#open(sequence);
-    const [trunk, middle, head] = this.#runners;
+    const [trunk, , head] = this.#runners;
+    const { middle } = state;
     const [trunkSlot, middleSlot, headSlot] = state.slots;
-    const length = sequence.numTokens;
+    const { numTokens: length, routing } = sequence;
     if (trunkSlot.length < length) {
       for (let i = 0; i < TRUNK_CHUNKS_PER_STEP && trunkSlot.length < length; i++) {
         const start = trunkSlot.length;
         const tokenIds = sequence.tokenIds(start, start + this.#prefillChunk);
         const batch = prefillBatch(trunk, trunkSlot, tokenIds.length);
-        state.chunks.push(await trunk.stage.forward(tokenIds, batch));
+        const hidden = await trunk.stage.forward(tokenIds, batch);
+        state.chunks.push(hidden);
         trunk.pool.advance(trunkSlot, tokenIds.length);
+        if (routing?.isReading) routing.add(await this.#device.readRows(hidden));
       }
+      if (trunkSlot.length === length) routing?.decide();
       return null;
     }
     const input = state.chunks[0]!;
@@ -213,6 +223,11 @@ export class ModelRunner {
     return logits;
   }
 
+  /** Name of the middle that a sequence in prefill or decode runs on. */
+  expertOf(sequence: Tokens): string {
+    return this.#states.get(sequence)!.middle.stage.model.name;
+  }
+
   /** Frees a sequence's KV. May be called twice. */
   release(sequence: Tokens): void {
     const state = this.#states.get(sequence);
@@ -232,8 +247,9 @@ export class ModelRunner {
     const [trunk, middle, head] = this.#runners;
     const open = ({ pool }: StageRunner) => pool.open(sequence, capacity);
     const slots = [open(trunk), open(middle), open(head)] as const;
-    const state: SequenceState = { slots, chunks: [], isDecoding: false };
+    const state: SequenceState = { slots, middle, chunks: [], isDecoding: false };
     this.#states.set(sequence, state);
+    sequence.routing?.begin();
     return state;
   }
 }

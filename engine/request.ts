@@ -1,3 +1,5 @@
+import type { Route, RoutingRequest } from "./routing.ts";
+
 /** How the next token is drawn. Neutral values switch a rule off. */
 export interface SamplingParams {
   /** 0 is greedy. */
@@ -33,6 +35,17 @@ export interface GenerateRequest {
   readonly stop: readonly string[];
   /** Go on after an end-of-sequence token, which then adds no text. */
   readonly ignoreEos: boolean;
+  /** Absent where nobody asks for a task: the answer then has no `routed` event. */
+  readonly routing?: RoutingRequest;
+}
+
+/** What was decided on the prompt: once, before the first token. */
+export interface RoutedEvent extends Route {
+  readonly type: "routed";
+  /** Name of the middle that the sequence runs on. */
+  readonly expert: string;
+  /** What the decision cost. */
+  readonly seconds: number;
 }
 
 export type FinishReason = "stop" | "length";
@@ -55,6 +68,7 @@ export type GenerateEvent =
       /** Always first, at once: the request is queued or running and will not be refused any more. */
       readonly type: "accepted";
     }
+  | RoutedEvent
   | {
       readonly type: "delta";
       /** May be empty while text is held back; the tokens are then counted here all the same. */
@@ -97,7 +111,7 @@ export interface EngineLimits {
 export interface Engine {
   readonly limits: EngineLimits;
   /**
-   * Streams one answer, `accepted` first. Leaving the iteration or aborting the signal cancels the request, queued or
+   * Streams one answer: `accepted`, where there is routing `routed`, then text. Leaving the iteration or aborting the signal cancels the request, queued or
    * running, within one step and without touching any other.
    * @throws OverloadedError at the first `next()` when the waiting queue is full.
    * @throws CancelledError when `signal` aborts.
@@ -109,6 +123,12 @@ export interface Engine {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void>;
   stats(): EngineStats;
+  /**
+   * Routes the requests that come from now on by the router of a file.
+   * @throws RouterLoadError when it cannot be used; what routed before goes on.
+   * @throws EngineStoppedError
+   */
+  useRouter(path: string): Promise<void>;
   /** Cancels what is in flight and ends the worker by message. May be called twice. */
   close(): Promise<void>;
 }

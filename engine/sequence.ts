@@ -1,7 +1,9 @@
 import type { TokenTable } from "../model/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import type { Tokens } from "./model-runner.ts";
+import type { PromptRouter } from "../router/prompt-router.ts";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "./request.ts";
+import { SequenceRouting } from "./routing.ts";
 import { Sampler } from "./sampler.ts";
 import { StopStrings } from "./stop-strings.ts";
 
@@ -14,6 +16,7 @@ export interface Vocabulary {
 /** One answer in the making: owns its tokens, its sampler and the text that is not yet final. */
 export class Sequence implements Tokens {
   readonly request: GenerateRequest;
+  readonly routing: SequenceRouting | undefined;
   /** Prompt and generated tokens; the last one is not yet in the KV cache while decoding. */
   readonly #tokenIds: Uint32Array;
   readonly #sampler: Sampler;
@@ -25,11 +28,21 @@ export class Sequence implements Tokens {
   #startedAt = 0;
   #firstTokenAt = 0;
   #numTokens: number;
+  #isRouteTold = false;
   finished = false;
 
-  /** @param now milliseconds on a steady clock */
-  constructor(request: GenerateRequest, vocabulary: Vocabulary, now: () => number) {
+  /**
+   * @param now milliseconds on a steady clock
+   * @param router null where there is none yet
+   */
+  constructor(
+    request: GenerateRequest,
+    vocabulary: Vocabulary,
+    now: () => number,
+    router: PromptRouter | null = null,
+  ) {
     this.request = request;
+    this.routing = request.routing && new SequenceRouting(request.routing, router, now);
     this.#numTokens = request.promptTokenIds.length;
     this.#tokenIds = new Uint32Array(this.#numTokens + request.maxTokens);
     this.#tokenIds.set(request.promptTokenIds);
@@ -65,6 +78,14 @@ export class Sequence implements Tokens {
   /** The prefill begins. A preempted sequence starts more than once; the first time counts. */
   start(): void {
     if (this.#startedAt === 0) this.#startedAt = this.#now();
+  }
+
+  /** What was decided on the prompt, the first time that it is asked for; null before and after. */
+  takeRoute(expert: string): GenerateEvent | null {
+    const { routing } = this;
+    if (!routing?.route || this.#isRouteTold) return null;
+    this.#isRouteTold = true;
+    return { type: "routed", ...routing.route, expert, seconds: routing.seconds };
   }
 
   /**

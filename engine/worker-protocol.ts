@@ -23,6 +23,8 @@ export interface WorkerOptions {
 export type ToWorker =
   | { readonly type: "generate"; readonly request: GenerateRequest }
   | { readonly type: "cancel"; readonly id: string }
+  /** Answered by `router_used` or `router_failed`, in order. */
+  | { readonly type: "use_router"; readonly path: string }
   /** Cancel everything, release the device, end. A worker is never terminated while it may run. */
   | { readonly type: "close" };
 
@@ -30,6 +32,8 @@ export type FromWorker =
   | { readonly type: "progress"; readonly text: string }
   | { readonly type: "ready" }
   | { readonly type: "load_failed"; readonly message: string }
+  | { readonly type: "router_used" }
+  | { readonly type: "router_failed"; readonly message: string }
   | {
       readonly type: "outputs";
       readonly outputs: readonly WorkerOutput[];

@@ -165,7 +165,7 @@ class MiddleGenerator implements OpenGenerator {
       return;
     }
     const { event } = output;
-    if (event.type === "started" || event.type === "accepted") return;
+    if (!("text" in event)) return;
     pending.text += event.text;
     if (event.type !== "finish") return;
     this.#pending.delete(output.id);

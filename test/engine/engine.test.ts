@@ -59,7 +59,7 @@ async function collect(engine: Engine, request: GenerateRequest): Promise<Genera
 }
 
 function textOf(events: readonly GenerateEvent[]): string {
-  return events.map((event) => (event.type === "accepted" ? "" : event.text)).join("");
+  return events.map((event) => ("text" in event ? event.text : "")).join("");
 }
 
 /** A request that does not end by itself while a test looks at it. */

@@ -228,6 +228,7 @@ test("a pass that fails leaves no hidden states and, once released, no KV behind
         loaded.device.gatherRows(rows.map(({ source, row }) => ({ source: inner(source), row }))),
         live,
       ),
+    readRows: (hidden) => loaded.device.readRows(inner(hidden)),
   };
   const stages = {
     trunk: stage("trunk", trunk),

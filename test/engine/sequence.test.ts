@@ -26,7 +26,7 @@ function byteTokens(bytes: readonly number[]): TokenTable {
 }
 
 function textOf(events: readonly GenerateEvent[]): string {
-  return events.map((event) => (event.type === "accepted" ? "" : event.text)).join("");
+  return events.map((event) => ("text" in event ? event.text : "")).join("");
 }
 
 test("each token is an event with its text, the last one with the reason", (t) => {

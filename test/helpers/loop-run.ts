@@ -6,7 +6,7 @@ import type { EngineOutput } from "../../engine/engine-loop.ts";
 import { loadStages } from "../../engine/load-stages.ts";
 import { ModelRunner } from "../../engine/model-runner.ts";
 import type { ModelStages, Tokens } from "../../engine/model-runner.ts";
-import type { GenerateRequest } from "../../engine/request.ts";
+import type { GenerateRequest, RoutedEvent } from "../../engine/request.ts";
 import type { Sequence } from "../../engine/sequence.ts";
 import type { ModelWeights } from "../../model/config.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
@@ -60,6 +60,7 @@ class WatchedRunner extends ModelRunner {
 
 interface Answer {
   text: string;
+  readonly routes: RoutedEvent[];
   numStarts: number;
   numTokens: number;
   finish: Extract<EngineOutput, { event: unknown }>["event"] | null;
@@ -95,6 +96,7 @@ export class LoopRun {
   add(request: GenerateRequest): void {
     this.answers.set(request.id, {
       text: "",
+      routes: [],
       numStarts: 0,
       numTokens: 0,
       finish: null,
@@ -149,6 +151,9 @@ export class LoopRun {
     if (event.type === "started") {
       answer.numStarts++;
       this.started.push(output.id);
+    } else if (event.type === "routed") {
+      if (answer.numTokens > 0) throw new Error(`${output.id}: routed after the first token`);
+      answer.routes.push(event);
     } else if (event.type !== "accepted") {
       answer.text += event.text;
       answer.numTokens += event.numTokens;

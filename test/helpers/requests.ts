@@ -1,4 +1,5 @@
 import type { GenerateRequest, SamplingParams } from "../../engine/request.ts";
+import type { RoutingRequest } from "../../engine/routing.ts";
 import type { TokenTable } from "../../model/token-table.ts";
 
 /** Takes the most likely token, with every rule off. */
@@ -19,6 +20,7 @@ export interface RequestOptions {
   readonly sampling?: Partial<SamplingParams>;
   readonly stop?: readonly string[];
   readonly ignoreEos?: boolean;
+  readonly routing?: RoutingRequest;
 }
 
 /** Greedy, 16 tokens, whatever they are, unless `options` says otherwise. */
@@ -34,6 +36,7 @@ export function requestFor(
     sampling: { ...greedy, ...options.sampling },
     stop: options.stop ?? [],
     ignoreEos: options.ignoreEos ?? true,
+    ...(options.routing && { routing: options.routing }),
   };
 }
 

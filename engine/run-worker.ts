@@ -1,0 +1,140 @@
+import { performance } from "node:perf_hooks";
+import { setImmediate } from "node:timers/promises";
+import { parentPort, workerData } from "node:worker_threads";
+
+import { SeapError } from "../model/errors.ts";
+import { openModel } from "../model/open-model.ts";
+import type { PromptRouter } from "../router/prompt-router.ts";
+import { CpuDevice } from "./cpu-device.ts";
+import { EngineLoop } from "./engine-loop.ts";
+import type { EngineOutput } from "./engine-loop.ts";
+import { loadStages } from "./load-stages.ts";
+import { ModelRunner } from "./model-runner.ts";
+import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
+
+/** What a router must fit. */
+export interface RoutedModel {
+  readonly contentHash: string;
+  readonly hiddenSize: number;
+}
+
+/** Reads a router's file. @throws SeapError when it is no router, or not one of the model. */
+export type OpenRouter = (path: string, model: RoutedModel) => PromptRouter;
+
+interface Loaded {
+  readonly runner: ModelRunner;
+  readonly loop: EngineLoop;
+  readonly model: RoutedModel;
+}
+
+const port = parentPort!;
+const options = workerData as WorkerOptions;
+const send = (message: FromWorker) => port.postMessage(message);
+
+/**
+ * The engine's thread: `session.run` blocks it, so nothing else lives there. Settles when the engine is closed, or
+ * cannot be loaded. A failure after that is a defect: it ends the worker with an `error` event.
+ */
+export async function runWorker(openRouter: OpenRouter): Promise<void> {
+  let loaded: Loaded;
+  try {
+    loaded = await load();
+  } catch (error) {
+    send({ type: "load_failed", message: problemOf(error) });
+    port.close();
+    return;
+  }
+  await serve(loaded, openRouter);
+}
+
+async function load(): Promise<Loaded> {
+  const { weights } = await openModel(options.modelPath);
+  try {
+    const { ropeInverseFrequencies, vocabSize, hiddenSize } = weights.config;
+    const device = new CpuDevice({ numThreads: options.threads, ropeInverseFrequencies });
+    const stages = await loadStages(device, weights, options.weights, (name) =>
+      send({ type: "progress", text: `building ${name} (${options.weights})` }),
+    );
+    const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });
+    const loop = new EngineLoop({
+      runner,
+      vocabulary: { table: options.tokenTable, size: vocabSize },
+      maxBatch: options.maxBatch,
+      kvBudgetBytes: kvBudget(runner),
+      now: () => performance.now(),
+      emit: (outputs) =>
+        send({
+          type: "outputs",
+          outputs: outputs.map(toWorkerOutput),
+          kvCacheUsage: loop.kvCacheUsage,
+        }),
+    });
+    return { runner, loop, model: { contentHash: weights.contentHash, hiddenSize } };
+  } finally {
+    weights.close();
+  }
+}
+
+/** What was asked for, but at least one sequence of the largest length: it could never run otherwise. */
+function kvBudget(runner: ModelRunner): number {
+  const { kvMemoryBytes, contextLength } = options;
+  const needed = runner.kvBytesFor(contextLength);
+  if (needed > kvMemoryBytes) {
+    const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+    send({
+      type: "progress",
+      text:
+        `keys and values get ${mebibytes(needed)} instead of ${mebibytes(kvMemoryBytes)}: a sequence ` +
+        `of ${contextLength} tokens needs that; a smaller --context-length needs less`,
+    });
+  }
+  return Math.max(kvMemoryBytes, needed);
+}
+
+function toWorkerOutput(output: EngineOutput): WorkerOutput {
+  if (!("error" in output)) return output;
+  const { code, message } = output.error;
+  return { id: output.id, error: { code, message } };
+}
+
+async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
+  const { runner, loop } = loaded;
+  let closing = false;
+  let wake = (): void => undefined;
+  port.on("message", (message: ToWorker) => {
+    if (message.type === "generate") loop.add(message.request);
+    else if (message.type === "cancel") loop.cancel(message.id);
+    else if (message.type === "use_router") useRouter(loaded, message.path, openRouter);
+    else closing = true;
+    wake();
+  });
+  send({ type: "ready" });
+  while (!closing) {
+    if (loop.isIdle) {
+      await new Promise<void>((resolve) => (wake = resolve));
+    } else {
+      await loop.step();
+      // Lets messages in between two steps, also when a step had nothing to run.
+      await setImmediate();
+    }
+  }
+  await runner.dispose();
+  port.close();
+}
+
+function useRouter({ loop, model }: Loaded, path: string, openRouter: OpenRouter): void {
+  try {
+    loop.useRouter(openRouter(path, model));
+    send({ type: "router_used" });
+  } catch (error) {
+    if (!(error instanceof SeapError)) throw error;
+    send({ type: "router_failed", message: error.message });
+  }
+}
+
+/** What is wrong, without the path of the model, which the other side names. */
+function problemOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const prefix = `${options.modelPath}: `;
+  return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
+}
