@@ -39,6 +39,8 @@ export class HttpSide {
       threads: options.threads,
       "prefill-chunk": options.prefillChunk,
       port,
+      // It would be fitted while we measure.
+      router: "off",
       "log-level": "warn",
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);

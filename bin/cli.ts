@@ -1,3 +1,4 @@
+import { builtinRouter } from "./builtin-router.ts";
 import { runCommandLine } from "./command-line.ts";
 import { serveCommand } from "./serve-command.ts";
 
@@ -8,7 +9,7 @@ const status = await runCommandLine(
       load: async (config, log) => {
         // Only here: it brings onnxruntime along, which "seap --help" should not wait for.
         const { loadModel } = await import("../server/load-model.ts");
-        return loadModel(config, log);
+        return loadModel(config, log, builtinRouter);
       },
       signals: process,
       exit: (code) => process.exit(code),

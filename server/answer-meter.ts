@@ -18,6 +18,10 @@ export class AnswerMeter {
 
   record(event: GenerateEvent): void {
     if (event.type === "accepted") return;
+    if (event.type === "routed") {
+      this.#metrics.recordRoute(event);
+      return;
+    }
     const nowMs = performance.now();
     const sinceStart = (nowMs - this.#startedMs) / 1000;
     if (event.numTokens > 0) {

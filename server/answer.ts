@@ -1,10 +1,12 @@
 import type { Response } from "express";
-import type { FinishReason } from "../engine/request.ts";
+import type { FinishReason, RoutedEvent } from "../engine/request.ts";
 import { type Choice, drainChoice, type FinishEvent, settleAll } from "./choices.ts";
 import { reportError } from "./error-response.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import { SseStream } from "./sse.ts";
+import { setRouteHeaders, toWireRoute } from "./routing/route-wire.ts";
+import type { SseStream } from "./sse.ts";
+import { StreamStart } from "./stream-start.ts";
 
 /** How an endpoint spells its answers. */
 export interface AnswerFormat {
@@ -34,27 +36,43 @@ export interface Answer {
   /** Choices of the same prompt follow each other; its tokens count once. */
   readonly choicesPerPrompt: number;
   readonly controller: AbortController;
+  /** Called with the first choice's route, which its prompt's other choices share. */
+  readonly onRoute: (route: RoutedEvent) => void;
 }
 
 /** Answers with one JSON object. */
 export async function sendAnswer(res: Response, answer: Answer): Promise<void> {
-  const { head, format, choices, choicesPerPrompt, controller } = answer;
+  const { head, format, choices, choicesPerPrompt, controller, onRoute } = answer;
   const texts = choices.map(() => "");
+  const routes: RoutedEvent[] = [];
   const finishes = await settleAll(controller, choices, (choice, index) =>
-    drainChoice(choice, (text) => {
-      texts[index] += text;
-      return undefined;
+    drainChoice(choice, {
+      onRoute(route) {
+        routes[index] = route;
+        if (index === 0) onRoute(route);
+        return undefined;
+      },
+      onText(text) {
+        texts[index] += text;
+        return undefined;
+      },
     }),
   );
+  const [first] = routes;
+  if (first !== undefined) setRouteHeaders(res, first);
+  const hasPrompts = choices.length > choicesPerPrompt;
   res.json({
     id: head.id,
     object: format.object,
     created: head.created,
     model: head.model,
-    choices: finishes.map((finish, index) =>
-      format.choice(index, texts[index] ?? "", finish.reason),
-    ),
+    choices: finishes.map((finish, index) => ({
+      ...format.choice(index, texts[index] ?? "", finish.reason),
+      // Prompts of one request may have different tasks.
+      ...(hasPrompts && { seap: toWireRoute(routes[index]!) }),
+    })),
     usage: toUsage(finishes, choicesPerPrompt),
+    ...(first !== undefined && { seap: toWireRoute(first) }),
   });
 }
 
@@ -65,40 +83,57 @@ export interface StreamOptions {
   readonly metrics: Metrics;
 }
 
-/** Answers with server-sent events. Never throws: an error is the last event. */
+/**
+ * Answers with server-sent events. The headers tell the route, so they wait for it, but not longer than silence is
+ * allowed. An error after them is the last event.
+ * @throws what went wrong before the headers were sent.
+ */
 export async function streamAnswer(
   res: Response,
   answer: Answer,
   { includeUsage, keepAliveMs, log, metrics }: StreamOptions,
 ): Promise<void> {
-  const { head, format, choices, choicesPerPrompt, controller } = answer;
-  const sse = new SseStream(res, keepAliveMs);
+  const { head, format, choices, choicesPerPrompt, controller, onRoute } = answer;
+  const start = new StreamStart(res, keepAliveMs, controller.signal);
   const { id, created, model } = head;
   const object = format.chunkObject;
-  const send = (piece: object) =>
-    sse.send({
-      id,
-      object,
-      created,
-      model,
-      choices: [piece],
-      ...(includeUsage && { usage: null }),
-    });
+  const chunk = (piece: object) => ({
+    id,
+    object,
+    created,
+    model,
+    choices: [piece],
+    ...(includeUsage && { usage: null }),
+  });
   try {
     const finishes = await settleAll(controller, choices, async (choice, index) => {
-      const first = format.firstPiece(index);
-      if (first !== undefined) await send(first);
-      const finish = await drainChoice(choice, (text) => send(format.textPiece(index, text)));
-      await send(format.lastPiece(index, finish.reason));
+      let sse: SseStream | undefined;
+      let seap: object | undefined;
+      const finish = await drainChoice(choice, {
+        async onRoute(route) {
+          seap = toWireRoute(route);
+          if (index === 0) {
+            onRoute(route);
+            start.begin(route);
+          }
+          sse = await start.stream;
+          const first = format.firstPiece(index);
+          if (first !== undefined) await sse.send(chunk(first));
+        },
+        onText: (text) => sse?.send(chunk(format.textPiece(index, text))),
+      });
+      await sse?.send({ ...chunk(format.lastPiece(index, finish.reason)), seap });
       return finish;
     });
+    const sse = await start.stream;
     if (includeUsage) {
       const usage = toUsage(finishes, choicesPerPrompt);
       await sse.send({ id, object, created, model, choices: [], usage });
     }
     sse.end();
   } catch (error) {
-    sse.fail(reportError(error, log, metrics).body);
+    if (start.begun === null) throw error;
+    start.begun.fail(reportError(error, log, metrics).body);
   }
 }
 

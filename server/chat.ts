@@ -1,5 +1,5 @@
 import type { AnswerFormat } from "./answer.ts";
-import type { ChatMessage } from "./codec.ts";
+import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import { unsupportedInChat } from "./unsupported-parameters.ts";
@@ -25,12 +25,17 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   idPrefix: "chatcmpl",
   format: chatFormat,
   readPrompts: (body, codec) => ({
-    prompts: [codec.encodeChat(body.messages.map(toChatMessage))],
+    prompts: [toPrompt(body.messages.map(toChatMessage), codec)],
     promptField: "messages",
     tokenLimit: tokenLimitOf(body),
     defaultMaxTokens: Infinity,
   }),
 };
+
+function toPrompt(messages: readonly ChatMessage[], codec: TextCodec): Prompt {
+  const text = messages.findLast(({ role }) => role === "user")?.content ?? "";
+  return { tokenIds: codec.encodeChat(messages), text, messages };
+}
 
 /** `max_tokens` is the older name of the same limit: the newer one wins. */
 function tokenLimitOf(body: ChatBody): { value: number; field: string } | undefined {

@@ -1,5 +1,5 @@
 import { InferenceError } from "../engine/errors.ts";
-import type { Engine, GenerateEvent, GenerateRequest } from "../engine/request.ts";
+import type { Engine, GenerateEvent, GenerateRequest, RoutedEvent } from "../engine/request.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -34,21 +34,32 @@ export async function openChoices(
   });
 }
 
-/**
- * Drains one answer.
- * @param onText - gets every piece of text that is not empty; what it returns is awaited before more is
- *   taken from the engine
- */
+/** What becomes of an answer's events; what is returned is awaited before more is taken from the engine. */
+export interface ChoiceSink {
+  /** Once, before any text. */
+  onRoute(route: RoutedEvent): Promise<void> | undefined;
+  /** Gets every piece of text that is not empty. */
+  onText(text: string): Promise<void> | undefined;
+}
+
+/** Drains one answer. */
 export async function drainChoice(
   { request, events, meter }: Choice,
-  onText: (text: string) => Promise<void> | undefined,
+  sink: ChoiceSink,
 ): Promise<FinishEvent> {
+  let isRouted = false;
   try {
     for await (const event of events) {
       meter.record(event);
       if (event.type === "accepted") continue;
+      if (event.type === "routed") {
+        isRouted = true;
+        await sink.onRoute(event);
+        continue;
+      }
+      if (!isRouted) throw new InferenceError(`Request ${request.id} got text before its route.`);
       if (event.text !== "") {
-        const slow = onText(event.text);
+        const slow = sink.onText(event.text);
         if (slow !== undefined) await slow;
       }
       if (event.type === "finish") return event;

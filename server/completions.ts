@@ -20,7 +20,9 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
   format: completionFormat,
   readPrompts: (body, codec) => ({
     prompts: body.prompt.map((prompt) =>
-      typeof prompt === "string" ? codec.encodeText(prompt) : toTokenIds(prompt),
+      typeof prompt === "string"
+        ? { tokenIds: codec.encodeText(prompt), text: prompt, messages: null }
+        : { tokenIds: toTokenIds(prompt), text: "", messages: null },
     ),
     promptField: "prompt",
     tokenLimit:

@@ -55,6 +55,13 @@ export function seconds({ isZeroAllowed }: { isZeroAllowed: boolean }) {
   });
 }
 
+export function atLeastZero() {
+  return value("a number of at least 0", (input) => {
+    const number = toNumber(input);
+    return number >= 0 ? number : undefined;
+  });
+}
+
 const byteUnits: Readonly<Record<string, number>> = {
   "": 1,
   b: 1,

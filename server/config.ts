@@ -2,10 +2,11 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
-import { byteSize, integer, oneOf, seconds, text, textList } from "./config-values.ts";
+import { atLeastZero, byteSize, integer, oneOf, seconds, text, textList } from "./config-values.ts";
 import { ConfigError } from "./config-error.ts";
 import { logLevels } from "./log.ts";
 import { physicalCores } from "./physical-cores.ts";
+import { routingRules } from "./routing/rules.ts";
 
 /**
  * Every option of `seap serve`, once: its key in a file, and by it the flag (`--max-batch`) and the
@@ -44,6 +45,20 @@ export const configSchema = z.strictObject({
   kvMemory: byteSize(1)
     .optional()
     .describe("Memory for keys and values, such as 2GiB. Unset: by the machine's memory."),
+  router: text()
+    .default("auto")
+    .describe(
+      "What chooses tasks: auto fits a router of the built-in tasks once, in the background; off; or a file of " +
+        "seap router fit.",
+    ),
+  routing: routingRules()
+    .prefault({})
+    .describe('Rules that choose before the router does, as JSON: {"rules": [{"when", "task"}]}.'),
+  stickyMargin: atLeastZero()
+    .default(2)
+    .describe(
+      "Log-odds with which another task takes over a conversation; 0 routes each prompt by itself.",
+    ),
   bodyLimit: byteSize(1024)
     .default(8 * 2 ** 20)
     .describe("Largest request body; beyond it 413."),

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { z } from "zod";
-import { type AnswerFormat, sendAnswer, streamAnswer } from "./answer.ts";
+import { type Answer, type AnswerFormat, sendAnswer, streamAnswer } from "./answer.ts";
 import { openChoices } from "./choices.ts";
 import type { TextCodec } from "./codec.ts";
 import { type GenerationOptions, toGenerateRequests } from "./generation.ts";
@@ -11,6 +11,7 @@ import type { Metrics } from "./metrics.ts";
 import { type ModelService, resolveModel } from "./model-service.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
 import type { GenerationBody } from "./request-schemas.ts";
+import type { RequestRouting } from "./routing/request-routing.ts";
 import type { UnknownFields } from "./unknown-fields.ts";
 import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
 
@@ -20,6 +21,7 @@ export interface GenerationContext {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly unknownFields: UnknownFields;
+  readonly routing: RequestRouting;
   readonly keepAliveMs: number;
   /** Unsigned 32-bit. */
   readonly randomSeed: () => number;
@@ -41,38 +43,44 @@ export function generationHandler<Body extends GenerationBody>(
   endpoint: GenerationEndpoint<Body>,
   context: GenerationContext,
 ): RequestHandler {
-  const { service, inFlight, metrics, log, unknownFields, keepAliveMs, randomSeed } = context;
+  const { service, inFlight, metrics, log, unknownFields, routing, keepAliveMs, randomSeed } =
+    context;
   const isKnown = (field: string) =>
     Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.unsupported, field);
 
   return async (req, res) => {
     const startedMs = performance.now();
     const loaded = service.ready();
-    const { engine, codec } = loaded;
+    const { engine, codec, tasks } = loaded;
     const fields = withoutNulls(req.body);
     unknownFields.note(fields, isKnown);
     const body = validate(endpoint.schema, fields);
     refuseUnsupported(fields, endpoint.unsupported);
     const model = resolveModel(loaded, body.model);
+    const header = (name: string) => req.get(name);
 
     const id = `${endpoint.idPrefix}-${randomUUID()}`;
+    const read = endpoint.readPrompts(body, codec);
     const requests = toGenerateRequests({
-      ...endpoint.readPrompts(body, codec),
+      ...read,
       body,
       id,
       limits: engine.limits,
       randomSeed,
+      routingFor: (prompt) =>
+        routing.routingFor(prompt, { tasks, modelTask: model.task, header }, codec),
     });
 
     const controller = inFlight.begin(res, id);
     // The engine has accepted or refused everything before the status line is sent.
     const choices = await openChoices(engine, requests, controller, metrics, startedMs);
-    const answer = {
-      head: { id, created: Math.floor(Date.now() / 1000), model },
+    const answer: Answer = {
+      head: { id, created: Math.floor(Date.now() / 1000), model: model.id },
       format: endpoint.format,
       choices,
       choicesPerPrompt: body.n,
       controller,
+      onRoute: (route) => routing.remember(read.prompts[0]!, route),
     };
     if (!body.stream) return sendAnswer(res, answer);
     const includeUsage = body.stream_options?.include_usage ?? false;

@@ -1,4 +1,6 @@
 import type { EngineLimits, GenerateRequest } from "../engine/request.ts";
+import type { RoutingRequest } from "../engine/routing.ts";
+import type { Prompt } from "./codec.ts";
 import { ContextLengthError, InvalidRequestError } from "./errors.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 
@@ -6,8 +8,7 @@ export interface GenerationOptions {
   readonly body: GenerationBody;
   /** Response id; the engine's ids derive from it. */
   readonly id: string;
-  /** Token ids of each prompt. */
-  readonly prompts: readonly Uint32Array[];
+  readonly prompts: readonly Prompt[];
   /** Field that the prompts came from, for messages. */
   readonly promptField: string;
   /** The limit the client set, and the field that said so. */
@@ -17,6 +18,8 @@ export interface GenerationOptions {
   readonly limits: EngineLimits;
   /** Unsigned 32-bit, for requests that bring no seed. */
   readonly randomSeed: () => number;
+  /** Called once for each prompt, after its checks. */
+  readonly routingFor: (prompt: Prompt) => RoutingRequest;
 }
 
 /**
@@ -32,10 +35,12 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
     throw new InvalidRequestError(`${message} (${limits.maxWaitingRequests}).`, promptField);
   }
   checkLogitBias(body.logit_bias, limits.vocabSize);
-  return prompts.flatMap((promptTokenIds, promptIndex) => {
+  return prompts.flatMap((prompt, promptIndex) => {
+    const { tokenIds: promptTokenIds } = prompt;
     checkPrompt(promptTokenIds, promptField, limits.vocabSize);
     const maxTokens = maxTokensFor(promptTokenIds.length, options);
     const seed = body.seed ?? options.randomSeed();
+    const routing = options.routingFor(prompt);
     return Array.from({ length: body.n }, (_, choice): GenerateRequest => ({
       id: `${id}-${promptIndex * body.n + choice}`,
       promptTokenIds,
@@ -54,6 +59,7 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
       },
       stop: body.stop,
       ignoreEos: body.ignore_eos,
+      routing,
     }));
   });
 }

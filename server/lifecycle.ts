@@ -62,6 +62,6 @@ async function drain({ server, service, inFlight, drainTimeoutMs, log }: Lifecyc
   clearTimeout(cancelTimer);
   clearTimeout(cutTimer);
   server.closeAllConnections();
-  await service.loaded?.engine.close();
+  await service.loaded?.close();
   log.info("stopped");
 }

@@ -1,10 +1,13 @@
 import { startEngine } from "../engine/engine.ts";
+import type { Engine } from "../engine/request.ts";
 import { createChatTemplate } from "../model/chat-template.ts";
 import type { ChatTemplate } from "../model/chat-template.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { openModel } from "../model/open-model.ts";
 import { resolveModel } from "../model/source.ts";
 import type { ResolvedModel } from "../model/source.ts";
+import { findPromptSpans } from "../router/prompt-spans.ts";
+import type { PromptSpans } from "../router/prompt-spans.ts";
 import { createTokenizer } from "../model/tokenizer.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import type { ChatMessage, TextCodec } from "./codec.ts";
@@ -13,42 +16,69 @@ import type { Config } from "./config.ts";
 import { DownloadProgress } from "./download-progress.ts";
 import type { Log } from "./log.ts";
 import type { LoadedModel } from "./model-service.ts";
+import { planRouter } from "./routing/router-source.ts";
+import type { RouterSource } from "./routing/router-source.ts";
 
 /** Share of the available memory that keys and values may take where the user does not say. */
 const DEFAULT_KV_SHARE = 0.25;
 
 /**
- * Finds, fetches, opens and loads the model that the configuration names.
- * @throws ModelLoadError, ConfigError
+ * Finds, fetches, opens and loads the model that the configuration names, and its router.
+ * @param source of the router, where the configuration names none
+ * @throws ModelLoadError, ConfigError, another SeapError when the router cannot be used
  */
-export async function loadModel(config: Config, log: Log): Promise<LoadedModel> {
+export async function loadModel(
+  config: Config,
+  log: Log,
+  source: RouterSource | null = null,
+): Promise<LoadedModel> {
   const resolved = await fetchModel(config, log);
   log.info("loading model", { name: resolved.name, weights: config.weights });
   const startedAt = performance.now();
-  const { weights, tokenizer: source } = await openModel(resolved.path);
+  const { weights, tokenizer: tokenizerSource } = await openModel(resolved.path);
   weights.close();
   const { vocabSize } = weights.config;
-  const tokenizer = createTokenizer(source);
-  const codec = new ModelCodec(tokenizer, createChatTemplate(source, tokenizer));
+  const tokenizer = createTokenizer(tokenizerSource);
+  const codec = new ModelCodec(tokenizer, createChatTemplate(tokenizerSource, tokenizer));
   const contextLength = contextLengthOf(config, weights.config);
-  const engine = await startEngine({
-    modelPath: resolved.path,
-    weights: config.weights,
-    threads: config.threads,
-    contextLength,
-    vocabSize,
-    maxBatch: config.maxBatch,
-    prefillChunk: config.prefillChunk,
-    kvMemoryBytes: config.kvMemory ?? Math.floor(process.availableMemory() * DEFAULT_KV_SHARE),
-    tokenTable: tokenizer.tokenTable,
-    maxWaitingRequests: config.maxWaitingRequests,
-    maxWaitingTokens: config.maxWaitingTokens,
-    onProgress: (text) => log.info(text),
-  });
+  const { contentHash } = weights;
+  const router = planRouter({ config, modelPath: resolved.path, contentHash, source, log });
+  let engine: Engine | undefined;
+  try {
+    engine = await startEngine({
+      modelPath: resolved.path,
+      weights: config.weights,
+      threads: config.threads,
+      contextLength,
+      vocabSize,
+      maxBatch: config.maxBatch,
+      prefillChunk: config.prefillChunk,
+      kvMemoryBytes: config.kvMemory ?? Math.floor(process.availableMemory() * DEFAULT_KV_SHARE),
+      tokenTable: tokenizer.tokenTable,
+      maxWaitingRequests: config.maxWaitingRequests,
+      maxWaitingTokens: config.maxWaitingTokens,
+      onProgress: (text) => log.info(text),
+      worker: new URL("./engine-worker.js", import.meta.url),
+    });
+    await router.use(engine);
+  } catch (error) {
+    router.close();
+    await engine?.close();
+    throw error;
+  }
   const [id = resolved.name, ...aliases] = config.modelName ?? [];
   const seconds = Number(((performance.now() - startedAt) / 1000).toFixed(1));
   log.info("model ready", { model: id, contextLength, threads: config.threads, seconds });
-  return { names: [id, ...aliases], engine, codec };
+  return {
+    names: [id, ...aliases],
+    engine,
+    codec,
+    tasks: router.tasks,
+    async close() {
+      router.close();
+      await engine.close();
+    },
+  };
 }
 
 async function fetchModel(config: Config, log: Log): Promise<ResolvedModel> {
@@ -70,6 +100,8 @@ function contextLengthOf(config: Config, model: ModelConfig): number {
   return config.contextLength === 0 ? model.contextLength : config.contextLength;
 }
 
+const chatOptions = { addGenerationPrompt: true };
+
 class ModelCodec implements TextCodec {
   readonly #tokenizer: Tokenizer;
   readonly #template: ChatTemplate;
@@ -80,7 +112,11 @@ class ModelCodec implements TextCodec {
   }
 
   encodeChat(messages: readonly ChatMessage[]): Uint32Array {
-    return this.#template.encode(messages, { addGenerationPrompt: true });
+    return this.#template.encode(messages, chatOptions);
+  }
+
+  findSpans(messages: readonly ChatMessage[], tokenIds: Uint32Array): PromptSpans {
+    return findPromptSpans(this.#template, messages, chatOptions, tokenIds);
   }
 
   encodeText(text: string): Uint32Array {

@@ -1,6 +1,14 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { EngineStats, FinishReason, GenerateTimings } from "../engine/request.ts";
-import { firstTokenEdges, interTokenEdges, phaseEdges, tokenCountEdges } from "./metric-buckets.ts";
+import type { EngineStats, FinishReason, GenerateTimings, RoutedEvent } from "../engine/request.ts";
+import {
+  confidenceEdges,
+  firstTokenEdges,
+  interTokenEdges,
+  phaseEdges,
+  routingEdges,
+  tokenCountEdges,
+} from "./metric-buckets.ts";
+import { noTask } from "./routing/rules.ts";
 import { registerVllmAlias } from "./vllm-alias.ts";
 
 /** Label of HTTP metrics; paths that are none of these count as `other`. */
@@ -32,6 +40,9 @@ export class Metrics {
   readonly #decode: Histogram;
   readonly #promptLength: Histogram;
   readonly #generationLength: Histogram;
+  readonly #routingDecisions: Counter<"task" | "reason">;
+  readonly #routingConfidence: Histogram;
+  readonly #routingSeconds: Histogram;
 
   constructor({ registry, modelName, stats }: MetricsOptions) {
     this.registry = registry;
@@ -144,6 +155,25 @@ export class Metrics {
       "vllm:request_generation_tokens",
       tokenCountEdges,
     );
+
+    this.#routingDecisions = new Counter({
+      name: "seap_routing_decisions_total",
+      help: "Answers by the task of their prompt, and why it got that task.",
+      labelNames: ["task", "reason"],
+      registers,
+    });
+    this.#routingConfidence = new Histogram({
+      name: "seap_routing_confidence",
+      help: "Confidence of the router's decisions, 0 to 1.",
+      buckets: confidenceEdges,
+      registers,
+    });
+    this.#routingSeconds = new Histogram({
+      name: "seap_routing_seconds",
+      help: "What the router's decisions cost: adding up the trunk's output, and deciding.",
+      buckets: routingEdges,
+      registers,
+    });
   }
 
   countHttp(endpoint: Endpoint, status: number): void {
@@ -152,6 +182,13 @@ export class Metrics {
 
   countError(code: string): void {
     this.#errors.inc({ code });
+  }
+
+  recordRoute({ task, reason, confidence, seconds }: RoutedEvent): void {
+    this.#routingDecisions.inc({ task: task ?? noTask, reason });
+    if (reason === "override" || reason === "rule" || reason === "no-router") return;
+    this.#routingConfidence.observe(confidence);
+    this.#routingSeconds.observe(seconds);
   }
 
   recordFirstToken(promptTokens: number, seconds: number): void {

@@ -1,5 +1,6 @@
 import type { Engine } from "../engine/request.ts";
 import type { TextCodec } from "./codec.ts";
+import { findTask } from "./routing/request-routing.ts";
 import { ModelLoadingError, ModelNotFoundError, ServerStoppingError } from "./errors.ts";
 
 export interface LoadedModel {
@@ -7,6 +8,18 @@ export interface LoadedModel {
   readonly names: readonly [id: string, ...aliases: string[]];
   readonly engine: Engine;
   readonly codec: TextCodec;
+  /** Tasks that clients may ask for. */
+  readonly tasks: readonly string[];
+  /** Cancels what is in flight. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** What a client means by a model's name. */
+export interface ResolvedName {
+  /** The id that answers carry. */
+  readonly id: string;
+  /** Of `<name>:<task>`: null for none of the tasks, undefined without one. */
+  readonly task: string | null | undefined;
 }
 
 /** The model that is served and whether it may be used: the one owner of that state. */
@@ -39,11 +52,23 @@ export class ModelService {
   }
 }
 
+/** Names that models are listed by: each of the model's, and one for each task. */
+export function listedNames({ names, tasks }: LoadedModel): string[] {
+  return [...names, ...tasks.map((task) => `${names[0]}:${task}`)];
+}
+
 /**
- * The served id for the name a client used; absent means the only model.
+ * What is meant by the name a client used; absent means the only model.
  * @throws ModelNotFoundError when the name is not served.
  */
-export function resolveModel({ names }: LoadedModel, name: string | undefined): string {
-  if (name !== undefined && !names.includes(name)) throw new ModelNotFoundError(name, names);
-  return names[0];
+export function resolveModel(model: LoadedModel, name: string | undefined): ResolvedName {
+  const { names, tasks } = model;
+  const [id] = names;
+  if (name === undefined || names.includes(name)) return { id, task: undefined };
+  const colon = name.lastIndexOf(":");
+  const task = findTask(tasks, name.slice(colon + 1));
+  if (colon < 0 || task === undefined || !names.includes(name.slice(0, colon))) {
+    throw new ModelNotFoundError(name, listedNames(model));
+  }
+  return { id, task };
 }

@@ -1,5 +1,5 @@
 import type { RequestHandler } from "express";
-import { type LoadedModel, type ModelService, resolveModel } from "./model-service.ts";
+import { listedNames, type LoadedModel, type ModelService, resolveModel } from "./model-service.ts";
 
 /**
  * GET /v1/models
@@ -8,7 +8,8 @@ import { type LoadedModel, type ModelService, resolveModel } from "./model-servi
 export function listModels(service: ModelService, created: number): RequestHandler {
   return (_req, res) => {
     const model = service.ready();
-    res.json({ object: "list", data: model.names.map((name) => toWire(model, name, created)) });
+    const data = listedNames(model).map((name) => toWire(model, name, created));
+    res.json({ object: "list", data });
   };
 }
 

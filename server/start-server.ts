@@ -11,6 +11,7 @@ import { exitOnSignal, type SignalSource } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { type LoadedModel, ModelService } from "./model-service.ts";
+import { RequestRouting } from "./routing/request-routing.ts";
 
 /** Longer than the 60 s after which usual load balancers drop an idle connection, so that they go first. */
 const idleConnectionMs = 75_000;
@@ -18,7 +19,13 @@ const idleConnectionMs = 75_000;
 export interface StartOptions {
   readonly config: Pick<
     Config,
-    "host" | "port" | "bodyLimit" | "drainTimeoutSeconds" | "keepAliveSeconds"
+    | "host"
+    | "port"
+    | "bodyLimit"
+    | "drainTimeoutSeconds"
+    | "keepAliveSeconds"
+    | "routing"
+    | "stickyMargin"
   >;
   readonly log: Log;
   readonly load: () => Promise<LoadedModel>;
@@ -54,6 +61,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     bodyLimitBytes: config.bodyLimit,
     keepAliveMs: config.keepAliveSeconds * 1000,
     randomSeed: () => randomInt(2 ** 32),
+    routing: new RequestRouting({
+      rules: config.routing.rules,
+      stickyMargin: config.stickyMargin,
+      nowMs: () => performance.now(),
+    }),
   });
   const server = createServer({ keepAliveTimeout: idleConnectionMs }, app);
   const url = await listen(server, config.host, config.port);

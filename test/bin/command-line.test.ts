@@ -25,7 +25,9 @@ async function run(args: readonly string[], load = fakeLoad) {
 
 function fakeLoad() {
   const names: [string] = ["fake"];
-  return Promise.resolve({ names, engine: new FakeEngine(), codec: new FakeCodec() });
+  const engine = new FakeEngine();
+  const close = () => engine.close();
+  return Promise.resolve({ names, engine, codec: new FakeCodec(), tasks: [], close });
 }
 
 test("help lists the commands", async (t) => {

@@ -1,4 +1,6 @@
 import { ChatTemplateError } from "../../model/errors.ts";
+import { wholePrompt } from "../../router/prompt-spans.ts";
+import type { PromptSpans } from "../../router/prompt-spans.ts";
 import type { ChatMessage, TextCodec } from "../../server/codec.ts";
 
 /** One token per character of the contents; remembers the conversations it was given. */
@@ -11,6 +13,12 @@ export class FakeCodec implements TextCodec {
       throw new ChatTemplateError("The chat template refuses this conversation.");
     }
     return this.encodeText(messages.map(({ content }) => content).join(""));
+  }
+
+  findSpans(messages: readonly ChatMessage[], tokenIds: Uint32Array): PromptSpans {
+    const last = messages.at(-1)?.content.length ?? 0;
+    const { question } = wholePrompt(tokenIds.length);
+    return { question: { ...question, start: question.end - last }, previous: null };
   }
 
   encodeText(text: string): Uint32Array {

@@ -8,11 +8,16 @@ import type {
   GenerateEvent,
   GenerateRequest,
 } from "../../engine/request.ts";
+import type { Route } from "../../engine/routing.ts";
 
 /** What a fake answer does next: a text per token ("" while text is held back), a pause, or a failure. */
 export type Step = string | { readonly hold: Gate } | { readonly fail: Error };
 
 export interface Script {
+  /** @default what was assigned, else none without a router */
+  readonly route?: Route;
+  /** Holds the route until it is opened. */
+  readonly routing?: Gate;
   readonly steps: readonly Step[];
   readonly reason?: FinishReason;
   /** Text of the finish event. */
@@ -102,7 +107,14 @@ export class FakeEngine implements Engine {
     try {
       yield { type: "accepted" };
       await Promise.race([admitted, cancelled]);
-      const { steps, reason = "stop", heldBack = "" } = this.script(request);
+      const script = this.script(request);
+      const { steps, reason = "stop", heldBack = "" } = script;
+      await Promise.race([script.routing?.opened, cancelled]);
+      const { assigned } = request.routing ?? {};
+      const route = assigned
+        ? { ...assigned, confidence: 1 }
+        : (script.route ?? { task: null, confidence: 0, reason: "no-router" as const });
+      yield { type: "routed", ...route, expert: "dense", seconds: 0.0001 };
       let completionTokens = 0;
       for (const step of steps) {
         if (completionTokens === request.maxTokens) break;
@@ -129,6 +141,10 @@ export class FakeEngine implements Engine {
     } finally {
       this.#leave(request.id);
     }
+  }
+
+  useRouter(): Promise<void> {
+    return Promise.resolve();
   }
 
   close(): Promise<void> {

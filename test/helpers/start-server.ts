@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import type { ExecutionContext } from "ava";
 import OpenAI from "openai";
 import { createLog } from "../../server/log.ts";
+import type { RoutingRule } from "../../server/routing/rules.ts";
 import { type RunningServer, startServer as start } from "../../server/start-server.ts";
 import { FakeCodec } from "./fake-codec.ts";
 import { FakeEngine, type Gate } from "./fake-engine.ts";
@@ -25,6 +26,11 @@ export interface TestServer extends RunningServer {
 export interface TestServerOptions {
   readonly engine?: FakeEngine;
   readonly names?: readonly [string, ...string[]];
+  /** @default none */
+  readonly tasks?: readonly string[];
+  readonly rules?: readonly RoutingRule[];
+  /** @default 2 */
+  readonly stickyMargin?: number;
   readonly bodyLimit?: number;
   readonly drainTimeoutSeconds?: number;
   readonly keepAliveSeconds?: number;
@@ -37,7 +43,14 @@ export async function startServer(
   t: ExecutionContext,
   options: TestServerOptions = {},
 ): Promise<TestServer> {
-  const { engine = new FakeEngine(), names = ["org/fake", "fake"], loading } = options;
+  const {
+    engine = new FakeEngine(),
+    names = ["org/fake", "fake"],
+    tasks = [],
+    rules = [],
+    stickyMargin = 2,
+    loading,
+  } = options;
   const codec = new FakeCodec();
   const logLines: string[] = [];
   const signals = new EventEmitter();
@@ -49,11 +62,13 @@ export async function startServer(
       bodyLimit: options.bodyLimit ?? 2 ** 20,
       drainTimeoutSeconds: options.drainTimeoutSeconds ?? 60,
       keepAliveSeconds: options.keepAliveSeconds ?? 60,
+      routing: { rules: [...rules] },
+      stickyMargin,
     },
     log: createLog("debug", (line) => logLines.push(line)),
     load: async () => {
       await loading?.opened;
-      return { names, engine, codec };
+      return { names, engine, codec, tasks, close: () => engine.close() };
     },
     signals,
     exit: (status) => {

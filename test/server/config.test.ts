@@ -31,6 +31,9 @@ test("without flags, environment and file the defaults hold", (t) => {
     maxWaitingRequests: 256,
     maxWaitingTokens: 1_000_000,
     prefillChunk: 128,
+    router: "auto",
+    routing: { rules: [] },
+    stickyMargin: 2,
     bodyLimit: 8 * 2 ** 20,
     drainTimeoutSeconds: 30,
     keepAliveSeconds: 5,
@@ -52,6 +55,7 @@ test("every option can be given as a flag and as a variable", (t) => {
     logLevel: "debug",
     kvMemory: "2GiB",
     bodyLimit: "1MB",
+    routing: '{"rules": [{"when": {"keyword": "sum"}, "task": "math"}]}',
   };
   for (const key of configKeys) {
     const value = values[key] ?? "7";
