@@ -57,7 +57,7 @@ function tinyModelPath(t: ExecutionContext): string {
 }
 
 test("SIGTERM lets a running answer end, takes no new request, and exits with 0", async (t) => {
-  const seap = runSeap(t, ["serve", "--port", "0", "--model", tinyModelPath(t)]);
+  const seap = runSeap(t, ["serve", "--port", "0", "--router", "off", "--model", tinyModelPath(t)]);
   const url = /http:[^"]+/.exec(await seap.untilLine("listening"))![0];
   await seap.untilLine("model ready");
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
@@ -108,4 +108,36 @@ test("a model file that is damaged is a message and exit status 1", async (t) =>
   const seap = runSeap(t, ["serve", "--port", "0", "--model", "package.json"]);
   t.is(await seap.ended, 1);
   t.regex(seap.stderr(), /\nseap serve: .*package\.json[^\n]*$/);
+});
+
+test("the first start fits a router while it answers already, the next reads it", async (t) => {
+  const model = tinyModelPath(t);
+  const args = ["serve", "--port", "0", "--model", model, "--cache-dir", tempDir(t)];
+  for (const isFirst of [true, false]) {
+    const seap = runSeap(t, args);
+    const url = /http:[^"]+/.exec(await seap.untilLine("listening"))![0];
+    await seap.untilLine("model ready");
+    const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+    const reason = async () => {
+      const params = { model: "tiny", prompt: "What is 3 + 4?", max_tokens: 1 };
+      const { response } = await client.completions.create(params).withResponse();
+      return response.headers.get("x-seap-reason");
+    };
+    if (isFirst) t.is(await reason(), "no-router");
+    await seap.untilLine("routing prompts");
+    t.true(["matched", "out-of-distribution"].includes((await reason())!));
+    const { data } = await client.models.list();
+    t.true(data.some(({ id }) => id === "tiny:math"));
+    seap.child.kill("SIGTERM");
+    t.is(await seap.ended, 0);
+  }
+});
+
+test("SIGTERM ends a router in the making, too", async (t) => {
+  const model = tinyModelPath(t);
+  const seap = runSeap(t, ["serve", "--port", "0", "--model", model, "--cache-dir", tempDir(t)]);
+  await seap.untilLine("model ready");
+  seap.child.kill("SIGTERM");
+  t.is(await seap.ended, 0);
+  t.notRegex(seap.stderr(), /routing prompts|not routed/);
 });
