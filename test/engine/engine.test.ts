@@ -9,9 +9,13 @@ import {
   EngineStoppedError,
   InferenceError,
   OverloadedError,
+  RouterLoadError,
 } from "../../engine/errors.ts";
 import type { Engine, GenerateEvent, GenerateRequest } from "../../engine/request.ts";
 import { ModelLoadError } from "../../model/errors.ts";
+import { FixedRouter } from "../../router/fixed-router.ts";
+import { wholePrompt } from "../../router/prompt-spans.ts";
+import { routerFile } from "../../router/router-file.ts";
 import { writeGguf } from "../helpers/gguf-writer.ts";
 import { answerAlone, loadModel } from "../helpers/loop-run.ts";
 import { numberedTokens, requestFor, somePrompt } from "../helpers/requests.ts";
@@ -100,6 +104,33 @@ test("an answer from the worker is the one that the loop gives, accepted first a
 test("the limits say what the engine was started with", async (t) => {
   const engine = await start(t, { contextLength: 512, maxBatch: 3, maxWaitingRequests: 7 });
   t.deepEqual(engine.limits, { contextLength: 512, vocabSize, maxBatch: 3, maxWaitingRequests: 7 });
+});
+
+test("a router comes to the engine by its file, or not at all", async (t) => {
+  const worker = new URL("../../server/engine-worker.js", import.meta.url);
+  const engine = await start(t, { worker });
+  const path = join(tempDir(t), "router.safetensors");
+  writeFileSync(path, Buffer.concat(routerFile(new FixedRouter("math"))));
+  const routing = { spans: wholePrompt(5) };
+  const routed = async (id: string) => {
+    const events = await collect(engine, requestFor(id, somePrompt(5), { maxTokens: 2, routing }));
+    return events[1];
+  };
+  t.like(await routed("a"), { type: "routed", task: null, reason: "no-router" });
+  await engine.useRouter(path);
+  t.like(await routed("b"), { type: "routed", task: "math", expert: "dense", reason: "fixed" });
+  await t.throwsAsync(engine.useRouter(`${path}.not`), { instanceOf: RouterLoadError });
+  t.like(await routed("c"), { type: "routed", task: "math" });
+  await engine.close();
+  await t.throwsAsync(engine.useRouter(path), { instanceOf: EngineStoppedError });
+});
+
+test("an engine that was started without routers takes none", async (t) => {
+  const engine = await start(t);
+  await t.throwsAsync(engine.useRouter("a.safetensors"), {
+    instanceOf: RouterLoadError,
+    message: "a.safetensors: this engine does not route.",
+  });
 });
 
 test("20 parallel requests get the answers they get alone, greedy and seeded", async (t) => {
