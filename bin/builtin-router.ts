@@ -29,17 +29,19 @@ export const builtinRouter: RouterSource = {
       signal,
     });
     lowerPriority(child);
-    const ended = once(child, "close");
-    const [[status], stdout, stderr] = await Promise.all([
-      ended as Promise<[number | null]>,
-      text(child.stdout),
-      text(child.stderr),
-    ]);
-    if (status !== 0) {
-      const problem = stderr.trim().split("\n").at(-1) ?? "";
-      throw new RouterError(`seap router fit ended with status ${status}: ${problem}`);
+    try {
+      const [[status], stdout, stderr] = await Promise.all([
+        once(child, "close") as Promise<[number | null]>,
+        text(child.stdout),
+        text(child.stderr),
+      ]);
+      if (status === 0) return outputSchema.parse(JSON.parse(stdout)).path;
+      throw new Error(`status ${status}: ${stderr.trim().split("\n").at(-1) ?? ""}`);
+    } catch (cause) {
+      signal.throwIfAborted();
+      const problem = cause instanceof Error ? cause.message : String(cause);
+      throw new RouterError(`seap router fit failed: ${problem}`, { cause });
     }
-    return outputSchema.parse(JSON.parse(stdout)).path;
   },
 };
 
