@@ -5,13 +5,19 @@ export interface GroupDistances {
   readonly none: number;
 }
 
+/** Nearer is as near as can be. */
+const smallestDistance = 1e-12;
+
 /**
- * How unlike the tasks' prompts a prompt is: its distance from them, and how much nearer than they others are.
- * The second tells prompts of another kind, the first prompts of no kind.
+ * How unlike the tasks' prompts a prompt is: the logarithm of its distance from them, and of how many times nearer
+ * than they prompts of no task are. The first tells prompts of no kind, the second prompts of another kind; as
+ * logarithms, they mean the same for tasks whose prompts lie close together and for broad ones.
  */
 export function strangenessOf({ tasks, none }: GroupDistances): number {
   const nearest = tasks.reduce((a, b) => Math.min(a, b), Infinity);
-  return none === Infinity ? nearest : nearest + (nearest - none) / 2;
+  const distance = Math.log(Math.max(nearest, smallestDistance));
+  if (none === Infinity) return distance;
+  return 2 * distance - Math.log(Math.max(none, smallestDistance));
 }
 
 /** The value that `share` of the values lie above. */

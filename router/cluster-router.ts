@@ -52,7 +52,6 @@ export class ClusterRouter implements Router {
     const place = project(projection, features);
     const squared = Float64Array.from(clusters, ({ centroid }) => squaredDistance(place, centroid));
     const distances = this.distances(squared);
-    const strangeness = strangenessOf(distances);
     const score = (distance: number): number => -distance / temperature;
     const among = softmax(distances.tasks.map(score));
     const withNone = softmax(Float64Array.of(...distances.tasks, distances.none).map(score));
@@ -60,6 +59,7 @@ export class ClusterRouter implements Router {
       .map((task, index) => ({ task, probability: among[index]!, index }))
       .sort((a, b) => distances.tasks[a.index]! - distances.tasks[b.index]! || a.index - b.index);
     const [best, second] = scores as [(typeof scores)[0], (typeof scores)[0]?];
+    const strangeness = strangenessOf(distances);
     const isMatched = strangeness <= threshold;
     return {
       task: isMatched ? best.task : null,

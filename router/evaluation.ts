@@ -54,6 +54,8 @@ export interface RouterResult {
   /** Of the likeliest tasks, rejected or not. */
   readonly accuracy: number;
   readonly macroF1: number;
+  /** Share of all prompts, those of no task too, that were sent to a task that is not theirs. */
+  readonly wrongTask: number;
   readonly tasks: readonly LabelScore[];
   readonly confusion: Confusion;
   readonly confusedPairs: readonly ConfusedPair[];
@@ -118,6 +120,12 @@ export function evaluateRouter(
     kind: router.kind,
     accuracy: accuracyOf(confusion),
     macroF1: macroF1(tasks),
+    wrongTask: shareOf(
+      decided.flatMap(({ task, decisions }) =>
+        decisions.map((decision) => decision.task !== null && decision.task !== task),
+      ),
+      (isWrong) => isWrong,
+    ),
     tasks,
     confusion,
     confusedPairs: confusedPairs(confusion, numPairs),

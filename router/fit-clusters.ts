@@ -55,7 +55,8 @@ export function fitClusterRouter(set: TrainingSet, options: FitOptions): Cluster
       );
       const all = Float64Array.of(...distances.tasks, distances.none);
       rows.push(all);
-      labels.push(heldOut.task === null ? all.length - 1 : trial.tasks.indexOf(heldOut.task));
+      const label = heldOut.task === null ? all.length - 1 : trial.tasks.indexOf(heldOut.task);
+      labels.push(label);
       if (heldOut.task !== null) strangeness.push(strangenessOf(distances));
     }
   }

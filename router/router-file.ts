@@ -134,7 +134,7 @@ function build(path: string, header: Header, file: SafetensorsFile): Router {
   };
   const checkRows = (name: string, rows: readonly unknown[], expected: number): void => {
     if (rows.length === expected) return;
-    throw new ArtifactError(path, `tensor ${name}: expected ${expected} rows, got ${rows.length}`);
+    throw new ArtifactError(path, `${name}: expected ${expected} rows, got ${rows.length}`);
   };
   switch (header.kind) {
     case "fixed":

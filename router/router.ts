@@ -37,8 +37,8 @@ export interface Decision {
   /** Log-odds of the best task over the second best, at least 0; infinite where there is no second. */
   readonly margin: number;
   /**
-   * How unlike the prompts of the tasks it is; above `threshold` it is out of distribution. The threshold was set
-   * by the share of own prompts that may be turned away.
+   * How unlike the prompts of the tasks it is; above `threshold` it is out of distribution. The threshold was
+   * set by the share of own prompts that may be turned away.
    */
   readonly strangeness: number;
   readonly threshold: number;

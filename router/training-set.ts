@@ -38,9 +38,12 @@ export function groupsOf({ tasks, background }: TrainingSet): Group[] {
   return groups;
 }
 
-/** Every fourth row apart, for what must not be judged by rows that were fitted. */
+/**
+ * Every fourth pair of rows apart, for what must not be judged by rows that were fitted. Two rows that belong
+ * together, as the same prompt put in two ways, are a pair.
+ */
 export function splitGroup({ task, rows }: Group): { fitted: Group; heldOut: Group } {
-  const isHeldOut = (index: number): boolean => index % 4 === 3;
+  const isHeldOut = (index: number): boolean => Math.floor(index / 2) % 4 === 3;
   return {
     fitted: { task, rows: rows.filter((_, index) => !isHeldOut(index)) },
     heldOut: { task, rows: rows.filter((_, index) => isHeldOut(index)) },

@@ -1,16 +1,14 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import type { TemplateMessage } from "../../model/chat-template.ts";
 import { describeIssues } from "../../model/json-file.ts";
 import { RouterError } from "../../router/errors.ts";
+import type { Conversation } from "./routed-prompt.ts";
 
 /**
  * How a row is asked: `template` as the SEAP paper does, with "Question:", lettered options and "Answer:";
  * `bare` the question alone.
  */
 export type PromptForm = "template" | "bare";
-
-type Conversation = readonly TemplateMessage[];
 
 const rowSchema = z.looseObject({
   prompt: z.string().optional(),

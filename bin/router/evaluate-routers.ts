@@ -16,7 +16,7 @@ import type { PromptForm } from "./data-prompts.ts";
 import { fittedRouter } from "./fitted-router.ts";
 import { randomTexts, singleWords } from "./foreign-prompts.ts";
 import { backgroundFor, builtinSource } from "./prompt-source.ts";
-import type { Conversation } from "./prompt-source.ts";
+import type { Conversation } from "./routed-prompt.ts";
 import type { EvalOptions } from "./router-options.ts";
 import { withRouterRun } from "./router-run.ts";
 import type { RouterRun } from "./router-run.ts";

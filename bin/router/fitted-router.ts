@@ -5,7 +5,8 @@ import { fitClusterRouter, fitVersion } from "../../router/fit-clusters.ts";
 import { routerFile, readRouterFile } from "../../router/router-file.ts";
 import type { Router } from "../../router/router.ts";
 import type { TrainingSet } from "../../router/training-set.ts";
-import type { Conversation, PromptSource } from "./prompt-source.ts";
+import type { PromptSource } from "./prompt-source.ts";
+import type { Conversation } from "./routed-prompt.ts";
 import { featuresVersion } from "./router-run.ts";
 import type { RouterRun } from "./router-run.ts";
 

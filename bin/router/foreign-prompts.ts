@@ -1,5 +1,5 @@
 import { generator } from "../../router/k-means.ts";
-import type { Conversation } from "./prompt-source.ts";
+import type { Conversation } from "./routed-prompt.ts";
 
 const numPrompts = 200;
 

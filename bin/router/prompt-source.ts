@@ -1,14 +1,13 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { TemplateMessage } from "../../model/chat-template.ts";
 import { builtinTasks } from "../../prune/builtin-tasks.ts";
 import { readCorpusFile } from "../../prune/corpus.ts";
 import { readBackground } from "../../router/background.ts";
 import { RouterError } from "../../router/errors.ts";
 import { readDataPrompts } from "./data-prompts.ts";
+import { promptViews } from "./prompt-views.ts";
 import { rowMessages } from "./routed-prompt.ts";
-
-export type Conversation = readonly TemplateMessage[];
+import type { Conversation } from "./routed-prompt.ts";
 
 /** Prompts to fit a router with, by name. */
 export interface PromptSource {
@@ -17,7 +16,7 @@ export interface PromptSource {
   readonly background: ReadonlyMap<string, readonly Conversation[]>;
 }
 
-/** More of one task add time and little else. */
+/** Of a file: more add time and little else. */
 const maxPrompts = 600;
 /** As in model names and metric labels. */
 const taskPattern = /^[a-z][a-z0-9_-]{0,31}$/;
@@ -25,7 +24,12 @@ const taskPattern = /^[a-z][a-z0-9_-]{0,31}$/;
 /** The corpora that come with the package. @throws CorpusError */
 export function builtinSource(): PromptSource {
   return {
-    tasks: new Map(builtinTasks.map(({ name, corpusPath }) => [name, readCorpus(corpusPath)])),
+    tasks: new Map(
+      builtinTasks.map(({ name, corpusPath }) => [
+        name,
+        readCorpus(corpusPath).flatMap(promptViews),
+      ]),
+    ),
     background: readBackgroundGroups(),
   };
 }
@@ -48,7 +52,12 @@ export function folderSource(folder: string): PromptSource {
       );
     }
     const path = join(folder, file);
-    tasks.set(task, isDataSet ? readDataPrompts(path, "template", maxPrompts) : readCorpus(path));
+    tasks.set(
+      task,
+      isDataSet
+        ? readDataPrompts(path, "template", maxPrompts)
+        : readCorpus(path).flatMap(promptViews),
+    );
   }
   if (tasks.size < 2) {
     throw new RouterError(

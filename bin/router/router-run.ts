@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { ArtifactError } from "../../model/errors.ts";
 import { openSafetensorsFile } from "../../model/safetensors.ts";
 import { safetensorsChunks } from "../../model/safetensors-writer.ts";
-import type { TemplateMessage } from "../../model/chat-template.ts";
 import type { FeatureKind } from "../../router/router.ts";
 import type { CommandIo } from "../command-line.ts";
 import { openModelSession } from "../model-session.ts";
 import type { ModelSession } from "../model-session.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { encodePrompt } from "./routed-prompt.ts";
+import type { Conversation } from "./routed-prompt.ts";
 import type { ModelOptions } from "./router-options.ts";
 import { TrunkFeatures } from "./trunk-features.ts";
 
@@ -26,7 +26,7 @@ export interface RouterRun {
    */
   features(
     label: string,
-    conversations: readonly (readonly TemplateMessage[])[],
+    conversations: readonly Conversation[],
     options?: {
       /** @default trunk */
       readonly kind?: FeatureKind;

@@ -60,7 +60,7 @@ export const dataSuites: readonly DataSuite[] = [
 /** What the built-in tasks are tested with. */
 export const builtinTests: TaskFiles = {
   chat: ["chat"],
-  code: ["codealpaca", "mbpp", "humaneval", "sql"],
+  code: ["codealpaca", "mbpp", "humaneval"],
   extraction: ["extraction", "toolcall"],
   knowledge: ["mmlu", "arc_easy", "arc_challenge", "openbookqa"],
   math: ["gsm8k", "math"],

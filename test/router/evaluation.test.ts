@@ -58,8 +58,9 @@ function result() {
 }
 
 test("an evaluation tells how tasks are found and others are turned away", (t) => {
-  const { accuracy, rejection, sets, map } = result();
+  const { accuracy, wrongTask, rejection, sets, map } = result();
   t.is(accuracy, 1);
+  t.is(wrongTask, 0);
   t.is(rejection.auroc, 1);
   t.deepEqual(
     rejection.sets.map(({ name, rejected }) => [name, rejected]),

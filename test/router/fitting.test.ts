@@ -118,7 +118,8 @@ test("strangeness grows with the distance and with the nearness of the backgroun
     strangenessOf({ tasks: Float64Array.of(task, task + 5), none });
   t.true(at(4, 10) > at(2, 10));
   t.true(at(4, 1) > at(4, 10));
-  t.is(at(4, Infinity), 4);
+  t.is(at(4, Infinity), Math.log(4));
+  t.true(Number.isFinite(at(0, 0)));
 });
 
 test("the threshold lets the asked share of own prompts through", (t) => {
