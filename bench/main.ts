@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { parseArgs } from "node:util";
 
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
+import { openModel } from "../model/open-model.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import { resolveModel } from "../model/source.ts";
 import { physicalCores } from "../server/physical-cores.ts";
@@ -11,8 +12,9 @@ import { EngineSide } from "./engine-side.ts";
 import { HttpSide } from "./http-side.ts";
 import { LlamaPeer } from "./llama-peer.ts";
 import type { DecodeRun } from "./llama-peer.ts";
+import { RoutingSide } from "./routing-side.ts";
 import { formatTable } from "./table.ts";
-import type { Measurement } from "./table.ts";
+import type { Measurement, RoutingMeasurement } from "./table.ts";
 
 /**
  * `npm run bench [-- --quick] [--weights q4] [--json file]`: speed of the bare engine and of the whole
@@ -59,6 +61,16 @@ for (const numTokens of prefills) {
     await compare(`prefill ${numTokens} tokens`, numTokens, (side) => side.prefill(numTokens)),
   );
 }
+const { weights: model } = await openModel(modelPath);
+model.close();
+const routingSide = new RoutingSide(model.config.hiddenSize, prefillChunk);
+const routing: RoutingMeasurement[] = [];
+for (const [index, numTokens] of prefills.entries()) {
+  // Each first one is compiled meanwhile.
+  const times = Array.from({ length: 20 * rounds }, () => routingSide.route(numTokens));
+  const seconds = Math.min(...times);
+  routing.push({ numTokens, seconds, prefillSeconds: numTokens / measurements[index]!.seap });
+}
 for (const run of decodes) {
   const name = `decode, batch ${run.batch}, context ${run.context}`;
   measurements.push(await compare(name, run.batch * run.tokens, (side) => side.decode(run)));
@@ -74,9 +86,10 @@ await seap.close();
 const cpu = cpus()[0]?.model.trim() ?? "unknown CPU";
 const load = loadavg()[0]!.toFixed(1);
 const machine = `${cpu}, ${threads} threads, load ${load}; ${basename(modelPath)}`;
-console.log(formatTable({ machine, weights, measurements, http }));
+const result = { machine, weights, measurements, routing, http };
+console.log(formatTable(result));
 if (values.json !== undefined) {
-  writeFileSync(values.json, JSON.stringify({ machine, weights, measurements, http }, null, 2));
+  writeFileSync(values.json, JSON.stringify(result, null, 2));
 }
 
 /** Tokens per second of both sides, in turn. */

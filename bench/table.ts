@@ -6,6 +6,14 @@ export interface Measurement {
   readonly llama: number | null;
 }
 
+/** What choosing a task costs. */
+export interface RoutingMeasurement {
+  /** Of the prompt. */
+  readonly numTokens: number;
+  readonly seconds: number;
+  readonly prefillSeconds: number;
+}
+
 export interface HttpMeasurement {
   /** Of a prompt of 128 tokens on an idle server. */
   readonly firstTokenSeconds: number;
@@ -20,15 +28,21 @@ export interface BenchResult {
   readonly machine: string;
   readonly weights: string;
   readonly measurements: readonly Measurement[];
+  readonly routing: readonly RoutingMeasurement[];
   readonly http: HttpMeasurement;
 }
 
 /** The result as Markdown. */
-export function formatTable({ machine, weights, measurements, http }: BenchResult): string {
+export function formatTable(result: BenchResult): string {
+  const { machine, weights, measurements, routing, http } = result;
   const rows = measurements.map(({ name, seap, llama }) => {
     const peer = llama === null ? "–" : llama.toFixed(0);
     const ratio = llama === null ? "–" : (seap / llama).toFixed(2);
     return `| ${name} | ${seap.toFixed(0)} | ${peer} | ${ratio} |`;
+  });
+  const routed = routing.map(({ numTokens, seconds, prefillSeconds }) => {
+    const share = ((100 * seconds) / prefillSeconds).toFixed(2);
+    return `| prompt of ${numTokens} tokens | ${(seconds * 1e6).toFixed(0)} µs (${share} % of its prefill) |`;
   });
   const milliseconds = (seconds: number) => `${(seconds * 1000).toFixed(1)} ms`;
   const overhead = (http.servedStepSeconds / http.bareStepSeconds - 1) * 100;
@@ -37,6 +51,10 @@ export function formatTable({ machine, weights, measurements, http }: BenchResul
 | tokens/s | seap | llama.cpp | ratio |
 |---|---|---|---|
 ${rows.join("\n")}
+
+| routing | |
+|---|---|
+${routed.join("\n")}
 
 | through HTTP | |
 |---|---|
