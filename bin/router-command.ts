@@ -1,37 +1,34 @@
-import { ConfigError } from "../server/config-error.ts";
+import { parseOptions } from "./command-options.ts";
 import type { CommandIo } from "./command-line.ts";
-import { interruptible } from "./interruption.ts";
 import type { InterruptSource } from "./interruption.ts";
 import { evaluateRouters } from "./router/evaluate-routers.ts";
 import { explainPrompt } from "./router/explain-prompt.ts";
 import { fitRouter } from "./router/fit-router.ts";
 import { proposeTasks } from "./router/propose-tasks.ts";
 import { commandHelp, routerHelp } from "./router/router-help.ts";
-import {
-  evalSchema,
-  explainSchema,
-  fitSchema,
-  parseOptions,
-  proposeSchema,
-} from "./router/router-options.ts";
+import { evalSchema, explainSchema, fitSchema, proposeSchema } from "./router/router-options.ts";
+import { runSubcommand } from "./subcommands.ts";
+import type { Subcommand } from "./subcommands.ts";
 
-type Run = (args: readonly string[], io: CommandIo, signal: AbortSignal) => Promise<void>;
-
-const commands: Readonly<Record<string, Run>> = {
+const commands: Readonly<Record<string, Subcommand>> = {
   fit(args, io, signal) {
-    const { options, json } = parseOptions("fit", fitSchema, args);
+    const { options, json } = parseOptions("router fit", fitSchema, args);
     return fitRouter({ ...options, json }, io, signal);
   },
   eval(args, io, signal) {
-    const { options, json } = parseOptions("eval", evalSchema, args);
+    const { options, json } = parseOptions("router eval", evalSchema, args);
     return evaluateRouters({ ...options, json }, io, signal);
   },
   explain(args, io, signal) {
-    const { options, json, positionals } = parseOptions("explain", explainSchema, args, 1);
+    const { options, json, positionals } = parseOptions("router explain", explainSchema, args, {
+      positionals: 1,
+    });
     return explainPrompt(positionals[0]!, { ...options, json }, io, signal);
   },
   propose(args, io, signal) {
-    const { options, json, positionals } = parseOptions("propose", proposeSchema, args, 1);
+    const { options, json, positionals } = parseOptions("router propose", proposeSchema, args, {
+      positionals: 1,
+    });
     return proposeTasks(positionals[0]!, { ...options, json }, io, signal);
   },
 };
@@ -45,23 +42,5 @@ export async function runRouterCommand(
   io: CommandIo,
   signals: InterruptSource,
 ): Promise<void> {
-  const [name = "--help", ...rest] = args;
-  if (name === "--help" || name === "-h") {
-    io.stdout(routerHelp);
-    return;
-  }
-  const run = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (run === undefined) {
-    const known = Object.keys(commands).join(", ");
-    throw new ConfigError(`Expected one of ${known}, got ${JSON.stringify(name)}.`);
-  }
-  if (rest.includes("--help") || rest.includes("-h")) {
-    io.stdout(commandHelp(name));
-    return;
-  }
-  await interruptible(
-    signals,
-    "Ended. What was computed is kept: the same command goes on from there.",
-    (signal) => run(rest, io, signal),
-  );
+  await runSubcommand({ commands, help: routerHelp, helpOf: commandHelp }, args, io, signals);
 }

@@ -1,12 +1,10 @@
-import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { scoredTaskNames, taskNames } from "../../prune/evaluation/read-tasks.ts";
 import { methods } from "../../prune/recipe.ts";
 import type { Method } from "../../prune/recipe.ts";
-import { ConfigError } from "../../server/config-error.ts";
 import { integer, oneOf, text, textList } from "../../server/config-values.ts";
-import { toFlag } from "../../server/config.ts";
+import { parseOptions } from "../command-options.ts";
 import { physicalCores } from "../../server/physical-cores.ts";
 
 /** Beside the package; from dist/bin/eval/ as compiled. */
@@ -86,36 +84,8 @@ export type EvalOptions = z.output<typeof evalSchema> & {
   readonly json: boolean;
 };
 
-export const evalKeys = Object.keys(evalSchema.shape) as (keyof typeof evalSchema.shape)[];
-
 /** @throws ConfigError naming the option that does not fit and what was expected. */
 export function parseEvalOptions(args: readonly string[]): EvalOptions {
-  const { json, ...flags } = readFlags(args);
-  const input = Object.fromEntries(
-    evalKeys.flatMap((key) => (toFlag(key) in flags ? [[key, flags[toFlag(key)]]] : [])),
-  );
-  const parsed = evalSchema.safeParse(input);
-  if (parsed.success) return { ...parsed.data, json: json === true };
-  const [issue] = parsed.error.issues;
-  const flag = `--${toFlag(String(issue?.path[0] ?? ""))}`;
-  throw new ConfigError(`${flag}: ${issue?.message ?? "invalid"}`);
-}
-
-function readFlags(
-  args: readonly string[],
-): Readonly<Record<string, string | boolean | undefined>> {
-  const options = Object.fromEntries(
-    evalKeys.map((key) => [toFlag(key), { type: "string" as const }]),
-  );
-  try {
-    return parseArgs({
-      args: [...args],
-      options: { ...options, json: { type: "boolean" } },
-      strict: true,
-    }).values;
-  } catch (error) {
-    // Node's message goes on about how positional arguments could be allowed.
-    const message = (error as Error).message.split(". ")[0] ?? "";
-    throw new ConfigError(`${message}. See seap eval --help.`, { cause: error });
-  }
+  const { options, json } = parseOptions("eval", evalSchema, args);
+  return { ...options, json };
 }

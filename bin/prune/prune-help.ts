@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { toFlag } from "../../server/config.ts";
+import { optionsHelp } from "../command-options.ts";
 import { buildSchema, calibrateSchema, mergeSchema, tasksSchema } from "./prune-options.ts";
 
 /** What `seap prune --help` prints. */
@@ -48,26 +48,8 @@ Makes an expert and reports how it does on held-out text, beside the unpruned mo
     },
   };
 
-/** What `seap prune <command> --help` prints: every option, from the schema that reads it. */
+/** What `seap prune <command> --help` prints. */
 export function commandHelp(command: string): string {
   const { usage, schema } = commands[command]!;
-  const rows = Object.entries(schema.shape as Record<string, z.ZodType>).map(
-    ([key, option]) =>
-      `  --${toFlag(key)}${defaultOf(key, option)}\n      ${option.description ?? ""}\n`,
-  );
-  return `Usage: seap prune ${usage}
-
-Options:
-${rows.join("")}  --json
-      Print JSON in place of text.
-  --help
-      This text.
-`;
-}
-
-function defaultOf(key: string, option: z.ZodType): string {
-  // That of threads is the machine's.
-  if (key === "threads") return "";
-  const { data } = option.safeParse(undefined);
-  return typeof data === "string" || typeof data === "number" ? `  [${data}]` : "";
+  return optionsHelp(`prune ${usage}`, schema);
 }

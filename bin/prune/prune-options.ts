@@ -1,11 +1,9 @@
-import { parseArgs } from "node:util";
 import { z } from "zod";
 import { builtinTasks } from "../../prune/builtin-tasks.ts";
 import { defaultMethod, isGeneralMethod, methods } from "../../prune/recipe.ts";
 import { generalTask } from "../../prune/task-profiles.ts";
 import { ConfigError } from "../../server/config-error.ts";
 import { integer, oneOf, text, textList } from "../../server/config-values.ts";
-import { toFlag } from "../../server/config.ts";
 import { physicalCores } from "../../server/physical-cores.ts";
 
 /** As used in model names and as a metric label. */
@@ -91,57 +89,6 @@ export type CalibrateOptions = z.output<typeof calibrateSchema>;
 export type BuildOptions = z.output<typeof buildSchema>;
 /** What calibrating and building have in common. */
 export type ModelOptions = Omit<CalibrateOptions, "shard">;
-
-export interface ParsedOptions<Schema extends z.ZodObject> {
-  readonly options: z.output<Schema>;
-  /** Print JSON in place of text. */
-  readonly json: boolean;
-  readonly positionals: readonly string[];
-}
-
-/** @throws ConfigError naming the option that does not fit and what was expected. */
-export function parseOptions<Schema extends z.ZodObject>(
-  command: string,
-  schema: Schema,
-  args: readonly string[],
-  { allowPositionals = false } = {},
-): ParsedOptions<Schema> {
-  const keys = Object.keys(schema.shape);
-  const flags = Object.fromEntries(
-    keys.map((key) => [toFlag(key), { type: "string", multiple: true } as const]),
-  );
-  const { values, positionals } = read(command, {
-    args: [...args],
-    options: { ...flags, json: { type: "boolean" as const } },
-    strict: true,
-    allowPositionals,
-  });
-  const input: Record<string, unknown> = {};
-  for (const key of keys) {
-    const given = values[toFlag(key)] as string[] | undefined;
-    if (given === undefined) continue;
-    if (given.length > 1 && key !== "task") {
-      throw new ConfigError(`--${toFlag(key)}: expected once, got ${given.length} times.`);
-    }
-    input[key] = given.join(",");
-  }
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return { options: parsed.data, json: values["json"] === true, positionals };
-  const [issue] = parsed.error.issues;
-  const key = String(issue?.path[0] ?? "");
-  const problem = input[key] === undefined ? " is missing" : `: ${issue?.message ?? "invalid"}`;
-  throw new ConfigError(`--${toFlag(key)}${problem}. See seap prune ${command} --help.`);
-}
-
-function read(command: string, config: NonNullable<Parameters<typeof parseArgs>[0]>) {
-  try {
-    return parseArgs(config);
-  } catch (error) {
-    // Node's message goes on about how positional arguments could be allowed.
-    const message = (error as Error).message.split(". ")[0] ?? "";
-    throw new ConfigError(`${message}. See seap prune ${command} --help.`, { cause: error });
-  }
-}
 
 /**
  * What the method is for has to be what was asked for.

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { toFlag } from "../../server/config.ts";
+import { optionsHelp } from "../command-options.ts";
 import { evalSchema, explainSchema, fitSchema, proposeSchema } from "./router-options.ts";
 
 /** What `seap router --help` prints. */
@@ -47,26 +47,8 @@ typical prompts of each group and writes a corpus of each for seap prune and sea
     },
   };
 
-/** What `seap router <command> --help` prints: every option, from the schema that reads it. */
+/** What `seap router <command> --help` prints. */
 export function commandHelp(command: string): string {
   const { usage, schema } = commands[command]!;
-  const rows = Object.entries(schema.shape as Record<string, z.ZodType>).map(
-    ([key, option]) =>
-      `  --${toFlag(key)}${defaultOf(key, option)}\n      ${option.description ?? ""}\n`,
-  );
-  return `Usage: seap router ${usage}
-
-Options:
-${rows.join("")}  --json
-      Print JSON in place of text.
-  --help
-      This text.
-`;
-}
-
-function defaultOf(key: string, option: z.ZodType): string {
-  // Those of threads and cases are the machine's.
-  if (key === "threads" || key === "cases") return "";
-  const { data } = option.safeParse(undefined);
-  return typeof data === "string" || typeof data === "number" ? `  [${data}]` : "";
+  return optionsHelp(`router ${usage}`, schema, ["threads", "cases"]);
 }

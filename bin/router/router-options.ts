@@ -1,9 +1,6 @@
-import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { ConfigError } from "../../server/config-error.ts";
 import { integer, oneOf, text } from "../../server/config-values.ts";
-import { toFlag } from "../../server/config.ts";
 import { physicalCores } from "../../server/physical-cores.ts";
 
 /** From dist/bin/router/ as compiled; there in a checkout of the repository. */
@@ -85,57 +82,3 @@ export type EvalOptions = z.output<typeof evalSchema>;
 export type ExplainOptions = z.output<typeof explainSchema>;
 export type ProposeOptions = z.output<typeof proposeSchema>;
 export type ModelOptions = Pick<FitOptions, "model" | "weights" | "threads" | "cacheDir">;
-
-export interface ParsedOptions<Schema extends z.ZodObject> {
-  readonly options: z.output<Schema>;
-  /** Print JSON in place of text. */
-  readonly json: boolean;
-  readonly positionals: readonly string[];
-}
-
-/**
- * @param numPositionals arguments that are no options
- * @throws ConfigError naming the option, what was expected and what came.
- */
-export function parseOptions<Schema extends z.ZodObject>(
-  command: string,
-  schema: Schema,
-  args: readonly string[],
-  numPositionals = 0,
-): ParsedOptions<Schema> {
-  const keys = Object.keys(schema.shape);
-  const help = `See seap router ${command} --help.`;
-  let values: Readonly<Record<string, string | boolean | undefined>>;
-  let positionals: readonly string[];
-  try {
-    const flags = Object.fromEntries(keys.map((key) => [toFlag(key), { type: "string" as const }]));
-    ({ values, positionals } = parseArgs({
-      args: [...args],
-      options: { ...flags, json: { type: "boolean" as const } },
-      strict: true,
-      allowPositionals: numPositionals > 0,
-    }));
-  } catch (error) {
-    // Node's message goes on about how positional arguments could be allowed.
-    const message = (error as Error).message.split(". ")[0] ?? "";
-    throw new ConfigError(`${message}. ${help}`, { cause: error });
-  }
-  if (positionals.length !== numPositionals) {
-    throw new ConfigError(
-      `Expected ${numPositionals} argument${numPositionals === 1 ? "" : "s"} besides options, got ` +
-        `${positionals.length}. ${help}`,
-    );
-  }
-  const input = Object.fromEntries(
-    keys.flatMap((key) => {
-      const value = values[toFlag(key)];
-      return value === undefined ? [] : [[key, value]];
-    }),
-  );
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return { options: parsed.data, json: values["json"] === true, positionals };
-  const [issue] = parsed.error.issues;
-  const key = String(issue?.path[0] ?? "");
-  const problem = key in input ? `: ${issue?.message ?? "invalid"}` : " is missing";
-  throw new ConfigError(`--${toFlag(key)}${problem}. ${help}`);
-}

@@ -197,7 +197,9 @@ test("what is called wrongly exits with 2 and says what was expected", async (t)
 
 test("a data folder that is absent or lacks rows exits with 1 and names it", async (t) => {
   const { data, options } = setUp(t);
-  const absent = await run([...options, "--data", join(data, "none")]);
+  const absent = await run(
+    options.map((option) => (option === data ? join(data, "none") : option)),
+  );
   t.is(absent.status, 1);
   t.regex(
     absent.stderr,
