@@ -2,6 +2,19 @@ import { CounterRandom } from "./random.ts";
 import type { SamplingParams } from "./request.ts";
 import { argmax, drawToken } from "./token-draw.ts";
 
+/** Takes the most likely token, with every rule off. */
+export const greedy: SamplingParams = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  seed: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+};
+
 /**
  * Draws the tokens of one sequence. First the logits are adjusted: biases are added, then the
  * repetition penalty applies to tokens of prompt and output, then frequency and presence penalty to

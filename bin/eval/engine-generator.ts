@@ -4,7 +4,7 @@ import type { Stage } from "../../engine/device.ts";
 import { EngineLoop } from "../../engine/engine-loop.ts";
 import type { EngineOutput } from "../../engine/engine-loop.ts";
 import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/model-runner.ts";
-import type { SamplingParams } from "../../engine/request.ts";
+import { greedy } from "../../engine/sampler.ts";
 import type { ModelWeights } from "../../model/config.ts";
 import { buildHead, buildTrunk } from "../../model/model-stages.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
@@ -24,18 +24,6 @@ export interface EngineGeneratorOptions {
 const maxBatch = 16;
 /** Room for most problems with their answers; KV memory is taken as it is needed. */
 const usualTokens = 1024;
-
-const greedy: SamplingParams = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  seed: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  logitBias: [],
-};
 
 /** The engine in this thread, with a middle of choice between trunk and head, which are loaded once. */
 export class EngineGenerator implements AnswerGenerator {

@@ -1,19 +1,9 @@
+import { greedy } from "../../engine/sampler.ts";
 import type { GenerateRequest, SamplingParams } from "../../engine/request.ts";
 import type { RoutingRequest } from "../../engine/routing.ts";
 import type { TokenTable } from "../../model/token-table.ts";
 
-/** Takes the most likely token, with every rule off. */
-export const greedy: SamplingParams = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  seed: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  logitBias: [],
-};
+export { greedy };
 
 export interface RequestOptions {
   readonly maxTokens?: number;
