@@ -23,6 +23,8 @@ export interface RenderOptions {
 
 /** Conversations as the model was trained to read them. */
 export interface ChatTemplate {
+  /** As the model brings it along: Jinja. */
+  readonly text: string;
   /** @throws ChatTemplateError when the template refuses the conversation. */
   render(messages: readonly TemplateMessage[], options: RenderOptions): string;
   /**
@@ -53,11 +55,7 @@ export function createChatTemplate(
   tokenizer: Tokenizer,
   now: () => Date = () => new Date(),
 ): ChatTemplate {
-  return new JinjaChatTemplate(
-    parseTemplate(templateText(source) ?? fallbackTemplate(tokenizer)),
-    tokenizer,
-    now,
-  );
+  return new JinjaChatTemplate(templateText(source) ?? fallbackTemplate(tokenizer), tokenizer, now);
 }
 
 function parseTemplate(text: string): Template {
@@ -86,13 +84,15 @@ function fallbackTemplate(tokenizer: Tokenizer): string {
 }
 
 class JinjaChatTemplate implements ChatTemplate {
+  readonly text: string;
   readonly #template: Template;
   readonly #tokenizer: Tokenizer;
   readonly #guard: SpecialTextGuard;
   readonly #globals: Readonly<Record<string, unknown>>;
 
-  constructor(template: Template, tokenizer: Tokenizer, now: () => Date) {
-    this.#template = template;
+  constructor(text: string, tokenizer: Tokenizer, now: () => Date) {
+    this.text = text;
+    this.#template = parseTemplate(text);
     this.#tokenizer = tokenizer;
     this.#guard = new SpecialTextGuard(tokenizer.controlTokens.map((token) => token.content));
     const content = (id: number | null): string => (id === null ? "" : tokenizer.tokenContent(id));

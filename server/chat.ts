@@ -48,7 +48,7 @@ function tokenLimitOf(body: ChatBody): { value: number; field: string } | undefi
 }
 
 /** A developer message is a system message to models that know no such role. */
-function toChatMessage(message: ChatBody["messages"][number]): ChatMessage {
+export function toChatMessage(message: ChatBody["messages"][number]): ChatMessage {
   const { role, content, name } = message;
   return {
     role: role === "developer" ? "system" : role,

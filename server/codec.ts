@@ -1,3 +1,4 @@
+import type { RenderOptions } from "../model/chat-template.ts";
 import type { PromptSpans } from "../router/prompt-spans.ts";
 
 /** A turn of a conversation in the spelling that chat templates expect. */
@@ -23,15 +24,53 @@ export interface Prompt {
 /** From what clients write to token ids. */
 export interface TextCodec {
   /**
-   * The conversation in the model's chat template, ready for the assistant's turn.
+   * The conversation in the model's chat template; ready for the assistant's turn where nothing else is asked for.
    * @throws ChatTemplateError when the template refuses the conversation.
    */
-  encodeChat(messages: readonly ChatMessage[]): Uint32Array;
+  encodeChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): Uint32Array;
+  /**
+   * As `encodeChat`, as text.
+   * @throws ChatTemplateError
+   */
+  renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string;
   /**
    * What of a conversation says which task it is.
    * @param tokenIds of `encodeChat`
+   * @param options of `encodeChat`
    */
-  findSpans(messages: readonly ChatMessage[], tokenIds: Uint32Array): PromptSpans;
+  findSpans(
+    messages: readonly ChatMessage[],
+    tokenIds: Uint32Array,
+    options?: Partial<RenderOptions>,
+  ): PromptSpans;
   /** Text as the model was trained on it, with its start token where it has one. */
-  encodeText(text: string): Uint32Array;
+  encodeText(text: string, options?: EncodeTextOptions): Uint32Array;
+  /** The ids' text, that of control tokens included; bytes that are not UTF-8 become U+FFFD. */
+  decode(tokenIds: ArrayLike<number>): string;
+  /** A token as the vocabulary spells it; empty for ids that have none. */
+  tokenContent(tokenId: number): string;
+  /** What a token adds to a text; of a control token, the text that stands for it. */
+  tokenBytes(tokenId: number): Uint8Array;
+  readonly tokenizerInfo: TokenizerInfo;
+}
+
+export interface EncodeTextOptions {
+  /** Begin with the start token where the model has one. @default true */
+  readonly addSpecialTokens?: boolean;
+  /** Read the text of control tokens as those tokens. @default true */
+  readonly parseSpecial?: boolean;
+}
+
+/** What a client needs to count and to cut as the server does. */
+export interface TokenizerInfo {
+  /** Name of the class in transformers. */
+  readonly className: string;
+  readonly vocabSize: number;
+  readonly bosToken: string | null;
+  readonly eosToken: string | null;
+  readonly padToken: string | null;
+  /** Prompts begin with the beginning-of-sequence token. */
+  readonly addsBos: boolean;
+  /** Jinja */
+  readonly chatTemplate: string;
 }

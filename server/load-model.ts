@@ -1,20 +1,16 @@
 import { startEngine } from "../engine/engine.ts";
 import type { Engine } from "../engine/request.ts";
 import { createChatTemplate } from "../model/chat-template.ts";
-import type { ChatTemplate } from "../model/chat-template.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { openModel } from "../model/open-model.ts";
 import { resolveModel } from "../model/source.ts";
 import type { ResolvedModel } from "../model/source.ts";
-import { findPromptSpans } from "../router/prompt-spans.ts";
-import type { PromptSpans } from "../router/prompt-spans.ts";
 import { createTokenizer } from "../model/tokenizer.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
-import type { ChatMessage, TextCodec } from "./codec.ts";
 import { ConfigError } from "./config-error.ts";
 import type { Config } from "./config.ts";
 import { DownloadProgress } from "./download-progress.ts";
 import type { Log } from "./log.ts";
+import { ModelCodec } from "./model-codec.ts";
 import type { LoadedModel } from "./model-service.ts";
 import { planRouter } from "./routing/router-source.ts";
 import type { RouterSource } from "./routing/router-source.ts";
@@ -39,7 +35,11 @@ export async function loadModel(
   weights.close();
   const { vocabSize } = weights.config;
   const tokenizer = createTokenizer(tokenizerSource);
-  const codec = new ModelCodec(tokenizer, createChatTemplate(tokenizerSource, tokenizer));
+  const codec = new ModelCodec(
+    tokenizer,
+    createChatTemplate(tokenizerSource, tokenizer),
+    tokenizerSource,
+  );
   const contextLength = contextLengthOf(config, weights.config);
   const { contentHash } = weights;
   const router = planRouter({ config, modelPath: resolved.path, contentHash, source, log });
@@ -98,29 +98,4 @@ function contextLengthOf(config: Config, model: ModelConfig): number {
     );
   }
   return config.contextLength === 0 ? model.contextLength : config.contextLength;
-}
-
-const chatOptions = { addGenerationPrompt: true };
-
-class ModelCodec implements TextCodec {
-  readonly #tokenizer: Tokenizer;
-  readonly #template: ChatTemplate;
-
-  constructor(tokenizer: Tokenizer, template: ChatTemplate) {
-    this.#tokenizer = tokenizer;
-    this.#template = template;
-  }
-
-  encodeChat(messages: readonly ChatMessage[]): Uint32Array {
-    return this.#template.encode(messages, chatOptions);
-  }
-
-  findSpans(messages: readonly ChatMessage[], tokenIds: Uint32Array): PromptSpans {
-    return findPromptSpans(this.#template, messages, chatOptions, tokenIds);
-  }
-
-  encodeText(text: string): Uint32Array {
-    // As vLLM and llama.cpp: a completion prompt may spell control tokens.
-    return this.#tokenizer.encode(text, { parseSpecial: true });
-  }
 }

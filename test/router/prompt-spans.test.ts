@@ -91,6 +91,7 @@ test("without words of the user all of the prompt counts", async (t) => {
 
 test("a template that repeats or refuses the probe does not fail the request", (t) => {
   const refusing: ChatTemplate = {
+    text: "",
     render: () => "",
     encode: () => {
       throw new TypeError("a mistake in the program is not hidden");

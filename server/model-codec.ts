@@ -1,0 +1,87 @@
+import type { ChatTemplate, RenderOptions } from "../model/chat-template.ts";
+import type { TokenizerSource } from "../model/tokenizer-source.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import { findPromptSpans } from "../router/prompt-spans.ts";
+import type { PromptSpans } from "../router/prompt-spans.ts";
+import type { ChatMessage, EncodeTextOptions, TextCodec, TokenizerInfo } from "./codec.ts";
+
+/** The codec of a model: its tokenizer and its chat template. */
+export class ModelCodec implements TextCodec {
+  readonly tokenizerInfo: TokenizerInfo;
+  readonly #tokenizer: Tokenizer;
+  readonly #template: ChatTemplate;
+
+  constructor(tokenizer: Tokenizer, template: ChatTemplate, source: TokenizerSource) {
+    this.#tokenizer = tokenizer;
+    this.#template = template;
+    const content = (id: number | null) => (id === null ? null : tokenizer.tokenContent(id));
+    this.tokenizerInfo = {
+      className: className(source),
+      vocabSize: tokenizer.vocabSize,
+      bosToken: content(tokenizer.bosTokenId),
+      eosToken: content(tokenizer.eosTokenId),
+      padToken: padToken(source, tokenizer),
+      addsBos: tokenizer.addBos,
+      chatTemplate: template.text,
+    };
+  }
+
+  encodeChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): Uint32Array {
+    return this.#template.encode(messages, withDefaults(options));
+  }
+
+  renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string {
+    return this.#template.render(messages, withDefaults(options));
+  }
+
+  findSpans(
+    messages: readonly ChatMessage[],
+    tokenIds: Uint32Array,
+    options?: Partial<RenderOptions>,
+  ): PromptSpans {
+    return findPromptSpans(this.#template, messages, withDefaults(options), tokenIds);
+  }
+
+  encodeText(text: string, options: EncodeTextOptions = {}): Uint32Array {
+    const { addSpecialTokens = true, parseSpecial = true } = options;
+    return this.#tokenizer.encode(text, {
+      // As vLLM and llama.cpp: a completion prompt may spell control tokens.
+      parseSpecial,
+      ...(!addSpecialTokens && { addBos: false }),
+    });
+  }
+
+  decode(tokenIds: ArrayLike<number>): string {
+    return this.#tokenizer.decode(tokenIds, { keepSpecial: true });
+  }
+
+  tokenContent(tokenId: number): string {
+    return this.#tokenizer.tokenContent(tokenId);
+  }
+
+  tokenBytes(tokenId: number): Uint8Array {
+    const { bytes, offsets, control } = this.#tokenizer.tokenTable;
+    if (control[tokenId] === 1) return Buffer.from(this.#tokenizer.tokenContent(tokenId));
+    return bytes.subarray(offsets[tokenId] ?? 0, offsets[tokenId + 1] ?? 0);
+  }
+}
+
+function withDefaults(options: Partial<RenderOptions> = {}): RenderOptions {
+  return { addGenerationPrompt: true, ...options };
+}
+
+function className(source: TokenizerSource): string {
+  const name = source.kind === "huggingface" ? source.tokenizerConfig["tokenizer_class"] : null;
+  // Of tokenizers that transformers reads from GGUF files.
+  return typeof name === "string" ? name : "PreTrainedTokenizerFast";
+}
+
+function padToken(source: TokenizerSource, tokenizer: Tokenizer): string | null {
+  if (source.kind === "gguf") {
+    const id = source.metadata["tokenizer.ggml.padding_token_id"];
+    return typeof id === "number" ? tokenizer.tokenContent(id) : null;
+  }
+  const token = source.tokenizerConfig["pad_token"] as string | { content?: unknown } | null;
+  const content = typeof token === "object" ? token?.content : token;
+  return typeof content === "string" ? content : null;
+}
