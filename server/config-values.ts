@@ -62,6 +62,29 @@ export function atLeastZero() {
   });
 }
 
+/** Neither of the ends. */
+export function between(min: number, max: number) {
+  return value(`a number above ${min} and below ${max}`, (input) => {
+    const number = toNumber(input);
+    return number > min && number < max ? number : undefined;
+  });
+}
+
+/** Of a whole, both ends included. */
+export function share() {
+  return value("a number from 0 to 1", (input) => {
+    const number = toNumber(input);
+    return number >= 0 && number <= 1 ? number : undefined;
+  });
+}
+
+export function yesOrNo() {
+  return value("true or false", (input) => {
+    if (typeof input === "boolean") return input;
+    return input === "true" ? true : input === "false" ? false : undefined;
+  });
+}
+
 const byteUnits: Readonly<Record<string, number>> = {
   "": 1,
   b: 1,

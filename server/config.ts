@@ -2,8 +2,24 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
-import { atLeastZero, byteSize, integer, oneOf, seconds, text, textList } from "./config-values.ts";
+import {
+  atLeastZero,
+  between,
+  byteSize,
+  integer,
+  oneOf,
+  seconds,
+  share,
+  text,
+  textList,
+} from "./config-values.ts";
 import { ConfigError } from "./config-error.ts";
+import {
+  expertSettings,
+  lossIncrease,
+  sparsity,
+  whileBuilding,
+} from "./experts/expert-settings.ts";
 import { logLevels } from "./log.ts";
 import { physicalCores } from "./physical-cores.ts";
 import { routingRules } from "./routing/rules.ts";
@@ -58,6 +74,46 @@ export const configSchema = z.strictObject({
     .default(2)
     .describe(
       "Log-odds with which another task takes over a conversation; 0 routes each prompt by itself.",
+    ),
+  experts: expertSettings()
+    .prefault("auto")
+    .describe(
+      "Whether tasks are answered by experts of their own: auto, off, or as JSON what is special of some: " +
+        '{"tasks": {"code": {"sparsity": 0.3}, "chat": {"serve": false}}}.',
+    ),
+  expertMemory: byteSize(1)
+    .optional()
+    .describe("Memory for all experts together, such as 2GiB. Unset: by the machine's memory."),
+  expertPolicy: oneOf(["task", "load-aware"])
+    .default("load-aware")
+    .describe(
+      "Whether a task always gets its own expert, or a shared one where that is faster for all.",
+    ),
+  maxLossIncrease: lossIncrease()
+    .default(0.1)
+    .describe("Largest rise of held-out perplexity over the unpruned model; 0.1 is 10 %."),
+  expertSparsity: sparsity()
+    .optional()
+    .describe("Share of the middle's parameters to remove, in place of --max-loss-increase."),
+  expertTokens: integer(1)
+    .default(8000)
+    .describe("Tokens of its corpus that an expert is calibrated with."),
+  whileBuilding: whileBuilding()
+    .default("general")
+    .describe("What a prompt does whose expert is not there yet: general answers it, or it waits."),
+  preload: textList()
+    .default([])
+    .describe("Experts to build and load at the start, in this order, separated by commas."),
+  expertIdleSeconds: seconds({ isZeroAllowed: true })
+    .default(0)
+    .describe("Seconds without use after which an expert leaves memory; 0 is never."),
+  shadow: share()
+    .default(0)
+    .describe("Share of answers of experts that is compared with the unpruned model in idle time."),
+  shadowMaxKl: between(0, 100)
+    .default(0.5)
+    .describe(
+      "Mean KL divergence from the unpruned model, in nats a token, beyond which an expert serves no more.",
     ),
   bodyLimit: byteSize(1024)
     .default(8 * 2 ** 20)

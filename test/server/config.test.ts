@@ -34,6 +34,15 @@ test("without flags, environment and file the defaults hold", (t) => {
     router: "auto",
     routing: { rules: [] },
     stickyMargin: 2,
+    experts: { mode: "auto", tasks: {} },
+    expertPolicy: "load-aware",
+    maxLossIncrease: 0.1,
+    expertTokens: 8000,
+    whileBuilding: "general",
+    preload: [],
+    expertIdleSeconds: 0,
+    shadow: 0,
+    shadowMaxKl: 0.5,
     bodyLimit: 8 * 2 ** 20,
     drainTimeoutSeconds: 30,
     keepAliveSeconds: 5,
@@ -56,6 +65,11 @@ test("every option can be given as a flag and as a variable", (t) => {
     kvMemory: "2GiB",
     bodyLimit: "1MB",
     routing: '{"rules": [{"when": {"keyword": "sum"}, "task": "math"}]}',
+    experts: "off",
+    expertPolicy: "task",
+    expertSparsity: "0.3",
+    whileBuilding: "wait",
+    shadow: "0.01",
   };
   for (const key of configKeys) {
     const value = values[key] ?? "7";
@@ -68,6 +82,17 @@ test("names are a list in a file and have commas elsewhere", (t) => {
   const file = writeConfig(t, '{"modelName": ["org/a", "b"]}');
   t.deepEqual(parse(["--config", file]).modelName, ["org/a", "b"]);
   t.deepEqual(parse(["--model-name", "org/a, b"]).modelName, ["org/a", "b"]);
+});
+
+test("the experts of single tasks are an object in a file and JSON elsewhere", (t) => {
+  const tasks = {
+    code: { sparsity: 0.3, whileBuilding: "wait" as const },
+    chat: { serve: false },
+  };
+  const file = writeConfig(t, JSON.stringify({ experts: { tasks } }));
+  t.deepEqual(parse(["--config", file]).experts, { mode: "auto", tasks });
+  t.deepEqual(parse(["--experts", JSON.stringify({ tasks })]).experts.tasks, tasks);
+  t.is(parse(["--config", file, "--experts", "off"]).experts.mode, "off");
 });
 
 test("sizes have units", (t) => {
@@ -84,6 +109,11 @@ const wrong: readonly (readonly [string[], Record<string, string>, RegExp])[] = 
   [[], { SEAP_MAX_BATCH: "many" }, /^SEAP_MAX_BATCH: expected an integer .*got "many"$/],
   [["--kv-memory", "2 apples"], {}, /^--kv-memory: expected a size/],
   [["--keep-alive-seconds", "0"], {}, /more than 0/],
+  [["--experts", "on"], {}, /^--experts: expected auto, off or an object .*got "on"$/],
+  [["--max-loss-increase", "0"], {}, /^--max-loss-increase: expected a number above 0 .*got "0"$/],
+  [["--expert-sparsity", "1"], {}, /^--expert-sparsity: expected .* below 1, got "1"$/],
+  [["--shadow", "2"], {}, /^--shadow: expected a number from 0 to 1, got "2"$/],
+  [["--while-building", "run"], {}, /expected one of general, wait, got "run"$/],
   [["--config", "/nowhere.json"], {}, /\/nowhere\.json/],
 ];
 
@@ -98,6 +128,15 @@ test("a file with an unknown key, a wrong value or no object is refused naming i
     ['{"prot": 1}', /seap\.json: .*prot/],
     ['{"port": true}', /seap\.json: port: expected an integer .*got true/],
     ["[]", /seap\.json: expected a JSON object/],
+    [
+      '{"experts": {"tasks": {"code": {"sparsity": 1.5}}}}',
+      /experts: tasks\.code\.sparsity: expected a number above 0 and below 1, got 1\.5$/,
+    ],
+    ['{"experts": {"tasks": {"code": {"sparsty": 0.3}}}}', /experts: tasks\.code: .*sparsty/],
+    [
+      '{"experts": {"tasks": {"code": {"sparsity": 0.3, "maxLossIncrease": 0.1}}}}',
+      /tasks\.code: expected one of sparsity and maxLossIncrease, got both$/,
+    ],
     ["{", /seap\.json: .*JSON/],
   ];
   for (const [text, message] of cases) {
