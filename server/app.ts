@@ -1,10 +1,17 @@
 import express, { type Express, type RequestHandler } from "express";
 import { chatEndpoint } from "./chat.ts";
 import { completionEndpoint } from "./completions.ts";
+import {
+  commandExpert,
+  expertCommands,
+  listExperts,
+  retrieveExpert,
+} from "./experts/expert-endpoints.ts";
 import { errorHandler } from "./error-response.ts";
 import { RouteNotFoundError } from "./errors.ts";
 import { type GenerationContext, generationHandler } from "./generation-endpoint.ts";
 import { health, ready } from "./health.ts";
+import { type JsonEndpoint, jsonHandler } from "./json-endpoint.ts";
 import type { Endpoint } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
 import {
@@ -15,6 +22,10 @@ import {
   requestId,
   whileReady,
 } from "./request-middleware.ts";
+import { applyTemplateEndpoint } from "./tokenizing/apply-template.ts";
+import { detokenizeEndpoint } from "./tokenizing/detokenize.ts";
+import { tokenizeEndpoint } from "./tokenizing/tokenize.ts";
+import { tokenizerInfo } from "./tokenizing/tokenizer-info.ts";
 import { UnknownFields } from "./unknown-fields.ts";
 
 export interface AppOptions extends Omit<GenerationContext, "unknownFields"> {
@@ -51,8 +62,22 @@ export function createApp({ bodyLimitBytes, ...shared }: AppOptions): Express {
   });
   get("/v1/models", "models", listModels(service, created));
   get("/v1/models/*id", "models", retrieveModel(service, created));
+  get("/v1/experts", "experts", listExperts(service));
+  get("/v1/experts/:task", "experts", retrieveExpert(service));
+  for (const command of expertCommands) {
+    const route = app.route(`/v1/experts/:task/${command}`).all(labelled("experts"));
+    // A command has no body.
+    route.post(commandExpert(service, command)).all(allowOnly("POST"));
+  }
   post("/v1/chat/completions", "chat_completions", generationHandler(chatEndpoint, context));
   post("/v1/completions", "completions", generationHandler(completionEndpoint, context));
+  const json = <Body extends { readonly model?: string | undefined }>(
+    endpoint: JsonEndpoint<Body>,
+  ) => jsonHandler(endpoint, service, context.unknownFields);
+  post("/tokenize", "tokenize", json(tokenizeEndpoint));
+  post("/detokenize", "detokenize", json(detokenizeEndpoint));
+  post("/apply-template", "apply_template", json(applyTemplateEndpoint));
+  get("/tokenizer_info", "tokenizer_info", tokenizerInfo(service));
 
   app.use((req) => {
     throw new RouteNotFoundError(req.method, req.path);

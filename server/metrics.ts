@@ -8,12 +8,25 @@ import {
   routingEdges,
   tokenCountEdges,
 } from "./metric-buckets.ts";
+import { registerExpertMetrics } from "./experts/expert-metrics.ts";
+import type { ExpertMetricsSource } from "./experts/expert-metrics.ts";
 import { noTask } from "./routing/rules.ts";
 import { registerVllmAlias } from "./vllm-alias.ts";
 
 /** Label of HTTP metrics; paths that are none of these count as `other`. */
 export type Endpoint =
-  "chat_completions" | "completions" | "models" | "health" | "ready" | "metrics" | "other";
+  | "chat_completions"
+  | "completions"
+  | "models"
+  | "experts"
+  | "tokenize"
+  | "detokenize"
+  | "tokenizer_info"
+  | "apply_template"
+  | "health"
+  | "ready"
+  | "metrics"
+  | "other";
 
 export interface MetricsOptions {
   readonly registry: Registry;
@@ -21,6 +34,8 @@ export interface MetricsOptions {
   readonly modelName: () => string | undefined;
   /** Absent while the model loads: its gauges are 0 then. */
   readonly stats: () => EngineStats | undefined;
+  /** Absent while the model loads, and where there are no experts. */
+  readonly experts: () => ExpertMetricsSource | undefined;
 }
 
 /** All metrics of the server. Labels come from closed sets: never a prompt, key or user. */
@@ -40,11 +55,12 @@ export class Metrics {
   readonly #decode: Histogram;
   readonly #promptLength: Histogram;
   readonly #generationLength: Histogram;
+  readonly #expertRequests: Counter<"expert" | "task" | "reason">;
   readonly #routingDecisions: Counter<"task" | "reason">;
   readonly #routingConfidence: Histogram;
   readonly #routingSeconds: Histogram;
 
-  constructor({ registry, modelName, stats }: MetricsOptions) {
+  constructor({ registry, modelName, stats, experts }: MetricsOptions) {
     this.registry = registry;
     this.#modelName = modelName;
     collectDefaultMetrics({ register: registry });
@@ -156,6 +172,14 @@ export class Metrics {
       tokenCountEdges,
     );
 
+    this.#expertRequests = new Counter({
+      name: "seap_expert_requests_total",
+      help: "Answers by the expert that gave them, the task of their prompt, and why it was that expert.",
+      labelNames: ["expert", "task", "reason"],
+      registers,
+    });
+    registerExpertMetrics(registry, experts);
+
     this.#routingDecisions = new Counter({
       name: "seap_routing_decisions_total",
       help: "Answers by the task of their prompt, and why it got that task.",
@@ -184,8 +208,9 @@ export class Metrics {
     this.#errors.inc({ code });
   }
 
-  recordRoute({ task, reason, confidence, seconds }: RoutedEvent): void {
+  recordRoute({ task, reason, confidence, seconds, expert, serveReason }: RoutedEvent): void {
     this.#routingDecisions.inc({ task: task ?? noTask, reason });
+    this.#expertRequests.inc({ expert, task: task ?? noTask, reason: serveReason });
     if (reason === "override" || reason === "rule" || reason === "no-router") return;
     this.#routingConfidence.observe(confidence);
     this.#routingSeconds.observe(seconds);

@@ -1,0 +1,21 @@
+import { toChatMessage } from "../chat.ts";
+import type { JsonEndpoint } from "../json-endpoint.ts";
+import {
+  type ApplyTemplateBody,
+  applyTemplateSchema,
+  unsupportedInTemplates,
+} from "./tokenize-schemas.ts";
+
+/**
+ * POST /apply-template: the text that the model reads. Text of control tokens that a message contains looks there like
+ * those tokens, which it is not: `/tokenize` tells them apart.
+ */
+export const applyTemplateEndpoint: JsonEndpoint<ApplyTemplateBody> = {
+  schema: applyTemplateSchema,
+  unsupported: unsupportedInTemplates,
+  answer({ body, loaded: { codec } }) {
+    const addGenerationPrompt = body.add_generation_prompt;
+    const prompt = codec.renderChat(body.messages.map(toChatMessage), { addGenerationPrompt });
+    return { prompt };
+  },
+};

@@ -1,0 +1,53 @@
+import { z } from "zod";
+import { chatSchema } from "../request-schemas.ts";
+import type { UnsupportedTable } from "../unsupported-parameters.ts";
+
+const { model, messages } = chatSchema.shape;
+
+/** As vLLM has it (`prompt` or `messages`) and as llama.cpp has it (`content`). */
+export const tokenizeSchema = z
+  .object({
+    model,
+    prompt: z.string().optional(),
+    content: z.string().optional(),
+    messages: messages.optional(),
+    // Absent, it is true for `prompt` and false for `content`, as those servers have it.
+    add_special_tokens: z.boolean().optional(),
+    add_special: z.boolean().optional(),
+    parse_special: z.boolean().default(true),
+    add_generation_prompt: z.boolean().default(true),
+    return_token_strs: z.boolean().default(false),
+    with_pieces: z.boolean().default(false),
+  })
+  .refine((body) => sources.filter((name) => body[name] !== undefined).length === 1, {
+    path: ["prompt"],
+    message: "expected one of prompt, messages and content",
+  });
+
+const sources = ["prompt", "messages", "content"] as const;
+
+const tokenId = z.int().min(0);
+
+export const detokenizeSchema = z.object({ model, tokens: z.array(tokenId) });
+
+export const applyTemplateSchema = z.object({
+  model,
+  messages,
+  add_generation_prompt: z.boolean().default(true),
+});
+
+export type TokenizeBody = z.output<typeof tokenizeSchema>;
+export type DetokenizeBody = z.output<typeof detokenizeSchema>;
+export type ApplyTemplateBody = z.output<typeof applyTemplateSchema>;
+
+const ownTemplate = { supported: "the model's own template is used.", isNeutral: () => false };
+
+/** What would change how a conversation is rendered. */
+export const unsupportedInTemplates: UnsupportedTable = {
+  chat_template: ownTemplate,
+  chat_template_kwargs: ownTemplate,
+  continue_final_message: {
+    supported: "only false is accepted.",
+    isNeutral: (value) => value === false,
+  },
+};
