@@ -4,9 +4,9 @@ import { type Choice, drainChoice, type FinishEvent, settleAll } from "./choices
 import { reportError } from "./error-response.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { PieceStream } from "./piece-stream.ts";
 import { setRouteHeaders, toWireRoute } from "./routing/route-wire.ts";
-import type { SseStream } from "./sse.ts";
-import { StreamStart } from "./stream-start.ts";
+import type { StreamStart } from "./stream-start.ts";
 
 /** How an endpoint spells its answers. */
 export interface AnswerFormat {
@@ -78,23 +78,20 @@ export async function sendAnswer(res: Response, answer: Answer): Promise<void> {
 
 export interface StreamOptions {
   readonly includeUsage: boolean;
-  readonly keepAliveMs: number;
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
 /**
- * Answers with server-sent events. The headers tell the route, so they wait for it, but not longer than silence is
- * allowed. An error after them is the last event.
- * @throws what went wrong before the headers were sent.
+ * Answers piece by piece. The stream begins with the route; an error after that is its end.
+ * @throws what went wrong before the stream began.
  */
 export async function streamAnswer(
-  res: Response,
+  start: StreamStart,
   answer: Answer,
-  { includeUsage, keepAliveMs, log, metrics }: StreamOptions,
+  { includeUsage, log, metrics }: StreamOptions,
 ): Promise<void> {
   const { head, format, choices, choicesPerPrompt, controller, onRoute } = answer;
-  const start = new StreamStart(res, keepAliveMs, controller.signal);
   const { id, created, model } = head;
   const object = format.chunkObject;
   const chunk = (piece: object) => ({
@@ -107,7 +104,7 @@ export async function streamAnswer(
   });
   try {
     const finishes = await settleAll(controller, choices, async (choice, index) => {
-      let sse: SseStream | undefined;
+      let stream: PieceStream | undefined;
       let seap: object | undefined;
       const finish = await drainChoice(choice, {
         async onRoute(route) {
@@ -116,21 +113,21 @@ export async function streamAnswer(
             onRoute(route);
             start.begin(route);
           }
-          sse = await start.stream;
+          stream = await start.stream;
           const first = format.firstPiece(index);
-          if (first !== undefined) await sse.send(chunk(first));
+          if (first !== undefined) await stream.send(chunk(first));
         },
-        onText: (text) => sse?.send(chunk(format.textPiece(index, text))),
+        onText: (text) => stream?.send(chunk(format.textPiece(index, text))),
       });
-      await sse?.send({ ...chunk(format.lastPiece(index, finish.reason)), seap });
+      await stream?.send({ ...chunk(format.lastPiece(index, finish.reason)), seap });
       return finish;
     });
-    const sse = await start.stream;
+    const stream = await start.stream;
     if (includeUsage) {
       const usage = toUsage(finishes, choicesPerPrompt);
-      await sse.send({ id, object, created, model, choices: [], usage });
+      await stream.send({ id, object, created, model, choices: [], usage });
     }
-    sse.end();
+    stream.end();
   } catch (error) {
     if (start.begun === null) throw error;
     start.begun.fail(reportError(error, log, metrics).body);

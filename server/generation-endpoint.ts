@@ -12,6 +12,7 @@ import { type ModelService, resolveModel } from "./model-service.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 import type { RequestRouting } from "./routing/request-routing.ts";
+import { httpStreamStart } from "./stream-start.ts";
 import type { UnknownFields } from "./unknown-fields.ts";
 import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
 
@@ -39,25 +40,62 @@ export interface GenerationEndpoint<Body extends GenerationBody> {
   ): Pick<GenerationOptions, "prompts" | "promptField" | "tokenLimit" | "defaultMaxTokens">;
 }
 
+/** A request for an answer, whatever it came by. */
+export interface GenerationCall {
+  /** Parsed JSON. */
+  readonly body: unknown;
+  /** Value of a request header. */
+  readonly header: (name: string) => string | undefined;
+  /** Called once, when the request is valid; what aborts the controller cancels the answer. */
+  readonly begin: (id: string) => AbortController;
+}
+
+/** An answer that the engine has accepted. */
+export interface BegunAnswer {
+  readonly answer: Answer;
+  readonly body: GenerationBody;
+}
+
 export function generationHandler<Body extends GenerationBody>(
   endpoint: GenerationEndpoint<Body>,
   context: GenerationContext,
 ): RequestHandler {
-  const { service, inFlight, metrics, log, unknownFields, routing, keepAliveMs, randomSeed } =
-    context;
+  const { inFlight, metrics, log, keepAliveMs } = context;
+  const begin = answerBeginner(endpoint, context);
+  return async (req, res) => {
+    const { answer, body } = await begin({
+      body: req.body,
+      header: (name) => req.get(name),
+      begin: (id) => inFlight.begin(res, id),
+    });
+    if (!body.stream) return sendAnswer(res, answer);
+    const includeUsage = body.stream_options?.include_usage ?? false;
+    const start = httpStreamStart(res, keepAliveMs, answer.controller.signal);
+    return streamAnswer(start, answer, { includeUsage, log, metrics });
+  };
+}
+
+/**
+ * Checks a request and hands it to the engine.
+ * @throws RequestError, OverloadedError and what else the client must be told.
+ */
+export function answerBeginner<Body extends GenerationBody>(
+  endpoint: GenerationEndpoint<Body>,
+  context: GenerationContext,
+): (call: GenerationCall) => Promise<BegunAnswer> {
+  const { service, metrics, unknownFields, routing, randomSeed } = context;
   const isKnown = (field: string) =>
     Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.unsupported, field);
 
-  return async (req, res) => {
+  return async ({ body: rawBody, header, begin }) => {
     const startedMs = performance.now();
     const loaded = service.ready();
     const { engine, codec, tasks } = loaded;
-    const fields = withoutNulls(req.body);
+    const fields = withoutNulls(rawBody);
     unknownFields.note(fields, isKnown);
     const body = validate(endpoint.schema, fields);
     refuseUnsupported(fields, endpoint.unsupported);
     const model = resolveModel(loaded, body.model);
-    const header = (name: string) => req.get(name);
 
     const id = `${endpoint.idPrefix}-${randomUUID()}`;
     const read = endpoint.readPrompts(body, codec);
@@ -71,7 +109,7 @@ export function generationHandler<Body extends GenerationBody>(
         routing.routingFor(prompt, { tasks, modelTask: model.task, header }, codec),
     });
 
-    const controller = inFlight.begin(res, id);
+    const controller = begin(id);
     // The engine has accepted or refused everything before the status line is sent.
     const choices = await openChoices(engine, requests, controller, metrics, startedMs);
     const answer: Answer = {
@@ -82,8 +120,6 @@ export function generationHandler<Body extends GenerationBody>(
       controller,
       onRoute: (route) => routing.remember(read.prompts[0]!, route),
     };
-    if (!body.stream) return sendAnswer(res, answer);
-    const includeUsage = body.stream_options?.include_usage ?? false;
-    return streamAnswer(res, answer, { includeUsage, keepAliveMs, log, metrics });
+    return { answer, body };
   };
 }

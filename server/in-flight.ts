@@ -2,7 +2,7 @@ import type { Response } from "express";
 import type { SeapError } from "../model/errors.ts";
 import { CancelledError } from "../engine/errors.ts";
 
-/** The responses that are being made: what a client's leaving or a shutdown must cancel. */
+/** The answers that are being made: what a client's leaving or a shutdown must cancel. */
 export class InFlight {
   readonly #controllers = new Set<AbortController>();
   #idle: PromiseWithResolvers | undefined;
@@ -21,22 +21,30 @@ export class InFlight {
       controller.abort(new CancelledError(requestId));
       return controller;
     }
-    this.#controllers.add(controller);
+    const end = this.track(controller);
     res.once("close", () => {
-      this.#controllers.delete(controller);
       if (!res.writableFinished) controller.abort(new CancelledError(requestId));
+      end();
+    });
+    return controller;
+  }
+
+  /** Counts what `controller` can cancel until the function that is returned is called. */
+  track(controller: AbortController): () => void {
+    this.#controllers.add(controller);
+    return () => {
+      this.#controllers.delete(controller);
       if (this.size > 0) return;
       this.#idle?.resolve();
       this.#idle = undefined;
-    });
-    return controller;
+    };
   }
 
   cancelAll(reason: SeapError): void {
     for (const controller of this.#controllers) controller.abort(reason);
   }
 
-  /** Settles when no response is being made, which may be now. */
+  /** Settles when no answer is being made, which may be now. */
   async whenIdle(): Promise<void> {
     if (this.size === 0) return;
     this.#idle ??= withResolvers();

@@ -1,11 +1,12 @@
 import type { Response } from "express";
 import type { ErrorBody } from "./error-response.ts";
+import type { PieceStream } from "./piece-stream.ts";
 
 /**
  * A response as server-sent events. After `end` or `fail`, and once the client has left, calls do
  * nothing.
  */
-export class SseStream {
+export class SseStream implements PieceStream {
   readonly #res: Response;
   readonly #keepAlive: NodeJS.Timeout;
   #draining: Promise<void> | undefined;

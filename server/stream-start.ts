@@ -1,25 +1,29 @@
 import type { Response } from "express";
 import type { RoutedEvent } from "../engine/request.ts";
+import type { PieceStream } from "./piece-stream.ts";
 import { setRouteHeaders } from "./routing/route-wire.ts";
 import { SseStream } from "./sse.ts";
 
-/**
- * When a stream's headers are sent: with the route, or without where that takes longer than the client may be left
- * in silence.
- */
-export class StreamStart {
-  /** Settles when the headers have been sent; rejects with the signal's reason where they never will be. */
-  readonly stream: Promise<SseStream>;
-  readonly #res: Response;
-  readonly #keepAliveMs: number;
-  readonly #timer: NodeJS.Timeout;
-  #resolve!: (stream: SseStream) => void;
-  #stream: SseStream | null = null;
+export interface StreamStartOptions {
+  /** Called once; the route is null where it takes longer than the client may be left in silence. */
+  readonly open: (route: RoutedEvent | null) => PieceStream;
+  /** How long the client may be left in silence; null is for ever. */
+  readonly silenceMs: number | null;
+  readonly signal: AbortSignal;
+}
 
-  constructor(res: Response, keepAliveMs: number, signal: AbortSignal) {
-    this.#res = res;
-    this.#keepAliveMs = keepAliveMs;
-    this.#timer = setTimeout(() => this.begin(null), keepAliveMs);
+/** When a stream begins: with the route, or after some silence without. */
+export class StreamStart {
+  /** Settles when the stream has begun; rejects with the signal's reason where it never will. */
+  readonly stream: Promise<PieceStream>;
+  readonly #open: StreamStartOptions["open"];
+  readonly #timer: NodeJS.Timeout | undefined;
+  #resolve!: (stream: PieceStream) => void;
+  #stream: PieceStream | null = null;
+
+  constructor({ open, silenceMs, signal }: StreamStartOptions) {
+    this.#open = open;
+    if (silenceMs !== null) this.#timer = setTimeout(() => this.begin(null), silenceMs);
     this.stream = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       const giveUp = () => {
@@ -33,17 +37,29 @@ export class StreamStart {
     this.stream.catch(() => undefined);
   }
 
-  /** Null while the headers have not been sent. */
-  get begun(): SseStream | null {
+  /** Null while the stream has not begun. */
+  get begun(): PieceStream | null {
     return this.#stream;
   }
 
-  /** Sends the headers, if they have not been. */
+  /** Begins the stream, if it has not. */
   begin(route: RoutedEvent | null): void {
     if (this.#stream !== null) return;
     clearTimeout(this.#timer);
-    if (route !== null) setRouteHeaders(this.#res, route);
-    this.#stream = new SseStream(this.#res, this.#keepAliveMs);
+    this.#stream = this.#open(route);
     this.#resolve(this.#stream);
   }
+}
+
+/** Server-sent events. Their headers tell the route, so they wait for it, but not longer than `keepAliveMs`. */
+export function httpStreamStart(
+  res: Response,
+  keepAliveMs: number,
+  signal: AbortSignal,
+): StreamStart {
+  const open = (route: RoutedEvent | null) => {
+    if (route !== null) setRouteHeaders(res, route);
+    return new SseStream(res, keepAliveMs);
+  };
+  return new StreamStart({ open, silenceMs: keepAliveMs, signal });
 }
