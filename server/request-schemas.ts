@@ -49,12 +49,27 @@ const generationFields = {
   parallel_tool_calls: z.unknown().optional(),
 };
 
+/** What JSON Schema cannot see of a transform. */
+const textParts = {
+  type: "array",
+  items: {
+    type: "object",
+    properties: { type: { const: "text" }, text: { type: "string" } },
+    required: ["type", "text"],
+  },
+} as const;
+
 /** A string, or an array of text parts, which are joined by line ends as vLLM does. */
-const textContent = z.unknown().transform(joinTextParts);
+const textContent = z
+  .unknown()
+  .transform(joinTextParts)
+  .meta({ anyOf: [{ type: "string" }, textParts] });
 /** The assistant's may be null or absent beside tool calls. */
 const assistantContent = z
   .unknown()
-  .transform((content, context) => joinTextParts(content ?? "", context));
+  .optional()
+  .transform((content, context) => joinTextParts(content ?? "", context))
+  .meta({ anyOf: [{ type: "string" }, textParts, { type: "null" }] });
 
 const name = z.string().nullish();
 const messageSchema = z.discriminatedUnion(
@@ -85,18 +100,29 @@ export const chatSchema = z.object({
   max_completion_tokens: tokenLimit,
 });
 
+const tokenIds = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;
+
 /** One prompt or several, each as text or as token ids; always a list once parsed. */
-const prompts = z.unknown().transform((prompt, context): (string | number[])[] => {
-  const list = typeof prompt === "string" || isTokenIds(prompt) ? [prompt] : prompt;
-  const isValid = (item: unknown) => typeof item === "string" || isTokenIds(item);
-  if (Array.isArray(list) && list.length > 0 && list.every(isValid)) {
-    return list;
-  }
-  context.addIssue(
-    "expected a string, a list of strings, a list of token ids or a list of such lists, not empty",
-  );
-  return z.NEVER;
-});
+export const prompts = z
+  .unknown()
+  .transform((prompt, context): (string | number[])[] => {
+    const list = typeof prompt === "string" || isTokenIds(prompt) ? [prompt] : prompt;
+    const isValid = (item: unknown) => typeof item === "string" || isTokenIds(item);
+    if (Array.isArray(list) && list.length > 0 && list.every(isValid)) {
+      return list;
+    }
+    context.addIssue(
+      "expected a string, a list of strings, a list of token ids or a list of such lists, not empty",
+    );
+    return z.NEVER;
+  })
+  .meta({
+    anyOf: [
+      { type: "string" },
+      tokenIds,
+      { type: "array", minItems: 1, items: { anyOf: [{ type: "string" }, tokenIds] } },
+    ],
+  });
 
 export const completionSchema = z.object({ ...generationFields, prompt: prompts });
 
