@@ -1,6 +1,7 @@
 import type { ModelConfig, ModelWeights } from "./config.ts";
+import { storedBytes } from "./quantize.ts";
 import type { WeightFormat } from "./quantize.ts";
-import { buildStage } from "./stage-graph.ts";
+import { buildStage, denseShape } from "./stage-graph.ts";
 import type { LayerShape, StageModel } from "./stage-graph.ts";
 
 /** Layers at each end that pruning never touches (SEAP protects the first 2 and the last 2). */
@@ -40,6 +41,74 @@ export function buildMiddle(
     hasHead: false,
     format,
   });
+}
+
+/**
+ * Loading holds up its thread for 3 ms a megabyte, so that one segment costs the sequences that run meanwhile a
+ * tenth of a second.
+ */
+const segmentBytes = 32 * 2 ** 20;
+
+export interface MiddleSegmentsOptions {
+  readonly name: string;
+  readonly shapes?: readonly LayerShape[];
+  /** Weights of a segment of more than one layer. @default 32 MiB */
+  readonly maxSegmentBytes?: number;
+}
+
+/** The middle as consecutive stages of whole layers, each as many as fit; each gives the next its hidden states. */
+export function buildMiddleSegments(
+  weights: ModelWeights,
+  format: WeightFormat,
+  { name, shapes, maxSegmentBytes = segmentBytes }: MiddleSegmentsOptions,
+): StageModel[] {
+  const { config } = weights;
+  const { middle, head } = stageBorders(config);
+  const ofLayer = (index: number) => shapes?.[index] ?? denseShape(config);
+  const segments: StageModel[] = [];
+  for (let start = 0; start < head - middle;) {
+    const layers: LayerShape[] = [];
+    let size = 0;
+    while (start + layers.length < head - middle) {
+      const shape = ofLayer(start + layers.length);
+      size += layerBytes(config, shape, format);
+      if (layers.length > 0 && size > maxSegmentBytes) break;
+      layers.push(shape);
+    }
+    segments.push(
+      buildStage(weights, {
+        name: `${name}.${segments.length}`,
+        firstLayer: middle + start,
+        numLayers: layers.length,
+        shapes: layers,
+        hasEmbedding: false,
+        hasHead: false,
+        isContinued: segments.length > 0,
+        format,
+      }),
+    );
+    start += layers.length;
+  }
+  return segments;
+}
+
+/** Graphs and weights of several stages. */
+export function totalBytes(stages: readonly StageModel[]): number {
+  return stages.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+/** Weights of a layer in a stage, with a bias for each module. */
+function layerBytes(config: ModelConfig, shape: LayerShape, format: WeightFormat): number {
+  const { hiddenSize, headDim } = config;
+  const { numHeads, numKvHeads, intermediateSize } = shape;
+  const attention =
+    storedBytes((numHeads + 2 * numKvHeads) * headDim, hiddenSize, format) +
+    storedBytes(hiddenSize, numHeads * headDim, format);
+  const mlp =
+    storedBytes(2 * intermediateSize, hiddenSize, format) +
+    storedBytes(hiddenSize, intermediateSize, format);
+  const vectors = 4 * storedBytes(1, hiddenSize, "f32");
+  return attention + mlp + vectors;
 }
 
 /** Last layers, final norm and LM head: shared by all experts. */

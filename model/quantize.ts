@@ -31,6 +31,15 @@ export function quantize(
   return bits === 8 ? quantize8(matrix, rows, columns) : quantize4(matrix, rows, columns);
 }
 
+/** Bytes of a matrix, with scales and zero points. */
+export function storedBytes(rows: number, columns: number, format: WeightFormat): number {
+  if (format === "f32") return rows * columns * Float32Array.BYTES_PER_ELEMENT;
+  const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
+  const scales = numBlocks * Float32Array.BYTES_PER_ELEMENT;
+  if (format === "q8") return rows * (numBlocks * QUANT_BLOCK_SIZE + scales);
+  return rows * ((numBlocks * QUANT_BLOCK_SIZE) / 2 + scales + Math.ceil(numBlocks / 2));
+}
+
 function quantize8(matrix: Float32Array, rows: number, columns: number): QuantizedMatrix {
   const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
   const data = new Uint8Array(rows * numBlocks * QUANT_BLOCK_SIZE).fill(128);

@@ -33,6 +33,8 @@ export interface StageOptions {
   readonly shapes?: readonly LayerShape[];
   /** Takes token ids instead of hidden states. */
   readonly hasEmbedding: boolean;
+  /** Comes after another stage of the same run of layers, and rounds as if both were one. @default false */
+  readonly isContinued?: boolean;
   /** Gives logits of selected rows instead of hidden states. */
   readonly hasHead: boolean;
   readonly format: WeightFormat;
@@ -104,6 +106,10 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
     residual = graph.op("Gather", [residual, rows], { axis: 1n });
   }
   let state: ResidualState = { residual, delta: null };
+  if (options.isContinued) {
+    // A delta of 0: the norm of a sum rounds in another way than the norm of a value.
+    state = { residual, delta: graph.op("Sub", [residual, residual]) };
+  }
   for (let i = 0; i < numLayers; i++) {
     const selected = i === numLayers - 1 ? rows : null;
     state = layers.write(

@@ -5,7 +5,7 @@ import { expertArtifact, readExpert } from "../model/expert-artifact.ts";
 import { ArtifactError } from "../model/errors.ts";
 import { planShapes } from "../model/expert-plan.ts";
 import type { ExpertPlan } from "../model/expert-plan.ts";
-import { buildMiddle } from "../model/model-stages.ts";
+import { buildMiddleSegments } from "../model/model-stages.ts";
 import { prunedWeights } from "../model/pruned-weights.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import type { StageModel } from "../model/stage-graph.ts";
@@ -35,7 +35,7 @@ export interface BuiltExpert {
 }
 
 /** Grows when the same plan and profile give other weights. */
-const expertVersion = 1;
+const expertVersion = 2;
 
 /**
  * The artifact of an expert: from the store where it is, else calibrated, planned, built and written. Its key names
@@ -70,26 +70,26 @@ export async function buildExpert(
     onProgress,
   });
   const plan = planExpert(weights, thinning, options);
-  const middle = await expertMiddle(weights, calibration, plan, {
+  const segments = await expertSegments(weights, calibration, plan, {
     ...options,
     onProgress: (done, total) => onProgress(total + done, total),
   });
-  const { metadata, files } = expertArtifact({ plan, middle });
+  const { metadata, files } = expertArtifact({ plan, segments });
   const artifact = await store.write(key, metadata, files);
   return { artifact, buildSeconds: (performance.now() - startedAt) / 1000 };
 }
 
-/** The middle stage of an expert. @throws the signal's reason */
-export async function expertMiddle(
+/** The middle of an expert. @throws the signal's reason */
+export async function expertSegments(
   weights: ModelWeights,
   { statistics }: CalibrationData,
   plan: ExpertPlan,
   options: CompensateOptions & { readonly method: Method; readonly format: WeightFormat },
-): Promise<StageModel> {
+): Promise<StageModel[]> {
   const { compensation } = recipes[options.method];
   const replacements = await compensate(weights, statistics, plan, compensation, options);
   const pruned = prunedWeights(weights, plan, replacements);
-  return buildMiddle(pruned, options.format, { name: plan.task, shapes: planShapes(plan) });
+  return buildMiddleSegments(pruned, options.format, { name: plan.task, shapes: planShapes(plan) });
 }
 
 /** Name of the artifact that an expert has. Calibrates what is not calibrated yet. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Artifact, ArtifactStore } from "../model/artifact-store.ts";
 import { readExpert } from "../model/expert-artifact.ts";
 import { ArtifactError } from "../model/errors.ts";
+import { totalBytes } from "../model/model-stages.ts";
 import type { HeldOutJudge } from "./held-out-judge.ts";
 
 /** Grows when what the numbers mean changes. */
@@ -76,8 +77,8 @@ export async function reportOn(
 ): Promise<ExpertReport> {
   const present = await readReport(store, artifact.key);
   if (present?.heldOut.hash === judge.hash && build.buildSeconds === null) return present;
-  const { plan, middle } = readExpert(artifact);
-  const quality = await judge.judge(middle);
+  const { plan, segments } = readExpert(artifact);
+  const quality = await judge.judge(segments);
   const { denseBytes, denseLoss, loss, lossIncrease, kl, topAgreement } = quality;
   const report: ExpertReport = {
     schemaVersion,
@@ -87,7 +88,7 @@ export async function reportOn(
     recipe: plan.recipe,
     sparsity: plan.sparsity,
     calibrationTokens: build.calibrationTokens,
-    bytes: { dense: denseBytes, expert: middle.sizeBytes },
+    bytes: { dense: denseBytes, expert: totalBytes(segments) },
     buildSeconds: build.buildSeconds ?? present?.buildSeconds ?? null,
     heldOut: {
       hash: judge.hash,

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ModelWeights } from "../model/config.ts";
-import { buildMiddle } from "../model/model-stages.ts";
+import { buildMiddleSegments, totalBytes } from "../model/model-stages.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import type { StageModel } from "../model/stage-graph.ts";
 import { bootstrapRatio } from "./evaluation/intervals.ts";
@@ -74,7 +74,7 @@ export class HeldOutJudge {
   }
 
   /** The first call scores dense too. @throws CalibrationError, and the signal's reason */
-  async judge(middle: StageModel): Promise<HeldOutQuality> {
+  async judge(middle: readonly StageModel[]): Promise<HeldOutQuality> {
     const { model, prepared, denseBytes, denseLoss, states } = await this.#load();
     const options = { ...this.#options, reference: states };
     const { scores } = await scoreMiddle(model, prepared, middle, options);
@@ -108,10 +108,10 @@ async function loadJudge(
   const model = await ScoringModel.load(weights, options);
   try {
     const prepared = model.prepare(sequences.map((sequence) => [sequence]));
-    const stage = buildMiddle(weights, options.format, { name: "dense" });
-    const { scores, states } = await scoreMiddle(model, prepared, stage, options);
+    const dense = buildMiddleSegments(weights, options.format, { name: "dense" });
+    const { scores, states } = await scoreMiddle(model, prepared, dense, options);
     const { loss: denseLoss } = textOutcomes(scores);
-    return { model, prepared, denseBytes: stage.sizeBytes, denseLoss, states };
+    return { model, prepared, denseBytes: totalBytes(dense), denseLoss, states };
   } catch (error) {
     await model.release();
     throw error;
@@ -121,11 +121,11 @@ async function loadJudge(
 async function scoreMiddle(
   model: ScoringModel,
   prepared: PreparedSequences,
-  stage: StageModel,
+  segments: readonly StageModel[],
   options: HeldOutJudgeOptions & { readonly reference?: ReferenceStates },
 ) {
   const { reference, onProgress, signal } = options;
-  const middle = await model.loadMiddle(stage);
+  const middle = await model.loadMiddle(segments);
   try {
     return await model.score(prepared, middle, {
       ...(reference && { reference }),

@@ -1,6 +1,6 @@
 import type { ModelWeights } from "../../model/config.ts";
 import { readExpert } from "../../model/expert-artifact.ts";
-import { buildMiddle } from "../../model/model-stages.ts";
+import { buildMiddleSegments, totalBytes } from "../../model/model-stages.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
 import { buildExpert, expertKey } from "../../prune/build-expert.ts";
 import type { BuildExpertOptions } from "../../prune/build-expert.ts";
@@ -44,11 +44,11 @@ export function denseCandidate({
       Promise.resolve({
         key: "dense",
         load: () => {
-          const stage = buildMiddle(weights, format, { name: "dense" });
+          const segments = buildMiddleSegments(weights, format, { name: "dense" });
           return Promise.resolve({
-            stage,
+            segments,
             plan: null,
-            sizeBytes: stage.sizeBytes,
+            sizeBytes: totalBytes(segments),
             buildSeconds: null,
           });
         },
@@ -82,10 +82,10 @@ export function expertCandidate(
       const key = await expertKey(profiles, build);
       const load = async () => {
         const { artifact, buildSeconds } = await buildExpert(weights, profiles, store, build);
-        const { plan, middle } = readExpert(artifact);
+        const { plan, segments } = readExpert(artifact);
         // The one for all tasks is wanted again.
         if (!isGeneral) await store.discard(key);
-        return { stage: middle, plan, sizeBytes: middle.sizeBytes, buildSeconds };
+        return { segments, plan, sizeBytes: totalBytes(segments), buildSeconds };
       };
       return { key, load };
     },

@@ -3,7 +3,7 @@ import type { StageModel } from "../../model/stage-graph.ts";
 /** Writes answers with a middle of choice. */
 export interface AnswerGenerator {
   /** Loads a middle. The caller closes it before it opens another. */
-  open(middle: StageModel): Promise<OpenGenerator>;
+  open(segments: readonly StageModel[]): Promise<OpenGenerator>;
 }
 
 export interface OpenGenerator {

@@ -21,11 +21,13 @@ export interface Candidate {
   middleFor(task: string): Promise<CandidateMiddle>;
 }
 
+type Segments = readonly StageModel[];
+
 /** A middle that is built or read only where it is to be measured. */
 export interface CandidateMiddle {
   /** Names it through what it is made from. */
   readonly key: string;
-  load(): Promise<MeasuredMiddle & { readonly stage: StageModel }>;
+  load(): Promise<MeasuredMiddle & { readonly segments: Segments }>;
 }
 
 export interface EvaluateOptions {
@@ -112,7 +114,9 @@ class EvaluationRun {
     if (task.kind === "generation") {
       const measured: Measurement[] = [];
       for (const piece of pieces) {
-        measured.push(await this.#measure(task, piece, (stage) => this.#solve(task, piece, stage)));
+        measured.push(
+          await this.#measure(task, piece, (segments) => this.#solve(task, piece, segments)),
+        );
       }
       return measured;
     }
@@ -134,10 +138,10 @@ class EvaluationRun {
     const measured: Measurement[] = [];
     let prepared: PreparedSequences | null = null;
     let reference: ReferenceStates | undefined;
-    const score = async (piece: Piece, stage: StageModel): Promise<Outcomes> => {
+    const score = async (piece: Piece, segments: Segments): Promise<Outcomes> => {
       const model = await this.#options.scoringModel();
       prepared ??= model.prepare(task.groups);
-      const middle = await model.loadMiddle(stage);
+      const middle = await model.loadMiddle(segments);
       try {
         const { scores, states } = await model.score(prepared, middle, {
           ...(reference && { reference }),
@@ -153,19 +157,19 @@ class EvaluationRun {
     const needsReference = task.kind === "text" && others.some(({ known }) => known === null);
     if (dense!.known && needsReference) {
       // Its outcomes are known, but not the states that others are compared with.
-      const { stage } = await dense!.middle.load();
+      const { segments } = await dense!.middle.load();
       this.#tokensToDo += task.numTokens;
-      await score(dense!, stage);
+      await score(dense!, segments);
       this.#tokensDone += task.numTokens;
     }
     for (const piece of [dense!, ...others]) {
-      measured.push(await this.#measure(task, piece, (stage) => score(piece, stage)));
+      measured.push(await this.#measure(task, piece, (segments) => score(piece, segments)));
     }
     return measured;
   }
 
-  async #solve(task: EncodedGeneration, piece: Piece, stage: StageModel): Promise<Outcomes> {
-    const generator = await (await this.#options.answerGenerator()).open(stage);
+  async #solve(task: EncodedGeneration, piece: Piece, segments: Segments): Promise<Outcomes> {
+    const generator = await (await this.#options.answerGenerator()).open(segments);
     try {
       return await solveProblems(
         task.problems,
@@ -180,15 +184,15 @@ class EvaluationRun {
   async #measure(
     task: EncodedTask,
     piece: Piece,
-    outcomesOf: (stage: StageModel) => Promise<Outcomes>,
+    outcomesOf: (segments: Segments) => Promise<Outcomes>,
   ): Promise<Measurement> {
     if (piece.known) {
       this.#report(task, piece, task.numRows, 0, true);
       return piece.known;
     }
     this.#options.signal?.throwIfAborted();
-    const { stage, plan, sizeBytes, buildSeconds } = await piece.middle.load();
-    const outcomes = await outcomesOf(stage);
+    const { segments, plan, sizeBytes, buildSeconds } = await piece.middle.load();
+    const outcomes = await outcomesOf(segments);
     const measurement = { middle: { plan, sizeBytes, buildSeconds }, outcomes };
     await this.#options.measurements.write(piece.source, measurement);
     this.#tokensDone += task.numTokens;

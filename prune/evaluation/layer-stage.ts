@@ -46,3 +46,45 @@ export class LayerStage {
     await this.#session.release();
   }
 }
+
+/** A middle of one or more stages, each of which gives the next its hidden states. */
+export class MiddleChain {
+  readonly #stages: readonly LayerStage[];
+  readonly #hiddenSize: number;
+
+  private constructor(stages: readonly LayerStage[], hiddenSize: number) {
+    this.#stages = stages;
+    this.#hiddenSize = hiddenSize;
+  }
+
+  /** @throws CalibrationError when ONNX Runtime refuses a stage; nothing is kept then. */
+  static async load(segments: readonly StageModel[], numThreads: number): Promise<MiddleChain> {
+    const stages: LayerStage[] = [];
+    try {
+      for (const segment of segments) stages.push(await LayerStage.load(segment, numThreads));
+    } catch (error) {
+      for (const stage of stages) await stage.release();
+      throw error;
+    }
+    return new MiddleChain(stages, segments[0]!.hiddenSize);
+  }
+
+  /**
+   * @param hidden shape `[1, length, hiddenSize]`, and so is what is returned
+   * @param attention as for {@link LayerStage.run}
+   * @throws CalibrationError when a pass fails.
+   */
+  async run(hidden: Float32Array, attention: Feeds): Promise<Float32Array> {
+    let between = hidden;
+    const dims = [1, hidden.length / this.#hiddenSize, this.#hiddenSize];
+    for (const stage of this.#stages) {
+      const input = new ort.Tensor("float32", between, dims);
+      between = await stage.run({ hidden: input }, attention);
+    }
+    return between;
+  }
+
+  async release(): Promise<void> {
+    for (const stage of this.#stages) await stage.release();
+  }
+}

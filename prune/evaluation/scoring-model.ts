@@ -6,7 +6,7 @@ import { buildStage } from "../../model/stage-graph.ts";
 import type { StageModel } from "../../model/stage-graph.ts";
 import { attentionFeeds, hiddenScore, StageSession } from "../stage-session.ts";
 import type { Feeds } from "../stage-session.ts";
-import { LayerStage } from "./layer-stage.ts";
+import { LayerStage, MiddleChain } from "./layer-stage.ts";
 import { packGroups } from "./scoring-batches.ts";
 import type { ScoredSequence, ScoringBatch } from "./scoring-batches.ts";
 import { buildScoring } from "./scoring-graph.ts";
@@ -105,9 +105,9 @@ export class ScoringModel {
     return new ScoringModel(weights, options, { trunk, last, scoring });
   }
 
-  /** The caller releases it. @throws CalibrationError when ONNX Runtime refuses the stage. */
-  async loadMiddle(stage: StageModel): Promise<LayerStage> {
-    return LayerStage.load(stage, this.#options.numThreads);
+  /** The caller releases it. @throws CalibrationError when ONNX Runtime refuses a segment. */
+  async loadMiddle(segments: readonly StageModel[]): Promise<MiddleChain> {
+    return MiddleChain.load(segments, this.#options.numThreads);
   }
 
   prepare(groups: readonly (readonly ScoredSequence[])[]): PreparedSequences {
@@ -123,7 +123,7 @@ export class ScoringModel {
   /** @throws CalibrationError when a pass fails, and the signal's reason. */
   async score(
     prepared: PreparedSequences,
-    middle: LayerStage,
+    middle: MiddleChain,
     { reference, onProgress, signal }: ScoreOptions = {},
   ): Promise<ScoreResult> {
     const scores = Array.from({ length: prepared.numSequences }, () => ({
@@ -169,13 +169,11 @@ export class ScoringModel {
   async #targetStates(
     prepared: PreparedSequences,
     batch: ScoringBatch,
-    middle: LayerStage,
+    middle: MiddleChain,
   ): Promise<Float32Array> {
     const { hiddenSize } = this.#weights.config;
     const feeds = batchFeeds(this.#weights.config, batch);
     const dims = [1, batch.tokens.length];
-    const hiddenTensor = (data: Float32Array): ort.Tensor =>
-      new ort.Tensor("float32", data, [...dims, hiddenSize]);
 
     let hidden = prepared.trunkOutputs.get(batch);
     if (hidden === undefined) {
@@ -184,8 +182,11 @@ export class ScoringModel {
       const numBytes = (prepared.trunkOutputs.size + 1) * hidden.byteLength;
       if (numBytes <= maxTrunkBytes) prepared.trunkOutputs.set(batch, hidden);
     }
-    const between = await middle.run({ hidden: hiddenTensor(hidden) }, feeds);
-    const after = await this.#last.run({ hidden: hiddenTensor(between) }, feeds);
+    const between = await middle.run(hidden, feeds);
+    const after = await this.#last.run(
+      { hidden: new ort.Tensor("float32", between, [...dims, hiddenSize]) },
+      feeds,
+    );
     const states = new Float32Array(batch.targetRows.length * hiddenSize);
     for (const [target, row] of batch.targetRows.entries()) {
       const start = Number(row) * hiddenSize;

@@ -2,7 +2,7 @@ import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ArtifactStore } from "../../model/artifact-store.ts";
 import { readExpert } from "../../model/expert-artifact.ts";
-import { buildMiddle } from "../../model/model-stages.ts";
+import { buildMiddle, totalBytes } from "../../model/model-stages.ts";
 import { buildExpert } from "../../prune/build-expert.ts";
 import { calibrate } from "../../prune/calibrate.ts";
 import { readReport, reportKey, reportOn } from "../../prune/expert-report.ts";
@@ -45,9 +45,9 @@ async function expertOf(t: ExecutionContext, target: number) {
 
 test("losses are those of a plain forward pass over the tokens that count", async (t) => {
   const judge = judgeOf(t);
-  const { denseLoss, loss, lossIncrease, kl, topAgreement, denseBytes } = await judge.judge(
+  const { denseLoss, loss, lossIncrease, kl, topAgreement, denseBytes } = await judge.judge([
     buildMiddle(weights, "f32", { name: "dense" }),
-  );
+  ]);
   let [expected, numTokens] = [0, 0];
   for (const { tokenIds, firstScored } of heldOut) {
     const logits = plainForward(weights, tokenIds);
@@ -72,11 +72,11 @@ test("a report has what the expert costs and saves, and is kept beside it", asyn
   const { store, artifact, buildSeconds } = await expertOf(t, 0.4);
   const build = { calibrationTokens: 720, buildSeconds };
   const report = await reportOn(store, artifact, judgeOf(t), build);
-  const { plan, middle } = readExpert(artifact);
+  const { plan, segments } = readExpert(artifact);
   t.is(report.expert, artifact.key);
   t.deepEqual(report.sparsity, plan.sparsity);
   t.deepEqual(report.recipe, plan.recipe);
-  t.is(report.bytes.expert, middle.sizeBytes);
+  t.is(report.bytes.expert, totalBytes(segments));
   t.true(report.bytes.expert < report.bytes.dense);
   const { dense, expert, lossIncrease, kl } = report.heldOut;
   t.is(expert.perplexity, Math.exp(expert.loss));
@@ -103,7 +103,7 @@ test("a report that is there is not made again, but for other texts it is", asyn
   t.teardown(() => counting.release());
   t.deepEqual(await reportOn(store, artifact, counting, again), first);
   t.deepEqual(progress, []);
-  await counting.judge(readExpert(artifact).middle);
+  await counting.judge(readExpert(artifact).segments);
   // Dense and then the expert.
   t.is(progress.filter((share) => share === 1).length, 2);
   t.true(progress.every((share) => share > 0 && share <= 1));

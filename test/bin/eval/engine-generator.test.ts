@@ -32,7 +32,7 @@ test("answers are those of the middle that is open, with the model's own trunk a
     [buildMiddle(dense, "f32", { name: "dense" }), dense, {}],
     [buildMiddle(thin, "f32", { name: "thin", shapes: thinShapes }), thin, { layerShapes }],
   ] as const) {
-    const middle = await generator.open(stage);
+    const middle = await generator.open([stage]);
     const answers = await Promise.all(
       prompts.map((prompt) => middle.generate(Uint32Array.from(prompt), 8)),
     );
@@ -49,7 +49,7 @@ test("answers are those of the middle that is open, with the model's own trunk a
 test("answers in the making end with the signal's reason", async (t) => {
   const controller = new AbortController();
   const generator = await load(t, controller.signal);
-  const middle = await generator.open(buildMiddle(dense, "f32", { name: "dense" }));
+  const middle = await generator.open([buildMiddle(dense, "f32", { name: "dense" })]);
   t.teardown(() => middle.close());
   const answers = [1, 2].map((seed) =>
     middle.generate(Uint32Array.from(somePrompt(9, seed)), 1000),

@@ -148,7 +148,12 @@ function candidates() {
             : buildMiddle(weights, "f32", { name: label });
           const plan = isThin ? { ...thinPlan, task } : null;
           const buildSeconds = isThin ? 1.5 : null;
-          return Promise.resolve({ stage, plan, sizeBytes: stage.sizeBytes, buildSeconds });
+          return Promise.resolve({
+            segments: [stage],
+            plan,
+            sizeBytes: stage.sizeBytes,
+            buildSeconds,
+          });
         },
       }),
   });
@@ -210,9 +215,9 @@ async function setUp(t: ExecutionContext) {
     scoringModel: () => Promise.resolve(model),
     answerGenerator: () =>
       Promise.resolve({
-        open: (stage) =>
+        open: ([first]) =>
           Promise.resolve({
-            generate: () => Promise.resolve(stage.name === "thin" ? "#### 5" : "So 4.\n#### 4"),
+            generate: () => Promise.resolve(first!.name === "thin" ? "#### 5" : "So 4.\n#### 4"),
             close: () => Promise.resolve(),
           }),
       }),

@@ -1,6 +1,6 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { buildMiddle } from "../../../model/model-stages.ts";
+import { buildMiddle, buildMiddleSegments } from "../../../model/model-stages.ts";
 import { denseShape } from "../../../model/stage-graph.ts";
 import type { StageModel } from "../../../model/stage-graph.ts";
 import type { ModelWeights } from "../../../model/config.ts";
@@ -16,8 +16,8 @@ async function load(t: ExecutionContext, weights: ModelWeights): Promise<Scoring
   return model;
 }
 
-async function loadMiddle(t: ExecutionContext, model: ScoringModel, stage: StageModel) {
-  const middle = await model.loadMiddle(stage);
+async function loadMiddle(t: ExecutionContext, model: ScoringModel, ...segments: StageModel[]) {
+  const middle = await model.loadMiddle(segments);
   t.teardown(() => middle.release());
   return middle;
 }
@@ -143,3 +143,26 @@ test("scoring ends with the signal's reason", async (t) => {
     message: "enough",
   });
 });
+
+for (const format of ["f32", "q8", "q4"] as const) {
+  test(`a middle in segments scores exactly as in one session: ${format}`, async (t) => {
+    const weights = tinyModel({ numLayers: 9 });
+    const shapes = [
+      denseShape(weights.config),
+      { numHeads: 0, numKvHeads: 0, intermediateSize: 96 },
+      denseShape(weights.config),
+      { numHeads: 0, numKvHeads: 0, intermediateSize: 0 },
+      denseShape(weights.config),
+    ];
+    const model = await ScoringModel.load(weights, { format, numThreads: 1 });
+    t.teardown(() => model.release());
+    const prepared = model.prepare(groups);
+    const whole = buildMiddle(weights, format, { name: "expert", shapes });
+    const expected = await model.score(prepared, await loadMiddle(t, model, whole));
+    const options = { name: "expert", shapes, maxSegmentBytes: 1 };
+    const segments = buildMiddleSegments(weights, format, options);
+    t.is(segments.length, shapes.length);
+    const middle = await loadMiddle(t, model, ...segments);
+    t.deepEqual(await model.score(prepared, middle), expected);
+  });
+}
