@@ -1,0 +1,35 @@
+import type { ExpertEntry } from "./expert-entry.ts";
+import { chooseOwnExperts, type StepCost, type TaskGroup } from "./serve-policy.ts";
+
+export interface RunningSequence {
+  /** Name of the middle that it runs on. */
+  readonly expert: string;
+  readonly task: string | null;
+}
+
+export interface Placement {
+  /** Resident, of the task of the next sequence. */
+  readonly entry: ExpertEntry;
+  readonly entries: Iterable<ExpertEntry>;
+  /** What sequences of all tasks may run on together. */
+  readonly shared: ExpertEntry;
+  readonly sharedCost: StepCost;
+  readonly running: Iterable<RunningSequence>;
+}
+
+/** Whether all sequences together are fast enough if the next one of a task runs on its own expert. */
+export function isWorthItsOwn(placement: Placement): boolean {
+  const { entry, entries, shared, sharedCost } = placement;
+  const running = [...placement.running];
+  const groups = new Map<string, TaskGroup>();
+  for (const { name: task, state, handle } of entries) {
+    if (state !== "resident" || handle === null || task === shared.name) continue;
+    const rows = running.filter((one) => one.task === task).length + (task === entry.name ? 1 : 0);
+    if (rows > 0) groups.set(task, { task, rows, cost: handle.cost });
+  }
+  const others = running.filter(
+    ({ expert, task }) => expert === shared.name && (task === null || !groups.has(task)),
+  );
+  const own = chooseOwnExperts([...groups.values()], { cost: sharedCost, rows: others.length });
+  return own.has(entry.name);
+}
