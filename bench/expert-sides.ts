@@ -49,7 +49,7 @@ export async function defaultModelSide(
   const middle = buildMiddle(pruned, format, { name: plan.task, shapes: planShapes(plan) });
   const stages = {
     trunk: await device.loadStage(buildTrunk(weights, format)),
-    middle: await device.loadStage(middle),
+    middle: [await device.loadStage(middle)],
     head: await device.loadStage(buildHead(weights, format)),
   };
   weights.close();

@@ -1,14 +1,17 @@
 import type { PromptRouter } from "../router/prompt-router.ts";
 import { CancelledError, InferenceError } from "./errors.ts";
-import type { ModelRunner } from "./model-runner.ts";
+import type { ExpertLease, ExpertPool } from "./expert-pool.ts";
+import { denseExpert } from "./experts.ts";
+import type { ModelRunner, Tokens } from "./model-runner.ts";
 import type { GenerateEvent, GenerateRequest } from "./request.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 import type { Vocabulary } from "./sequence.ts";
+import type { ProgressEvent } from "./worker-protocol.ts";
 
 /** What the loop tells of a request. After `finish` or an error nothing more comes. */
 export type EngineOutput =
-  | { readonly id: string; readonly event: GenerateEvent | { readonly type: "started" } }
+  | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }
   | { readonly id: string; readonly error: CancelledError | InferenceError };
 
 export interface EngineLoopOptions {
@@ -20,11 +23,17 @@ export interface EngineLoopOptions {
   readonly now: () => number;
   /** Called once or twice a step with everything that is new. */
   readonly emit: (outputs: readonly EngineOutput[]) => void;
+  /** Chooses what a sequence runs on. @default dense for all */
+  readonly experts?: Pick<ExpertPool, "choose">;
+  /** Called when a step has something to do again that had to wait for an expert. */
+  readonly onWork?: () => void;
+  /** Called with each sequence that has come to its end, before it leaves its middle. */
+  readonly onFinish?: (sequence: Sequence) => void;
 }
 
 /**
  * Continuous batching: every step is at most one prefill chunk, then one token for each running
- * sequence. Cancellations take effect between the two, never during a forward pass.
+ * sequence, whatever its expert. Cancellations take effect between the two, never during a forward pass.
  *
  * Answers do not depend on the neighbours: with q8 and f32 weights a sequence's logits are the same
  * bits at any batch size and in any capacity class. Two cases differ by rounding between one row and
@@ -47,8 +56,14 @@ export class EngineLoop {
     this.#scheduler = new Scheduler({ maxBatch, kvBudgetBytes, kvBytesFor });
   }
 
+  /** No request is left. */
   get isIdle(): boolean {
     return this.#scheduler.isIdle;
+  }
+
+  /** A step has something to do: there are requests besides those that wait for their expert. */
+  get hasWork(): boolean {
+    return this.#scheduler.hasWork || this.#cancelled.size > 0;
   }
 
   /** Used share of the KV memory budget, 0 to 1. */
@@ -76,6 +91,7 @@ export class EngineLoop {
 
   async step(): Promise<void> {
     this.#applyCancellations();
+    for (const parked of this.#scheduler.makeRoom()) this.#options.runner.release(parked);
     const sequence = this.#scheduler.nextPrefill();
     if (sequence) await this.#prefill(sequence);
     this.#applyCancellations();
@@ -85,20 +101,51 @@ export class EngineLoop {
   }
 
   async #prefill(sequence: Sequence): Promise<void> {
-    if (!sequence.hasStarted) {
+    if (!sequence.isStarted) {
       sequence.start();
       this.#outputs.push({ id: sequence.id, event: { type: "started" } });
     }
     const { runner } = this.#options;
     const logits = await this.#attempt([sequence], async () => {
+      if (!this.#chooseMiddle(sequence)) return null;
       const result = await runner.prefill(sequence);
-      const event = sequence.takeRoute(runner.expertOf(sequence));
-      if (event) this.#outputs.push({ id: sequence.id, event });
+      this.#chooseMiddle(sequence);
       return result;
     });
     if (!logits) return;
     this.#scheduler.prefilled();
     this.#advance(sequence, logits);
+  }
+
+  /** Where the sequence needs a middle: it gets one, or is parked. @returns whether it can go on */
+  #chooseMiddle(sequence: Sequence): boolean {
+    const { runner } = this.#options;
+    if (!runner.needsMiddle(sequence)) return true;
+    sequence.lease ??= this.#lease(sequence);
+    const { id, lease } = sequence;
+    if (!lease) return false;
+    runner.setMiddle(sequence, lease.expert);
+    const event = sequence.takeRoute(lease);
+    if (event) this.#outputs.push({ id, event });
+    return true;
+  }
+
+  /** Parks the sequence where there is nothing yet for it to run on. */
+  #lease(sequence: Sequence): ExpertLease | null {
+    const { experts, onWork } = this.#options;
+    const { id, routing } = sequence;
+    const task = routing?.route?.task ?? null;
+    if (!experts) return denseLease(task);
+    const choice = experts.choose(task, routing?.choice);
+    if (choice.kind === "run") return choice.lease;
+    this.#scheduler.park();
+    sequence.isStarted = false;
+    this.#outputs.push({ id, event: { type: "parked" } });
+    void choice.ready.then(() => {
+      this.#scheduler.unpark(sequence);
+      onWork?.();
+    });
+    return null;
   }
 
   async #decode(): Promise<void> {
@@ -108,17 +155,22 @@ export class EngineLoop {
     if (running.length === 0) return;
     const logits = await this.#attempt(running, () => {
       runner.arrange(kvBudgetBytes);
-      return runner.decode();
+      return runner.decode((failed, error) => this.#failAll(failed, error));
     });
     if (!logits) return;
-    for (const sequence of running) this.#advance(sequence, logits.get(sequence)!);
+    for (const sequence of running) {
+      const row = logits.get(sequence);
+      if (row) this.#advance(sequence, row);
+    }
   }
 
   #advance(sequence: Sequence, logits: Float32Array): void {
     try {
       const event = sequence.advance(logits);
       this.#outputs.push({ id: sequence.id, event });
-      if (sequence.finished) this.#forget(sequence);
+      if (!sequence.finished) return;
+      this.#options.onFinish?.(sequence);
+      this.#forget(sequence);
     } catch (error) {
       this.#fail(sequence, asInferenceError(error));
     }
@@ -132,9 +184,13 @@ export class EngineLoop {
     try {
       return await run();
     } catch (error) {
-      for (const sequence of sequences) this.#fail(sequence, asInferenceError(error));
+      this.#failAll(sequences, error);
       return null;
     }
+  }
+
+  #failAll(sequences: readonly Tokens[], error: unknown): void {
+    for (const sequence of sequences) this.#fail(sequence as Sequence, asInferenceError(error));
   }
 
   #applyCancellations(): void {
@@ -145,7 +201,9 @@ export class EngineLoop {
     this.#cancelled.clear();
   }
 
+  /** Nothing where the sequence has come to its end already. */
   #fail(sequence: Sequence, error: CancelledError | InferenceError): void {
+    if (this.#sequences.get(sequence.id) !== sequence) return;
     this.#outputs.push({ id: sequence.id, error });
     this.#forget(sequence);
   }
@@ -153,6 +211,8 @@ export class EngineLoop {
   #forget(sequence: Sequence): void {
     this.#scheduler.remove(sequence);
     this.#options.runner.release(sequence);
+    sequence.lease?.release();
+    sequence.lease = null;
     this.#sequences.delete(sequence.id);
   }
 
@@ -161,6 +221,12 @@ export class EngineLoop {
     this.#options.emit(this.#outputs);
     this.#outputs = [];
   }
+}
+
+/** For engines without experts. */
+function denseLease(task: string | null): ExpertLease {
+  const reason = task === null ? "no-task" : "off";
+  return { expert: denseExpert, task, reason, release: () => undefined };
 }
 
 function asInferenceError(error: unknown): InferenceError {

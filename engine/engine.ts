@@ -1,37 +1,43 @@
 import { Worker } from "node:worker_threads";
 
 import { ModelLoadError } from "../model/errors.ts";
+import { BuilderHost } from "./builder-host.ts";
 import {
   CancelledError,
   EngineStoppedError,
+  ExpertCommandError,
   InferenceError,
   OverloadedError,
   RouterLoadError,
 } from "./errors.ts";
 import { EventQueue } from "./event-queue.ts";
+import type { ExpertBuilder, ExpertOptions, ExpertSnapshot } from "./experts.ts";
 import type {
   Engine,
   EngineLimits,
   EngineStats,
+  ExpertCommand,
   GenerateEvent,
   GenerateRequest,
 } from "./request.ts";
 import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
 
-export interface EngineOptions extends WorkerOptions {
+export interface EngineOptions extends Omit<WorkerOptions, "experts"> {
   readonly vocabSize: number;
   /** Requests that may wait. */
   readonly maxWaitingRequests: number;
   /** Prompt tokens that may wait, of all waiting requests together. */
   readonly maxWaitingTokens: number;
-  /** Called with a line for a person while the model loads. */
+  /** The builder works in this thread. Absent where the dense model answers everything. */
+  readonly experts?: { readonly options: ExpertOptions; readonly builder: ExpertBuilder };
+  /** Called with a line for a person while the model loads, and when something happens to an expert. */
   readonly onProgress?: (text: string) => void;
   /** Module that calls `runWorker`. @default one that knows no routers */
   readonly worker?: URL;
 }
 
-interface Settle {
-  readonly resolve: () => void;
+interface Settle<Result> {
+  readonly resolve: (result: Result) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -46,29 +52,44 @@ interface InFlight {
  * @throws ModelLoadError
  */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const { onProgress, vocabSize, maxWaitingRequests, maxWaitingTokens, ...rest } = options;
-  const { worker: entry = new URL("./worker.js", import.meta.url), ...workerData } = rest;
-  const worker = new Worker(entry, {
-    name: "engine",
-    workerData: workerData satisfies WorkerOptions,
+  const {
+    onProgress = () => undefined,
+    vocabSize,
+    maxWaitingRequests,
+    maxWaitingTokens,
+    experts,
+    worker: entry = new URL("./worker.js", import.meta.url),
+    ...rest
+  } = options;
+  const workerData: WorkerOptions = { ...rest, ...(experts && { experts: experts.options }) };
+  const worker = new Worker(entry, { name: "engine", workerData });
+  const { contextLength, maxBatch } = options;
+  const engine = new WorkerEngine(worker, {
+    limits: { contextLength, vocabSize, maxBatch, maxWaitingRequests },
+    maxWaitingTokens,
+    builder: experts?.builder ?? null,
+    onProgress,
   });
   await new Promise<void>((resolve, reject) => {
     const fail = (problem: string) => reject(new ModelLoadError(options.modelPath, problem));
     const onExit = (code: number) => fail(`the engine's worker ended with code ${code}`);
     const onError = (error: Error) => fail(`the engine's worker failed: ${error.message}`);
     const onMessage = (message: FromWorker) => {
-      if (message.type === "progress") onProgress?.(message.text);
-      else if (message.type === "load_failed") fail(message.message);
+      if (message.type === "load_failed") fail(message.message);
       else if (message.type === "ready") resolve();
       else return;
-      if (message.type === "progress") return;
       worker.off("exit", onExit).off("error", onError).off("message", onMessage);
     };
     worker.on("exit", onExit).on("error", onError).on("message", onMessage);
   });
-  const { contextLength, maxBatch } = options;
-  const limits = { contextLength, vocabSize, maxBatch, maxWaitingRequests };
-  return new WorkerEngine(worker, limits, maxWaitingTokens);
+  return engine;
+}
+
+interface WorkerEngineOptions {
+  readonly limits: EngineLimits;
+  readonly maxWaitingTokens: number;
+  readonly builder: ExpertBuilder | null;
+  readonly onProgress: (text: string) => void;
 }
 
 class WorkerEngine implements Engine {
@@ -77,24 +98,24 @@ class WorkerEngine implements Engine {
   readonly #maxWaitingTokens: number;
   readonly #inFlight = new Map<string, InFlight>();
   /** Routers that the worker is reading, in order. */
-  readonly #routers: Settle[] = [];
+  readonly #routers: Settle<void>[] = [];
+  readonly #commands = new Map<number, Settle<ExpertSnapshot>>();
+  readonly #builder: BuilderHost | null;
+  readonly #onProgress: (text: string) => void;
   readonly #exited: Promise<void>;
+  #experts: readonly ExpertSnapshot[] = [];
+  #numCommands = 0;
   #kvCacheUsage = 0;
   #stopped: EngineStoppedError | null = null;
 
-  constructor(worker: Worker, limits: EngineLimits, maxWaitingTokens: number) {
+  constructor(worker: Worker, options: WorkerEngineOptions) {
+    const { limits, maxWaitingTokens, builder, onProgress } = options;
     this.limits = limits;
     this.#maxWaitingTokens = maxWaitingTokens;
+    this.#onProgress = onProgress;
     this.#worker = worker;
-    worker.on("message", (message: FromWorker) => {
-      if (message.type === "router_used") this.#routers.shift()?.resolve();
-      if (message.type === "router_failed") {
-        this.#routers.shift()?.reject(new RouterLoadError(message.message));
-      }
-      if (message.type !== "outputs") return;
-      this.#kvCacheUsage = message.kvCacheUsage;
-      for (const output of message.outputs) this.#deliver(output);
-    });
+    this.#builder = builder && new BuilderHost(builder, (message) => this.#send(message));
+    worker.on("message", (message: FromWorker) => this.#receive(message));
     worker.on("error", (error) => this.#stop(`The engine's worker failed: ${error.message}`));
     this.#exited = new Promise((resolve) => {
       worker.on("exit", () => {
@@ -152,10 +173,25 @@ class WorkerEngine implements Engine {
     await settled;
   }
 
+  experts(): readonly ExpertSnapshot[] {
+    return this.#experts;
+  }
+
+  async commandExpert(name: string, command: ExpertCommand): Promise<ExpertSnapshot> {
+    if (this.#stopped) throw this.#stopped;
+    const id = this.#numCommands++;
+    const settled = new Promise<ExpertSnapshot>((resolve, reject) => {
+      this.#commands.set(id, { resolve, reject });
+    });
+    this.#send({ type: "command_expert", id, name, command });
+    return settled;
+  }
+
   async close(): Promise<void> {
     this.#stop("The engine was closed.");
     this.#send({ type: "close" });
     await this.#exited;
+    await this.#builder?.stop();
   }
 
   /** Counts what this thread has sent and not yet seen start, so no burst slips through. */
@@ -170,6 +206,40 @@ class WorkerEngine implements Engine {
     if (isFull) throw new OverloadedError(waitingRequests, 1);
   }
 
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case "ready":
+      case "load_failed":
+        return; // for `startEngine`
+      case "progress":
+        return this.#onProgress(message.text);
+      case "router_used":
+        return this.#routers.shift()?.resolve();
+      case "router_failed":
+        return this.#routers.shift()?.reject(new RouterLoadError(message.message));
+      case "experts":
+        this.#experts = message.snapshots;
+        return;
+      case "expert_commanded":
+        return this.#takeCommand(message.id)?.resolve(message.snapshot);
+      case "expert_refused":
+        return this.#takeCommand(message.id)?.reject(new ExpertCommandError(message.message));
+      case "find_expert":
+      case "build_expert":
+      case "stop_build":
+        return this.#builder?.receive(message);
+      case "outputs":
+        this.#kvCacheUsage = message.kvCacheUsage;
+        for (const output of message.outputs) this.#deliver(output);
+    }
+  }
+
+  #takeCommand(id: number): Settle<ExpertSnapshot> | undefined {
+    const command = this.#commands.get(id);
+    this.#commands.delete(id);
+    return command;
+  }
+
   #deliver(output: WorkerOutput): void {
     const inFlight = this.#inFlight.get(output.id);
     if (!inFlight) return;
@@ -178,8 +248,8 @@ class WorkerEngine implements Engine {
       const { code, message } = output.error;
       const cancelled = code === "cancelled";
       inFlight.queue.fail(cancelled ? new CancelledError(output.id) : new InferenceError(message));
-    } else if (output.event.type === "started") {
-      inFlight.hasStarted = true;
+    } else if (output.event.type === "started" || output.event.type === "parked") {
+      inFlight.hasStarted = output.event.type === "started";
     } else {
       inFlight.queue.push(output.event);
       if (output.event.type !== "finish") return;
@@ -200,6 +270,9 @@ class WorkerEngine implements Engine {
     this.#stopped ??= new EngineStoppedError(reason);
     for (const { queue } of this.#inFlight.values()) queue.fail(this.#stopped);
     this.#inFlight.clear();
-    for (const { reject } of this.#routers.splice(0)) reject(this.#stopped);
+    const settles = [...this.#routers.splice(0), ...this.#commands.values()];
+    this.#commands.clear();
+    for (const { reject } of settles) reject(this.#stopped);
+    void this.#builder?.stop();
   }
 }

@@ -33,6 +33,16 @@ export class RouterLoadError extends SeapError {
   readonly code = "router_load";
 }
 
+/** An expert could not be built. */
+export class ExpertBuildError extends SeapError {
+  readonly code = "expert_build";
+}
+
+/** There is no such expert, or what was asked of it cannot be done now. */
+export class ExpertCommandError extends SeapError {
+  readonly code = "expert_command";
+}
+
 /** The engine was closed, or its worker ended. */
 export class EngineStoppedError extends SeapError {
   readonly code = "engine_stopped";

@@ -2,6 +2,7 @@ import type { ModelWeights } from "../model/config.ts";
 import { buildHead, buildMiddle, buildTrunk } from "../model/model-stages.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import type { Device } from "./device.ts";
+import { denseExpert } from "./experts.ts";
 import type { ModelStages } from "./model-runner.ts";
 
 /**
@@ -19,7 +20,9 @@ export async function loadStages(
   onStage("trunk");
   const trunk = await device.loadStage(buildTrunk(weights, format));
   onStage("middle");
-  const middle = await device.loadStage(buildMiddle(weights, format, { name: "dense" }));
+  const middle = [
+    await device.loadStage(buildMiddle(weights, format, { name: denseExpert })),
+  ] as const;
   onStage("head");
   const head = await device.loadStage(buildHead(weights, format));
   return { trunk, middle, head };

@@ -7,6 +7,7 @@ import type {
   Stage,
   StageInput,
 } from "./device.ts";
+import { denseExpert } from "./experts.ts";
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
 import { KvPool } from "./kv-pool.ts";
 import type { KvSlot } from "./kv-pool.ts";
@@ -25,8 +26,8 @@ export interface Tokens {
 
 export interface ModelStages {
   readonly trunk: Stage;
-  /** What an expert is; the dense one for now. */
-  readonly middle: Stage;
+  /** The layers of the unpruned model between trunk and head, in one stage or several. */
+  readonly middle: readonly Stage[];
   readonly head: Stage;
 }
 
@@ -48,12 +49,20 @@ interface StageRunner {
   readonly pool: KvPool<Tokens>;
 }
 
+/** What an expert is: stages one after the other. */
+interface Middle {
+  readonly name: string;
+  readonly runners: readonly StageRunner[];
+}
+
+type Slots = readonly KvSlot<Tokens>[];
+
 /** A sequence's KV and how far its prefill is. */
 interface SequenceState {
-  /** In the order of the stages: trunk, middle, head. */
-  readonly slots: readonly [KvSlot<Tokens>, KvSlot<Tokens>, KvSlot<Tokens>];
-  /** What the sequence's chunks and tokens pass between trunk and head. */
-  readonly middle: StageRunner;
+  readonly trunk: KvSlot<Tokens>;
+  readonly head: KvSlot<Tokens>;
+  /** What the sequence's chunks and tokens pass between the two; null while it is not chosen. */
+  middle: { readonly use: Middle; readonly slots: Slots } | null;
   /** Trunk output of the chunks that the middle has not seen. */
   readonly chunks: HiddenStates[];
   isDecoding: boolean;
@@ -65,78 +74,171 @@ interface SequenceState {
  */
 const TRUNK_CHUNKS_PER_STEP = 4;
 
-/** Runs forward passes: owns the stages and all KV memory. */
+/**
+ * Runs forward passes: owns the stages and all KV memory. Trunk and head are one batch over all sequences; between
+ * the two, each middle is a batch of the sequences that run on it.
+ */
 export class ModelRunner {
   readonly #device: Device;
   readonly #prefillChunk: number;
-  /** Trunk, middle, head. */
-  readonly #runners: readonly [StageRunner, StageRunner, StageRunner];
+  readonly #trunk: StageRunner;
+  readonly #head: StageRunner;
+  /** By name, dense among them. */
+  readonly #middles = new Map<string, Middle>();
   readonly #states = new Map<Tokens, SequenceState>();
-  /** KV bytes of one position in all stages. */
+  /** KV bytes of one position in all stages, with the unpruned middle: no other one needs more. */
   readonly #bytesPerPosition: number;
 
   constructor({ device, stages, prefillChunk }: ModelRunnerOptions) {
     this.#device = device;
     this.#prefillChunk = prefillChunk;
-    const runner = (stage: Stage): StageRunner => {
-      const { layers, headDim } = stage.model;
-      return { stage, pool: new KvPool(device, layers, headDim) };
-    };
-    this.#runners = [runner(stages.trunk), runner(stages.middle), runner(stages.head)];
-    this.#bytesPerPosition = this.#runners.reduce(
-      (sum, { stage }) => sum + kvBytesPerPosition(stage),
+    this.#trunk = this.#createRunner(stages.trunk);
+    this.#head = this.#createRunner(stages.head);
+    this.addMiddle(denseExpert, stages.middle);
+    this.#bytesPerPosition = [stages.trunk, ...stages.middle, stages.head].reduce(
+      (sum, stage) => sum + kvBytesPerPosition(stage),
       0,
     );
   }
 
-  /** KV bytes that a sequence of some length needs, of all stages. */
+  /** KV bytes that a sequence of some length needs, of all stages, on any middle. */
   kvBytesFor(numTokens: number): number {
     return capacityFor(numTokens) * this.#bytesPerPosition;
   }
 
   /**
+   * A middle that sequences may run on from now on.
+   * @param name that no other has
+   * @param stages one after the other; at least one, and disposed with the runner
+   */
+  addMiddle(name: string, stages: readonly Stage[]): void {
+    if (this.#middles.has(name)) throw new Error(`There is a middle ${name} already.`);
+    if (stages.length === 0) throw new Error(`Middle ${name} has no stage.`);
+    this.#middles.set(name, { name, runners: stages.map((stage) => this.#createRunner(stage)) });
+  }
+
+  /**
+   * Takes out a middle that no sequence is on.
+   * @returns its stages, which are the caller's to dispose
+   */
+  removeMiddle(name: string): readonly Stage[] {
+    const middle = this.#middles.get(name);
+    if (middle === undefined) throw new Error(`There is no middle ${name}.`);
+    for (const state of this.#states.values()) {
+      if (state.middle?.use === middle) throw new Error(`Middle ${name} is in use.`);
+    }
+    this.#middles.delete(name);
+    return middle.runners.map(({ stage }) => stage);
+  }
+
+  /** The trunk has seen the whole prompt, and nobody has said which middle goes on. */
+  needsMiddle(sequence: Tokens): boolean {
+    const state = this.#states.get(sequence);
+    return state?.middle === null && state.trunk.length === sequence.numTokens;
+  }
+
+  /** Says what a sequence that needs a middle runs on. */
+  setMiddle(sequence: Tokens, name: string): void {
+    const use = this.#middles.get(name);
+    if (use === undefined) throw new Error(`There is no middle ${name}.`);
+    const state = this.#states.get(sequence)!;
+    const capacity = capacityFor(state.chunks[0]!.numRows);
+    const slots = use.runners.map(({ pool }) => pool.open(sequence, capacity));
+    state.middle = { use, slots };
+  }
+
+  /**
    * One step of the prefill: some chunks of the trunk, or one chunk of the middle and head. Chunk
    * borders depend on nothing but the prompt. After the last chunk of the trunk the sequence's routing has
-   * decided.
+   * decided and it needs a middle; it gets the unpruned one where none is set before the next step.
    * @returns the last token's logits, `[vocabSize]`, when the prompt is through, else null
    * @throws InferenceError
    */
   async prefill(sequence: Tokens): Promise<Float32Array | null> {
-    const state = this.#states.get(sequence) ?? this.#open(sequence);
-    const [trunk, , head] = this.#runners;
-    const { middle } = state;
-    const [trunkSlot, middleSlot, headSlot] = state.slots;
+    const chunk = this.#prefillChunk;
+    const state = this.#states.get(sequence) ?? this.#open(sequence, chunk);
     const { numTokens: length, routing } = sequence;
-    if (trunkSlot.length < length) {
-      for (let i = 0; i < TRUNK_CHUNKS_PER_STEP && trunkSlot.length < length; i++) {
-        const start = trunkSlot.length;
-        const tokenIds = sequence.tokenIds(start, start + this.#prefillChunk);
-        const batch = prefillBatch(trunk, trunkSlot, tokenIds.length);
-        const hidden = await trunk.stage.forward(tokenIds, batch);
-        state.chunks.push(hidden);
-        trunk.pool.advance(trunkSlot, tokenIds.length);
+    if (state.trunk.length < length) {
+      for (let i = 0; i < TRUNK_CHUNKS_PER_STEP && state.trunk.length < length; i++) {
+        const hidden = await this.#trunkChunk(sequence, state, chunk);
         if (routing?.isReading) routing.add(await this.#device.readRows(hidden));
       }
-      if (trunkSlot.length === length) routing?.decide();
+      if (state.trunk.length === length) routing?.decide();
       return null;
     }
-    const input = state.chunks[0]!;
-    const { numRows } = input;
-    const hidden = await middle.stage.forward(input, prefillBatch(middle, middleSlot, numRows));
-    middle.pool.advance(middleSlot, numRows);
-    const isLast = headSlot.length + numRows === length;
-    const rows = isLast ? [numRows - 1] : [];
-    let logits: Float32Array;
-    try {
-      logits = await head.stage.forwardLogits(hidden, prefillBatch(head, headSlot, numRows), rows);
-    } finally {
-      hidden.dispose();
-    }
-    head.pool.advance(headSlot, numRows);
-    input.dispose();
-    state.chunks.shift();
+    if (state.middle === null) this.setMiddle(sequence, denseExpert);
+    const numRows = state.chunks[0]!.numRows;
+    const isLast = state.head.length + numRows === length;
+    const logits = await this.#restChunk(state, isLast ? [numRows - 1] : []);
     if (!isLast) return null;
     state.isDecoding = true;
+    return logits;
+  }
+
+  /**
+   * One step over a text that is there already, to see what the model thinks of it: a chunk of the trunk, or one of
+   * middle and head.
+   * @param options.chunk tokens of one step, the same in all steps of a sequence
+   * @param options.from first token whose logits count
+   * @returns logits `[tokens of the chunk from `from` on, vocabSize]`, where the chunk has such; null when the
+   *   text is through
+   * @throws InferenceError
+   */
+  async score(
+    sequence: Tokens,
+    options: { readonly middle: string; readonly chunk: number; readonly from: number },
+  ): Promise<Float32Array | null> {
+    const { middle, chunk, from } = options;
+    const state = this.#states.get(sequence) ?? this.#open(sequence, chunk);
+    if (state.trunk.length < sequence.numTokens) {
+      await this.#trunkChunk(sequence, state, chunk);
+      return new Float32Array(0);
+    }
+    if (state.head.length === sequence.numTokens) return null;
+    if (state.middle === null) this.setMiddle(sequence, middle);
+    const start = state.head.length;
+    const first = Math.max(0, from - start);
+    const numRows = Math.max(0, state.chunks[0]!.numRows - first);
+    return this.#restChunk(
+      state,
+      Array.from({ length: numRows }, (_, i) => first + i),
+    );
+  }
+
+  /** The next tokens through the trunk. */
+  async #trunkChunk(sequence: Tokens, state: SequenceState, size: number): Promise<HiddenStates> {
+    const { trunk: slot, chunks } = state;
+    const tokenIds = sequence.tokenIds(slot.length, slot.length + size);
+    const hidden = await runPrefill(this.#trunk, slot, tokenIds.length, (stage, batch) =>
+      stage.forward(tokenIds, batch),
+    );
+    chunks.push(hidden);
+    return hidden;
+  }
+
+  /** The trunk's next chunk through middle and head. @returns logits of some of its rows */
+  async #restChunk(state: SequenceState, rows: readonly number[]): Promise<Float32Array> {
+    const input = state.chunks[0]!;
+    const { numRows } = input;
+    const { use, slots } = state.middle!;
+    let hidden = input;
+    let logits: Float32Array;
+    try {
+      for (const [i, runner] of use.runners.entries()) {
+        const source = hidden;
+        hidden = await runPrefill(runner, slots[i]!, numRows, (stage, batch) =>
+          stage.forward(source, batch),
+        );
+        if (source !== input) source.dispose();
+      }
+      logits = await runPrefill(this.#head, state.head, numRows, (stage, batch) =>
+        stage.forwardLogits(hidden, batch, rows),
+      );
+    } finally {
+      if (hidden !== input) hidden.dispose();
+    }
+    input.dispose();
+    state.chunks.shift();
     return logits;
   }
 
@@ -147,85 +249,113 @@ export class ModelRunner {
   arrange(maxBytes: number): void {
     const states = [...this.#states.values()];
     const decoding = states.filter((state) => state.isDecoding);
-    const demands = decoding.map(({ slots: [{ arena, length }] }) => ({
+    const demands = decoding.map(({ trunk: { arena, length } }) => ({
       length: length + 1,
       capacity: arena.capacity,
     }));
     let plan = planCapacities(demands);
     const prefilling = states
       .filter((state) => !state.isDecoding)
-      .map(({ slots: [{ arena }] }) => arena.capacity);
+      .map(({ trunk: { arena } }) => arena.capacity);
     const positions = [...plan, ...prefilling].reduce((sum, capacity) => sum + capacity, 0);
     const planned = positions * this.#bytesPerPosition;
     if (planned > maxBytes) plan = demands.map(({ length }) => capacityFor(length));
-    for (const [i, { slots }] of decoding.entries()) {
-      for (const [stage, slot] of slots.entries()) this.#runners[stage]!.pool.join(slot, plan[i]!);
+    for (const [i, state] of decoding.entries()) {
+      for (const { pool, slot } of this.#slotsOf(state)) pool.join(slot, plan[i]!);
     }
   }
 
   /**
    * One token for every sequence whose prefill is through, after `arrange`.
+   * @param onFailure told of the sequences of a middle whose pass failed: they are released, and all others go on.
+   *   @default the whole step fails
    * @returns logits `[vocabSize]` by sequence
    * @throws InferenceError
    */
-  async decode(): Promise<Map<Tokens, Float32Array>> {
+  async decode(
+    onFailure: (sequences: readonly Tokens[], error: unknown) => void = (_, error) => {
+      throw error;
+    },
+  ): Promise<Map<Tokens, Float32Array>> {
     const hidden: HiddenStates[] = [];
     try {
-      return await this.#decode(hidden);
+      const trunkRows = await this.#decodeStage(this.#trunk, hidden, (slots) =>
+        Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
+      );
+      const middleRows = new Map<Tokens, HiddenRow>();
+      for (const { runners } of this.#middles.values()) {
+        try {
+          let rows = trunkRows;
+          for (const runner of runners) {
+            const input = rows;
+            rows = await this.#decodeStage(runner, hidden, (slots) =>
+              this.#collect(slots, input, hidden),
+            );
+          }
+          for (const [owner, row] of rows) middleRows.set(owner, row);
+        } catch (error) {
+          const sequences = [...runners[0]!.pool.groups()].flatMap(({ slots }) =>
+            slots.map(({ owner }) => owner),
+          );
+          onFailure(sequences, error);
+          for (const sequence of sequences) this.release(sequence);
+        }
+      }
+      return await this.#decodeHead(middleRows, hidden);
     } finally {
       for (const states of hidden) states.dispose();
     }
   }
 
-  /** @param hidden collects what is to be disposed when the pass is over */
-  async #decode(hidden: HiddenStates[]): Promise<Map<Tokens, Float32Array>> {
-    const [trunk, middle, head] = this.#runners;
-    /** The rows of some sequences, as they are when they already lie together in order. */
-    const collect = (slots: readonly KvSlot<Tokens>[], rows: ReadonlyMap<Tokens, HiddenRow>) => {
-      const wanted = slots.map((slot) => rows.get(slot.owner)!);
-      const { source } = wanted[0]!;
-      const inOrder = wanted.every((item, i) => item.source === source && item.row === i);
-      if (inOrder && source.numRows === wanted.length) return source;
-      const gathered = this.#device.gatherRows(wanted);
-      hidden.push(gathered);
-      return gathered;
-    };
-    const forwardAll = async (
-      { stage, pool }: StageRunner,
-      inputOf: (slots: readonly KvSlot<Tokens>[]) => StageInput,
-    ) => {
-      const rows = new Map<Tokens, HiddenRow>();
-      for (const { arena, slots } of pool.groups()) {
-        const source = await stage.forward(inputOf(slots), decodeBatch(arena, slots));
-        hidden.push(source);
-        for (const [row, slot] of slots.entries()) {
-          pool.advance(slot, 1);
-          rows.set(slot.owner, { source, row });
-        }
-      }
-      return rows;
-    };
-    const trunkRows = await forwardAll(trunk, (slots) =>
-      Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
-    );
-    const middleRows = await forwardAll(middle, (slots) => collect(slots, trunkRows));
-    const logits = new Map<Tokens, Float32Array>();
-    const { vocabSize } = head.stage.model;
-    for (const { arena, slots } of head.pool.groups()) {
-      const input = collect(slots, middleRows);
-      const batch = decodeBatch(arena, slots);
-      const all = await head.stage.forwardLogits(input, batch, [0]);
+  /** @param hidden collects what is to be disposed when the step is over */
+  async #decodeStage(
+    { stage, pool }: StageRunner,
+    hidden: HiddenStates[],
+    inputOf: (slots: Slots) => StageInput,
+  ): Promise<Map<Tokens, HiddenRow>> {
+    const rows = new Map<Tokens, HiddenRow>();
+    for (const { arena, slots } of pool.groups()) {
+      const source = await stage.forward(inputOf(slots), decodeBatch(arena, slots));
+      hidden.push(source);
       for (const [row, slot] of slots.entries()) {
-        head.pool.advance(slot, 1);
+        pool.advance(slot, 1);
+        rows.set(slot.owner, { source, row });
+      }
+    }
+    return rows;
+  }
+
+  async #decodeHead(
+    rows: ReadonlyMap<Tokens, HiddenRow>,
+    hidden: HiddenStates[],
+  ): Promise<Map<Tokens, Float32Array>> {
+    const { stage, pool } = this.#head;
+    const logits = new Map<Tokens, Float32Array>();
+    const { vocabSize } = stage.model;
+    for (const { arena, slots } of pool.groups()) {
+      const input = this.#collect(slots, rows, hidden);
+      const all = await stage.forwardLogits(input, decodeBatch(arena, slots), [0]);
+      for (const [row, slot] of slots.entries()) {
+        pool.advance(slot, 1);
         logits.set(slot.owner, all.subarray(row * vocabSize, (row + 1) * vocabSize));
       }
     }
     return logits;
   }
 
-  /** Name of the middle that a sequence in prefill or decode runs on. */
-  expertOf(sequence: Tokens): string {
-    return this.#states.get(sequence)!.middle.stage.model.name;
+  /** The rows of some sequences, as they are when they already lie together in order. */
+  #collect(
+    slots: Slots,
+    rows: ReadonlyMap<Tokens, HiddenRow>,
+    hidden: HiddenStates[],
+  ): HiddenStates {
+    const wanted = slots.map((slot) => rows.get(slot.owner)!);
+    const { source } = wanted[0]!;
+    const inOrder = wanted.every((item, i) => item.source === source && item.row === i);
+    if (inOrder && source.numRows === wanted.length) return source;
+    const gathered = this.#device.gatherRows(wanted);
+    hidden.push(gathered);
+    return gathered;
   }
 
   /** Frees a sequence's KV. May be called twice. */
@@ -233,39 +363,60 @@ export class ModelRunner {
     const state = this.#states.get(sequence);
     if (!state) return;
     this.#states.delete(sequence);
-    for (const [stage, slot] of state.slots.entries()) this.#runners[stage]!.pool.release(slot);
+    for (const { pool, slot } of this.#slotsOf(state)) pool.release(slot);
     for (const chunk of state.chunks) chunk.dispose();
   }
 
   async dispose(): Promise<void> {
     for (const sequence of this.#states.keys()) this.release(sequence);
-    for (const { stage } of this.#runners) await stage.dispose();
+    const middles = [...this.#middles.values()].flatMap(({ runners }) => runners);
+    for (const { stage } of [this.#trunk, ...middles, this.#head]) await stage.dispose();
   }
 
-  #open(sequence: Tokens): SequenceState {
-    const capacity = capacityFor(Math.min(sequence.numTokens, this.#prefillChunk));
-    const [trunk, middle, head] = this.#runners;
-    const open = ({ pool }: StageRunner) => pool.open(sequence, capacity);
-    const slots = [open(trunk), open(middle), open(head)] as const;
-    const state: SequenceState = { slots, middle, chunks: [], isDecoding: false };
+  *#slotsOf({ trunk, middle, head }: SequenceState) {
+    yield { pool: this.#trunk.pool, slot: trunk };
+    for (const [i, slot] of middle?.slots.entries() ?? []) {
+      yield { pool: middle!.use.runners[i]!.pool, slot };
+    }
+    yield { pool: this.#head.pool, slot: head };
+  }
+
+  #createRunner(stage: Stage): StageRunner {
+    const { layers, headDim } = stage.model;
+    return { stage, pool: new KvPool(this.#device, layers, headDim) };
+  }
+
+  #open(sequence: Tokens, chunk: number): SequenceState {
+    const capacity = capacityFor(Math.min(sequence.numTokens, chunk));
+    const state: SequenceState = {
+      trunk: this.#trunk.pool.open(sequence, capacity),
+      head: this.#head.pool.open(sequence, capacity),
+      middle: null,
+      chunks: [],
+      isDecoding: false,
+    };
     this.#states.set(sequence, state);
     sequence.routing?.begin();
     return state;
   }
 }
 
-/** The next tokens of one sequence, with room made for them. */
-function prefillBatch(
-  { pool }: StageRunner,
+/** The next tokens of one sequence through a stage, with room made for them. */
+async function runPrefill<Result>(
+  { stage, pool }: StageRunner,
   slot: KvSlot<Tokens>,
   numNewTokens: number,
-): ForwardBatch {
+  run: (stage: Stage, batch: ForwardBatch) => Promise<Result>,
+): Promise<Result> {
   pool.grow(slot, capacityFor(slot.length + numNewTokens));
-  return { arena: slot.arena, firstSlot: slot.index, pastLengths: [slot.length], numNewTokens };
+  const { arena, index: firstSlot, length } = slot;
+  const result = await run(stage, { arena, firstSlot, pastLengths: [length], numNewTokens });
+  pool.advance(slot, numNewTokens);
+  return result;
 }
 
 /** One new token for every sequence of a shared arena. */
-function decodeBatch(arena: KvArena, slots: readonly KvSlot<Tokens>[]): ForwardBatch {
+function decodeBatch(arena: KvArena, slots: Slots): ForwardBatch {
   return { arena, firstSlot: 0, pastLengths: slots.map((slot) => slot.length), numNewTokens: 1 };
 }
 

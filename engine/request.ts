@@ -1,3 +1,4 @@
+import type { ExpertSnapshot, ServeReason } from "./experts.ts";
 import type { Route, RoutingRequest } from "./routing.ts";
 
 /** How the next token is drawn. Neutral values switch a rule off. */
@@ -44,6 +45,8 @@ export interface RoutedEvent extends Route {
   readonly type: "routed";
   /** Name of the middle that the sequence runs on. */
   readonly expert: string;
+  /** Why it is that one. */
+  readonly serveReason: ServeReason;
   /** What the decision cost. */
   readonly seconds: number;
 }
@@ -107,6 +110,9 @@ export interface EngineLimits {
   readonly maxWaitingRequests: number;
 }
 
+/** What a person can have done with an expert. */
+export type ExpertCommand = "build" | "load" | "evict";
+
 /** The engine as the server sees it. The real one runs in a worker thread. */
 export interface Engine {
   readonly limits: EngineLimits;
@@ -129,6 +135,15 @@ export interface Engine {
    * @throws EngineStoppedError
    */
   useRouter(path: string): Promise<void>;
+  /** Dense and all experts as they were last told of; empty where none were configured. */
+  experts(): readonly ExpertSnapshot[];
+  /**
+   * @param name of an expert
+   * @returns how it is once the command has taken effect: a load is through, a build at least planned
+   * @throws ExpertCommandError when there is no such expert, or it cannot be done now.
+   * @throws EngineStoppedError
+   */
+  commandExpert(name: string, command: ExpertCommand): Promise<ExpertSnapshot>;
   /** Cancels what is in flight and ends the worker by message. May be called twice. */
   close(): Promise<void>;
 }

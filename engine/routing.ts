@@ -1,6 +1,8 @@
 import type { PendingDecision, PromptRouter } from "../router/prompt-router.ts";
 import type { PromptSpans } from "../router/prompt-spans.ts";
 import type { DecisionReason } from "../router/router.ts";
+import type { ChooseOptions } from "./expert-pool.ts";
+import type { TaskPolicy } from "./experts.ts";
 
 /** Why a request got its task. */
 export type RouteReason =
@@ -22,6 +24,8 @@ export interface RoutingRequest {
     /** Log-odds over the second best task with which another task takes over. */
     readonly margin: number;
   };
+  /** What the client wants while its task's expert is not there. @default the task's policy */
+  readonly whileBuilding?: TaskPolicy["whileBuilding"];
 }
 
 /** What was decided on a prompt. */
@@ -57,6 +61,15 @@ export class SequenceRouting {
 
   get route(): Route | null {
     return this.#route;
+  }
+
+  /** How the decision is to be served. */
+  get choice(): ChooseOptions {
+    const { whileBuilding } = this.#request;
+    return {
+      ...(whileBuilding !== undefined && { mustWait: whileBuilding === "wait" }),
+      isAssigned: this.#route?.reason === "override",
+    };
   }
 
   /** What adding up and deciding took. */

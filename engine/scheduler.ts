@@ -9,15 +9,31 @@ export interface SchedulerOptions {
   readonly kvBytesFor: (numTokens: number) => number;
 }
 
+interface Parked {
+  readonly sequence: Sequence;
+  /** What it waits for has come. */
+  isReady: boolean;
+  /** Else its prefill begins anew. */
+  hasKv: boolean;
+}
+
 /**
  * Owns the queues: waiting, then prefill (one at a time), then running, in order of arrival. When the
  * running sequences outgrow the KV memory, the youngest goes back to the front of the waiting queue and
  * is computed anew later, its tokens kept.
+ *
+ * A sequence that waits for its expert in the middle of its prefill is parked: others overtake it, and it takes no
+ * place in the batch. It keeps its KV as long as nobody else needs the memory.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = [];
+  /** Oldest first. */
+  readonly #parked: Parked[] = [];
+  /** Place in the order of arrival. */
+  readonly #places = new WeakMap<Sequence, number>();
+  #numAdded = 0;
   #prefilling: Sequence | null = null;
 
   constructor(options: SchedulerOptions) {
@@ -28,17 +44,30 @@ export class Scheduler {
     return this.#running;
   }
 
+  /** No sequence is left. */
   get isIdle(): boolean {
-    return this.#waiting.length === 0 && this.#prefilling === null && this.#running.length === 0;
+    return !this.hasWork && this.#parked.length === 0;
   }
 
-  /** KV bytes that the sequences in prefill and decode need for their next token. */
+  /** There are sequences besides those that wait for their expert. */
+  get hasWork(): boolean {
+    return (
+      this.#waiting.length > 0 ||
+      this.#prefilling !== null ||
+      this.#running.length > 0 ||
+      this.#parked.some(({ isReady }) => isReady)
+    );
+  }
+
+  /** KV bytes that the sequences in prefill and decode need for their next token, and those that are parked hold. */
   get kvBytes(): number {
-    const active = this.#prefilling ? [...this.#running, this.#prefilling] : this.#running;
+    const parked = this.#parked.filter(({ hasKv }) => hasKv).map(({ sequence }) => sequence);
+    const active = [...this.#running, ...(this.#prefilling ? [this.#prefilling] : []), ...parked];
     return active.reduce((sum, sequence) => sum + this.#needed(sequence), 0);
   }
 
   add(sequence: Sequence): void {
+    this.#places.set(sequence, this.#numAdded++);
     this.#waiting.push(sequence);
   }
 
@@ -49,22 +78,33 @@ export class Scheduler {
       const index = queue.indexOf(sequence);
       if (index >= 0) queue.splice(index, 1);
     }
+    const index = this.#parked.findIndex((parked) => parked.sequence === sequence);
+    if (index >= 0) this.#parked.splice(index, 1);
   }
 
-  /** All sequences, oldest first. */
+  /** All sequences, oldest first, save that those that are parked come before those that wait. */
   all(): Sequence[] {
-    return [...this.#running, ...(this.#prefilling ? [this.#prefilling] : []), ...this.#waiting];
+    return [
+      ...this.#running,
+      ...(this.#prefilling ? [this.#prefilling] : []),
+      ...this.#parked.map(({ sequence }) => sequence),
+      ...this.#waiting,
+    ];
   }
 
-  /** The sequence whose prefill goes on in this step; admits the next one when there is room. */
+  /**
+   * The sequence whose prefill goes on in this step; admits the next one when there is room. Parked ones that are
+   * ready come first.
+   */
   nextPrefill(): Sequence | null {
     if (this.#prefilling) return this.#prefilling;
-    const next = this.#waiting[0];
+    const next = this.#next();
     if (!next || this.#running.length >= this.#options.maxBatch) return null;
-    if (this.kvBytes + this.#needed(next) > this.#options.kvBudgetBytes) return null;
-    this.#waiting.shift();
-    this.#prefilling = next;
-    return next;
+    const { sequence, hasKv } = next;
+    if (!hasKv && this.#missing(sequence) > 0) return null;
+    this.remove(sequence);
+    this.#prefilling = sequence;
+    return sequence;
   }
 
   /** The prefill is through: the sequence decodes from now on. */
@@ -73,16 +113,71 @@ export class Scheduler {
     this.#prefilling = null;
   }
 
-  /** Sends the youngest back to wait until the rest can take one more token each. */
+  /** The sequence in prefill waits for its expert, and the next one may begin. */
+  park(): void {
+    const sequence = this.#prefilling;
+    if (!sequence) return;
+    this.#prefilling = null;
+    const place = this.#places.get(sequence)!;
+    const after = this.#parked.findIndex((other) => this.#places.get(other.sequence)! > place);
+    const parked = { sequence, isReady: false, hasKv: true };
+    this.#parked.splice(after < 0 ? this.#parked.length : after, 0, parked);
+  }
+
+  /** What a parked sequence waited for has come. Nothing where it is not parked any more. */
+  unpark(sequence: Sequence): void {
+    const parked = this.#parked.find((other) => other.sequence === sequence);
+    if (parked) parked.isReady = true;
+  }
+
+  /** Takes the KV of parked sequences, the youngest first, where the next prefill then has room. */
+  makeRoom(): Sequence[] {
+    const next = this.#next();
+    if (!next || next.hasKv || this.#prefilling || this.#running.length >= this.#options.maxBatch)
+      return [];
+    const held = this.#parked.filter(({ hasKv }) => hasKv);
+    const heldBytes = held.reduce((sum, { sequence }) => sum + this.#needed(sequence), 0);
+    if (this.#missing(next.sequence) > heldBytes) return [];
+    const taken: Sequence[] = [];
+    while (this.#missing(next.sequence) > 0) taken.push(this.#takeKv()!);
+    return taken;
+  }
+
+  /**
+   * Takes KV until the rest can take one more token each: that of parked sequences, then that of the youngest,
+   * which go back to wait.
+   */
   preempt(): Sequence[] {
     const preempted: Sequence[] = [];
     while (this.kvBytes > this.#options.kvBudgetBytes) {
-      const victim = this.#prefilling ?? this.#running.at(-1)!;
+      const parked = this.#takeKv();
+      const victim = parked ?? this.#prefilling ?? this.#running.at(-1)!;
+      preempted.push(victim);
+      if (parked) continue;
       this.remove(victim);
       this.#waiting.unshift(victim);
-      preempted.push(victim);
     }
     return preempted;
+  }
+
+  #next(): { readonly sequence: Sequence; readonly hasKv: boolean } | null {
+    const ready = this.#parked.find(({ isReady }) => isReady);
+    if (ready) return ready;
+    const sequence = this.#waiting[0];
+    return sequence ? { sequence, hasKv: false } : null;
+  }
+
+  /** The youngest parked sequence that has KV, which it loses. */
+  #takeKv(): Sequence | null {
+    const victim = this.#parked.findLast(({ hasKv }) => hasKv);
+    if (!victim) return null;
+    victim.hasKv = false;
+    return victim.sequence;
+  }
+
+  /** KV bytes that a sequence needs more than there are. */
+  #missing(sequence: Sequence): number {
+    return this.kvBytes + this.#needed(sequence) - this.#options.kvBudgetBytes;
   }
 
   #needed(sequence: Sequence): number {

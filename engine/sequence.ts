@@ -1,5 +1,6 @@
 import type { TokenTable } from "../model/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
+import type { ExpertLease } from "./expert-pool.ts";
 import type { Tokens } from "./model-runner.ts";
 import type { PromptRouter } from "../router/prompt-router.ts";
 import type { FinishReason, GenerateEvent, GenerateRequest } from "./request.ts";
@@ -30,6 +31,10 @@ export class Sequence implements Tokens {
   #numTokens: number;
   #isRouteTold = false;
   finished = false;
+  /** It does not wait: neither in the queue nor, in the middle of its prefill, for its expert. */
+  isStarted = false;
+  /** The middle that the sequence runs on, from when its prompt has passed the trunk until its end. */
+  lease: ExpertLease | null = null;
 
   /**
    * @param now milliseconds on a steady clock
@@ -66,26 +71,24 @@ export class Sequence implements Tokens {
     return this.#tokenIds[this.#numTokens - 1]!;
   }
 
-  get hasStarted(): boolean {
-    return this.#startedAt > 0;
-  }
-
   /** Tokens `[start, end)` of prompt and output. */
   tokenIds(start: number, end: number): Uint32Array {
     return this.#tokenIds.subarray(start, Math.min(end, this.#numTokens));
   }
 
-  /** The prefill begins. A preempted sequence starts more than once; the first time counts. */
+  /** The prefill begins, or goes on. The time of the first time counts. */
   start(): void {
+    this.isStarted = true;
     if (this.#startedAt === 0) this.#startedAt = this.#now();
   }
 
   /** What was decided on the prompt, the first time that it is asked for; null before and after. */
-  takeRoute(expert: string): GenerateEvent | null {
+  takeRoute({ expert, reason }: ExpertLease): GenerateEvent | null {
     const { routing } = this;
     if (!routing?.route || this.#isRouteTold) return null;
     this.#isRouteTold = true;
-    return { type: "routed", ...routing.route, expert, seconds: routing.seconds };
+    const { route, seconds } = routing;
+    return { type: "routed", ...route, expert, serveReason: reason, seconds };
   }
 
   /**

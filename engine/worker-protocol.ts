@@ -1,6 +1,8 @@
 import type { WeightFormat } from "../model/quantize.ts";
 import type { TokenTable } from "../model/token-table.ts";
-import type { GenerateEvent, GenerateRequest } from "./request.ts";
+import type { ExpertOptions, ExpertSnapshot } from "./experts.ts";
+import type { FromBuilder, ToBuilder } from "./remote-builder.ts";
+import type { ExpertCommand, GenerateEvent, GenerateRequest } from "./request.ts";
 
 /** Handed to the worker when it starts. */
 export interface WorkerOptions {
@@ -18,6 +20,8 @@ export interface WorkerOptions {
   /** KV memory of all sequences together. */
   readonly kvMemoryBytes: number;
   readonly tokenTable: TokenTable;
+  /** Absent where the dense model answers everything. */
+  readonly experts?: ExpertOptions;
 }
 
 export type ToWorker =
@@ -25,6 +29,14 @@ export type ToWorker =
   | { readonly type: "cancel"; readonly id: string }
   /** Answered by `router_used` or `router_failed`, in order. */
   | { readonly type: "use_router"; readonly path: string }
+  /** Answered by `expert_commanded` or `expert_refused`. */
+  | {
+      readonly type: "command_expert";
+      readonly id: number;
+      readonly name: string;
+      readonly command: ExpertCommand;
+    }
+  | FromBuilder
   /** Cancel everything, release the device, end. A worker is never terminated while it may run. */
   | { readonly type: "close" };
 
@@ -34,6 +46,11 @@ export type FromWorker =
   | { readonly type: "load_failed"; readonly message: string }
   | { readonly type: "router_used" }
   | { readonly type: "router_failed"; readonly message: string }
+  /** Whenever something about them has changed. */
+  | { readonly type: "experts"; readonly snapshots: readonly ExpertSnapshot[] }
+  | { readonly type: "expert_commanded"; readonly id: number; readonly snapshot: ExpertSnapshot }
+  | { readonly type: "expert_refused"; readonly id: number; readonly message: string }
+  | ToBuilder
   | {
       readonly type: "outputs";
       readonly outputs: readonly WorkerOutput[];
@@ -41,6 +58,9 @@ export type FromWorker =
       readonly kvCacheUsage: number;
     };
 
+/** For the counts: a request started, or it waits again, for its expert. */
+export type ProgressEvent = { readonly type: "started" } | { readonly type: "parked" };
+
 export type WorkerOutput =
-  | { readonly id: string; readonly event: GenerateEvent | { readonly type: "started" } }
+  | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }
   | { readonly id: string; readonly error: { readonly code: string; readonly message: string } };

@@ -38,7 +38,7 @@ async function allLogits(
     numNewTokens,
   });
   let input: StageInput | HiddenStates = tokenIds;
-  for (const stage of [stages.trunk, stages.middle]) {
+  for (const stage of [stages.trunk, ...stages.middle]) {
     input = await stage.forward(input, batchFor(stage));
   }
   return stages.head.forwardLogits(input, batchFor(stages.head), [...tokenIds.keys()]);

@@ -227,7 +227,7 @@ test("cancelling what has finished is nothing", async (t) => {
 
 /** The stages with a middle whose next pass fails when `failure.next` says so. */
 function withFailure(loaded: LoadedStages, failure: { next: boolean }): LoadedStages {
-  const { middle } = loaded.stages;
+  const middle = loaded.stages.middle[0]!;
   const failing: Stage = {
     model: middle.model,
     forward: (input, batch) => {
@@ -238,7 +238,7 @@ function withFailure(loaded: LoadedStages, failure: { next: boolean }): LoadedSt
     forwardLogits: (input, batch, rows) => middle.forwardLogits(input, batch, rows),
     dispose: () => middle.dispose(),
   };
-  return { ...loaded, stages: { ...loaded.stages, middle: failing } };
+  return { ...loaded, stages: { ...loaded.stages, middle: [failing] } };
 }
 
 test("a decode pass that fails costs the sequences in it, not those that wait, and the loop goes on", async (t) => {

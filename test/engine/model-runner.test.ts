@@ -217,7 +217,8 @@ test("a pass that fails leaves no hidden states and, once released, no KV behind
       },
       (states) => track(states, live),
     );
-  const { trunk, middle, head } = loaded.stages;
+  const { trunk, head } = loaded.stages;
+  const middle = loaded.stages.middle[0]!;
   const device: Device = {
     weightBytes: 0,
     kvBytes: 0,
@@ -232,7 +233,7 @@ test("a pass that fails leaves no hidden states and, once released, no KV behind
   };
   const stages = {
     trunk: stage("trunk", trunk),
-    middle: stage("middle", middle),
+    middle: [stage("middle", middle)],
     head: stage("head", head),
   };
   const runner = new ModelRunner({ device, stages, prefillChunk: 16 });

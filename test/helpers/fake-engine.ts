@@ -1,12 +1,20 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { CancelledError, EngineStoppedError, OverloadedError } from "../../engine/errors.ts";
+import {
+  CancelledError,
+  EngineStoppedError,
+  ExpertCommandError,
+  OverloadedError,
+} from "../../engine/errors.ts";
+import type { ExpertSnapshot } from "../../engine/experts.ts";
 import type {
   Engine,
   EngineLimits,
   EngineStats,
+  ExpertCommand,
   FinishReason,
   GenerateEvent,
   GenerateRequest,
+  RoutedEvent,
 } from "../../engine/request.ts";
 import type { Route } from "../../engine/routing.ts";
 
@@ -18,6 +26,8 @@ export interface Script {
   readonly route?: Route;
   /** Holds the route until it is opened. */
   readonly routing?: Gate;
+  /** @default dense, of a task that has no expert */
+  readonly served?: Pick<RoutedEvent, "expert" | "serveReason">;
   readonly steps: readonly Step[];
   readonly reason?: FinishReason;
   /** Text of the finish event. */
@@ -45,6 +55,9 @@ export class FakeEngine implements Engine {
   readonly limits: EngineLimits;
   readonly requests: GenerateRequest[] = [];
   readonly cancelledIds: string[] = [];
+  /** What `experts` tells; set by tests. */
+  snapshots: readonly ExpertSnapshot[] = [];
+  readonly commands: (readonly [name: string, command: ExpertCommand])[] = [];
   isClosed = false;
   /** Decides the answer; set by tests. */
   script: (request: GenerateRequest) => Script = () => ({ steps: ["Hello", " world"] });
@@ -114,7 +127,9 @@ export class FakeEngine implements Engine {
       const route = assigned
         ? { ...assigned, confidence: 1 }
         : (script.route ?? { task: null, confidence: 0, reason: "no-router" as const });
-      yield { type: "routed", ...route, expert: "dense", seconds: 0.0001 };
+      const serveReason = route.task === null ? "no-task" : "off";
+      const { served = { expert: "dense", serveReason } } = script;
+      yield { type: "routed", ...route, ...served, seconds: 0.0001 };
       let completionTokens = 0;
       for (const step of steps) {
         if (completionTokens === request.maxTokens) break;
@@ -145,6 +160,17 @@ export class FakeEngine implements Engine {
 
   useRouter(): Promise<void> {
     return Promise.resolve();
+  }
+
+  experts(): readonly ExpertSnapshot[] {
+    return this.snapshots;
+  }
+
+  commandExpert(name: string, command: ExpertCommand): Promise<ExpertSnapshot> {
+    this.commands.push([name, command]);
+    const snapshot = this.snapshots.find((expert) => expert.name === name);
+    if (snapshot) return Promise.resolve(snapshot);
+    return Promise.reject(new ExpertCommandError(`There is no expert ${name}.`));
   }
 
   close(): Promise<void> {

@@ -30,7 +30,7 @@ export async function loadModel(
   const device = new CpuDevice({ numThreads, ropeInverseFrequencies });
   const stages = await loadStages(device, weights, format);
   t.teardown(async () => {
-    for (const stage of [stages.trunk, stages.middle, stages.head]) await stage.dispose();
+    for (const stage of [stages.trunk, ...stages.middle, stages.head]) await stage.dispose();
   });
   return { device, stages, weights };
 }
@@ -50,9 +50,11 @@ export interface LoopOptions {
 class WatchedRunner extends ModelRunner {
   lastBatch: string[] = [];
 
-  override async decode(): Promise<Map<Tokens, Float32Array>> {
+  override async decode(
+    ...options: Parameters<ModelRunner["decode"]>
+  ): Promise<Map<Tokens, Float32Array>> {
     this.lastBatch = [];
-    const logits = await super.decode();
+    const logits = await super.decode(...options);
     this.lastBatch = Array.from(logits.keys(), (sequence) => (sequence as Sequence).id);
     return logits;
   }
@@ -62,6 +64,7 @@ interface Answer {
   text: string;
   readonly routes: RoutedEvent[];
   numStarts: number;
+  numParks: number;
   numTokens: number;
   finish: Extract<EngineOutput, { event: unknown }>["event"] | null;
   error: Error | null;
@@ -98,6 +101,7 @@ export class LoopRun {
       text: "",
       routes: [],
       numStarts: 0,
+      numParks: 0,
       numTokens: 0,
       finish: null,
       error: null,
@@ -154,6 +158,8 @@ export class LoopRun {
     } else if (event.type === "routed") {
       if (answer.numTokens > 0) throw new Error(`${output.id}: routed after the first token`);
       answer.routes.push(event);
+    } else if (event.type === "parked") {
+      answer.numParks++;
     } else if (event.type !== "accepted") {
       answer.text += event.text;
       answer.numTokens += event.numTokens;
