@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { SeapError } from "../model/errors.ts";
 import { ConfigError } from "../server/config-error.ts";
+import { packageVersion } from "../server/package-version.ts";
 import { InterruptedError } from "./interruption.ts";
 
 export interface CommandIo {
@@ -53,12 +53,6 @@ export async function runCommandLine(
     if (error instanceof InterruptedError) return 130;
     return error instanceof ConfigError ? 2 : 1;
   }
-}
-
-export function packageVersion(): string {
-  // From dist/bin/ as compiled.
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 function usage(commands: CommandTable): string {

@@ -22,6 +22,10 @@ import {
   requestId,
   whileReady,
 } from "./request-middleware.ts";
+import { cors } from "./security/cors.ts";
+import { admit, authenticate, securityHeaders } from "./security/middleware.ts";
+import type { Security } from "./security/security.ts";
+import { openApi } from "./openapi/endpoint.ts";
 import { applyTemplateEndpoint } from "./tokenizing/apply-template.ts";
 import { detokenizeEndpoint } from "./tokenizing/detokenize.ts";
 import { tokenizeEndpoint } from "./tokenizing/tokenize.ts";
@@ -29,17 +33,18 @@ import { tokenizerInfo } from "./tokenizing/tokenizer-info.ts";
 import { UnknownFields } from "./unknown-fields.ts";
 
 export interface AppOptions extends Omit<GenerationContext, "unknownFields"> {
+  readonly security: Security;
   readonly bodyLimitBytes: number;
 }
 
 /** The HTTP surface. It owns nothing: what it needs is handed in, and nothing is started. */
-export function createApp({ bodyLimitBytes, ...shared }: AppOptions): Express {
+export function createApp({ security, bodyLimitBytes, ...shared }: AppOptions): Express {
   const { service, metrics, log } = shared;
   const context = { ...shared, unknownFields: new UnknownFields(log) };
   const created = Math.floor(Date.now() / 1000);
   const app = express();
   app.disable("x-powered-by").disable("etag");
-  app.use(requestId, observeRequest(metrics, log));
+  app.use(requestId, observeRequest(metrics, log), securityHeaders, cors(security.origins));
 
   const readBody = [
     whileReady(service),
@@ -57,9 +62,14 @@ export function createApp({ bodyLimitBytes, ...shared }: AppOptions): Express {
 
   get("/health", "health", health);
   get("/ready", "ready", ready(service));
-  get("/metrics", "metrics", async (_req, res) => {
+  const metricsHandler: RequestHandler = async (_req, res) => {
     res.type(metrics.registry.contentType).send(await metrics.registry.metrics());
-  });
+  };
+  if (security.isMetricsOpen) get("/metrics", "metrics", metricsHandler);
+
+  // What comes after this needs a key.
+  app.use(authenticate(security.keys), admit(security.admission));
+  get("/metrics", "metrics", metricsHandler);
   get("/v1/models", "models", listModels(service, created));
   get("/v1/models/*id", "models", retrieveModel(service, created));
   get("/v1/experts", "experts", listExperts(service));
@@ -78,6 +88,7 @@ export function createApp({ bodyLimitBytes, ...shared }: AppOptions): Express {
   post("/detokenize", "detokenize", json(detokenizeEndpoint));
   post("/apply-template", "apply_template", json(applyTemplateEndpoint));
   get("/tokenizer_info", "tokenizer_info", tokenizerInfo(service));
+  get("/openapi.json", "openapi", openApi());
 
   app.use((req) => {
     throw new RouteNotFoundError(req.method, req.path);

@@ -19,12 +19,21 @@ const errorTable: Readonly<Record<string, readonly [status: number, type: string
   unsupported_parameter: [400, "invalid_request_error"],
   context_length_exceeded: [400, "invalid_request_error"],
   chat_template: [400, "invalid_request_error"],
+  malformed_request: [400, "invalid_request_error"],
+  invalid_api_key: [401, "invalid_request_error"],
+  origin_not_allowed: [403, "invalid_request_error"],
   model_not_found: [404, "invalid_request_error"],
+  expert_not_found: [404, "invalid_request_error"],
   not_found: [404, "invalid_request_error"],
+  expert_command: [409, "invalid_request_error"],
   method_not_allowed: [405, "invalid_request_error"],
+  request_timeout: [408, "invalid_request_error"],
   request_too_large: [413, "invalid_request_error"],
   unsupported_media_type: [415, "invalid_request_error"],
+  upgrade_required: [426, "invalid_request_error"],
+  rate_limit_exceeded: [429, "rate_limit_error"],
   overloaded: [429, "rate_limit_error"],
+  headers_too_large: [431, "invalid_request_error"],
   cancelled: [499, "cancelled"],
   inference: [500, "server_error"],
   internal: [500, "server_error"],
@@ -32,6 +41,11 @@ const errorTable: Readonly<Record<string, readonly [status: number, type: string
   server_stopping: [503, "service_unavailable"],
   engine_stopped: [503, "service_unavailable"],
 };
+
+/** HTTP status of each error code. */
+export const errorStatuses: Readonly<Record<string, number>> = Object.fromEntries(
+  Object.entries(errorTable).map(([code, [status]]) => [code, status]),
+);
 
 export interface ErrorBody {
   readonly error: {
@@ -56,6 +70,7 @@ export function toErrorResponse(error: unknown): ErrorResponse {
     return wireError(500, "server_error", "internal", message, null, {});
   }
   const headers: Record<string, string> = {};
+  if (error.code === "invalid_api_key") headers["WWW-Authenticate"] = "Bearer";
   if ("retryAfterSeconds" in error) headers["Retry-After"] = String(error.retryAfterSeconds);
   if (error instanceof MethodNotAllowedError) headers["Allow"] = error.allowed.join(", ");
   const param = error instanceof RequestError ? error.param : null;

@@ -23,6 +23,7 @@ export type Endpoint =
   | "detokenize"
   | "tokenizer_info"
   | "apply_template"
+  | "openapi"
   | "health"
   | "ready"
   | "metrics"

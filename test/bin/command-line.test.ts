@@ -3,7 +3,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import test from "ava";
 import { ModelLoadError } from "../../model/errors.ts";
-import { packageVersion, runCommandLine } from "../../bin/command-line.ts";
+import { runCommandLine } from "../../bin/command-line.ts";
+import { packageVersion } from "../../server/package-version.ts";
 import { serveCommand } from "../../bin/serve-command.ts";
 import { FakeCodec } from "../helpers/fake-codec.ts";
 import { FakeEngine } from "../helpers/fake-engine.ts";
@@ -27,7 +28,14 @@ function fakeLoad() {
   const names: [string] = ["fake"];
   const engine = new FakeEngine();
   const close = () => engine.close();
-  return Promise.resolve({ names, engine, codec: new FakeCodec(), tasks: [], close });
+  return Promise.resolve({
+    names,
+    engine,
+    codec: new FakeCodec(),
+    tasks: [],
+    experts: null,
+    close,
+  });
 }
 
 test("help lists the commands", async (t) => {

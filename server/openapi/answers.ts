@@ -1,0 +1,171 @@
+import { z } from "zod";
+
+/** What the server sends. Objects are open: a newer server may say more. */
+
+const finishReason = z.enum(["stop", "length", "tool_calls"]);
+
+const error = z.looseObject({
+  error: z.looseObject({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable().describe("The field that is wrong, as the client wrote it."),
+    code: z.string(),
+  }),
+});
+
+const route = z
+  .looseObject({
+    task: z.string(),
+    expert: z.string(),
+    confidence: z.number().min(0).max(1),
+    reason: z.string(),
+  })
+  .describe("Which task the prompt was taken for, by what, and which expert answered.");
+
+const usage = z.looseObject({
+  prompt_tokens: z.int().min(0),
+  completion_tokens: z.int().min(0),
+  total_tokens: z.int().min(0),
+  prompt_tokens_details: z.looseObject({ cached_tokens: z.int().min(0) }),
+});
+
+const head = { id: z.string(), created: z.int(), model: z.string() };
+
+const toolCall = z.looseObject({
+  id: z.string(),
+  type: z.literal("function"),
+  function: z.looseObject({ name: z.string(), arguments: z.string() }),
+});
+
+const chatCompletion = z.looseObject({
+  ...head,
+  object: z.literal("chat.completion"),
+  choices: z.array(
+    z.looseObject({
+      index: z.int().min(0),
+      message: z.looseObject({
+        role: z.literal("assistant"),
+        content: z.string().nullable(),
+        refusal: z.string().nullable(),
+        tool_calls: z.array(toolCall).optional(),
+      }),
+      logprobs: z.unknown(),
+      finish_reason: finishReason,
+    }),
+  ),
+  usage,
+  seap: route,
+});
+
+const chatCompletionChunk = z.looseObject({
+  ...head,
+  object: z.literal("chat.completion.chunk"),
+  choices: z.array(
+    z.looseObject({
+      index: z.int().min(0),
+      delta: z.looseObject({
+        role: z.literal("assistant").optional(),
+        content: z.string().nullish(),
+      }),
+      finish_reason: finishReason.nullable(),
+    }),
+  ),
+  usage: usage.nullish(),
+  seap: route.optional(),
+});
+
+const completion = z.looseObject({
+  ...head,
+  object: z.literal("text_completion"),
+  choices: z.array(
+    z.looseObject({
+      index: z.int().min(0),
+      text: z.string(),
+      logprobs: z.unknown(),
+      finish_reason: finishReason.nullable(),
+      seap: route.optional(),
+    }),
+  ),
+  usage: usage.nullish(),
+  seap: route.optional(),
+});
+
+const model = z.looseObject({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.int(),
+  owned_by: z.string(),
+  root: z.string(),
+  max_model_len: z.int(),
+});
+
+const tokens = z.looseObject({
+  count: z.int().min(0),
+  max_model_len: z.int(),
+  tokens: z
+    .array(
+      z.union([
+        z.int(),
+        z.looseObject({
+          id: z.int(),
+          piece: z.union([z.string(), z.array(z.int())]),
+        }),
+      ]),
+    )
+    .describe("Token ids; with with_pieces each with its text, or its bytes where it is no text."),
+  token_strs: z.array(z.string()).nullable(),
+});
+
+const tokenizerInfo = z.looseObject({
+  tokenizer_class: z.string(),
+  vocab_size: z.int(),
+  model_max_length: z.int(),
+  bos_token: z.string().nullable(),
+  eos_token: z.string().nullable(),
+  pad_token: z.string().nullable(),
+  add_bos_token: z.boolean(),
+  chat_template: z.string(),
+});
+
+const isoTime = z.iso.datetime().nullable();
+
+const expert = z.looseObject({
+  id: z.string(),
+  object: z.literal("expert"),
+  state: z.string(),
+  resident_bytes: z.number(),
+  sparsity: z.number().nullable(),
+  running: z.int(),
+  hits: z.int(),
+  misses: z.int(),
+  evictions: z.int(),
+  last_used_at: isoTime,
+  problem: z.string().nullable(),
+  retry_at: isoTime,
+});
+
+/** By their names in the document. */
+export const answers = {
+  Error: error,
+  Route: route,
+  Usage: usage,
+  ChatCompletion: chatCompletion,
+  ChatCompletionChunk: chatCompletionChunk,
+  Completion: completion,
+  Model: model,
+  ModelList: z.looseObject({ object: z.literal("list"), data: z.array(model) }),
+  Tokens: tokens,
+  Text: z.looseObject({ prompt: z.string(), content: z.string() }),
+  RenderedPrompt: z.looseObject({ prompt: z.string() }),
+  TokenizerInfo: tokenizerInfo,
+  Status: z.looseObject({ status: z.string() }),
+  Expert: expert,
+  ExpertList: z.looseObject({
+    object: z.literal("list"),
+    memory_budget_bytes: z.number(),
+    memory_used_bytes: z.number(),
+    data: z.array(expert),
+  }),
+} as const;
+
+export type AnswerName = keyof typeof answers;

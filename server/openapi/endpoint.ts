@@ -1,0 +1,13 @@
+import type { RequestHandler } from "express";
+import { errorStatuses } from "../error-response.ts";
+import { packageVersion } from "../package-version.ts";
+import { openApiDocument } from "./document.ts";
+
+/** GET /openapi.json; made when it is first asked for. */
+export function openApi(): RequestHandler {
+  let document: object | undefined;
+  return (_req, res) => {
+    document ??= openApiDocument({ version: packageVersion(), errorStatuses });
+    res.json(document);
+  };
+}

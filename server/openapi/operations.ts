@@ -1,0 +1,153 @@
+import type { AnswerName } from "./answers.ts";
+import type { RequestName } from "./requests.ts";
+
+/** One method of one path. */
+export interface Operation {
+  readonly method: "get" | "post" | "delete";
+  /** With `{parameters}`. */
+  readonly path: string;
+  /** Unique in the document. */
+  readonly id: string;
+  readonly tag: "Generation" | "Models" | "Tokens" | "Experts" | "Operations";
+  readonly summary: string;
+  readonly request?: RequestName;
+  /** @default 200 */
+  readonly status?: number;
+  /** Of the answer as JSON. */
+  readonly answer?: AnswerName;
+  /** Of the events where the request asks for a stream. */
+  readonly event?: AnswerName;
+  /** What it answers that is not JSON: its media type. */
+  readonly text?: string;
+}
+
+const experts = { tag: "Experts", answer: "Expert" } as const;
+
+export const operations: readonly Operation[] = [
+  {
+    method: "post",
+    path: "/v1/chat/completions",
+    id: "createChatCompletion",
+    tag: "Generation",
+    summary: "Answer a conversation.",
+    request: "ChatCompletionRequest",
+    answer: "ChatCompletion",
+    event: "ChatCompletionChunk",
+  },
+  {
+    method: "post",
+    path: "/v1/completions",
+    id: "createCompletion",
+    tag: "Generation",
+    summary: "Continue texts.",
+    request: "CompletionRequest",
+    answer: "Completion",
+    event: "Completion",
+  },
+  {
+    method: "get",
+    path: "/v1/models",
+    id: "listModels",
+    tag: "Models",
+    summary: "What is served, under all its names.",
+    answer: "ModelList",
+  },
+  {
+    method: "get",
+    path: "/v1/models/{id}",
+    id: "retrieveModel",
+    tag: "Models",
+    summary: "One of the names; it may contain slashes.",
+    answer: "Model",
+  },
+  {
+    method: "post",
+    path: "/tokenize",
+    id: "tokenize",
+    tag: "Tokens",
+    summary: "Text or a conversation as token ids.",
+    request: "TokenizeRequest",
+    answer: "Tokens",
+  },
+  {
+    method: "post",
+    path: "/detokenize",
+    id: "detokenize",
+    tag: "Tokens",
+    summary: "Token ids as text.",
+    request: "DetokenizeRequest",
+    answer: "Text",
+  },
+  {
+    method: "post",
+    path: "/apply-template",
+    id: "applyTemplate",
+    tag: "Tokens",
+    summary: "A conversation as the model reads it.",
+    request: "ApplyTemplateRequest",
+    answer: "RenderedPrompt",
+  },
+  {
+    method: "get",
+    path: "/tokenizer_info",
+    id: "tokenizerInfo",
+    tag: "Tokens",
+    summary: "Special tokens, sizes and the chat template.",
+    answer: "TokenizerInfo",
+  },
+  {
+    method: "get",
+    path: "/v1/experts",
+    id: "listExperts",
+    tag: "Experts",
+    summary: "Experts, their states and their memory.",
+    answer: "ExpertList",
+  },
+  {
+    method: "get",
+    path: "/v1/experts/{task}",
+    id: "retrieveExpert",
+    ...experts,
+    summary: "The expert of a task.",
+  },
+  ...(["build", "load", "evict"] as const).map((command): Operation => ({
+    method: "post",
+    path: `/v1/experts/{task}/${command}`,
+    id: `${command}Expert`,
+    ...experts,
+    status: 202,
+    summary: `Begin to ${command} the expert of a task.`,
+  })),
+  {
+    method: "get",
+    path: "/health",
+    id: "health",
+    tag: "Operations",
+    summary: "Whether the process is alive.",
+    answer: "Status",
+  },
+  {
+    method: "get",
+    path: "/ready",
+    id: "ready",
+    tag: "Operations",
+    summary: "Whether requests will be answered; otherwise the error that they would get.",
+    answer: "Status",
+  },
+  {
+    method: "get",
+    path: "/metrics",
+    id: "metrics",
+    tag: "Operations",
+    summary: "Metrics for Prometheus.",
+    text: "text/plain",
+  },
+  {
+    method: "get",
+    path: "/openapi.json",
+    id: "openApi",
+    tag: "Operations",
+    summary: "This document.",
+    text: "application/json",
+  },
+];
