@@ -9,7 +9,7 @@ const status = await runCommandLine(
       load: async (config, log) => {
         // Only here: it brings onnxruntime along, which "seap --help" should not wait for.
         const { loadModel } = await import("../server/load-model.ts");
-        return loadModel(config, log, builtinRouter);
+        return loadModel(config, log, { router: builtinRouter });
       },
       signals: process,
       exit: (code) => process.exit(code),

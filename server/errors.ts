@@ -52,6 +52,16 @@ export class ModelNotFoundError extends RequestError {
   }
 }
 
+export class ExpertNotFoundError extends RequestError {
+  readonly code = "expert_not_found";
+
+  /** @param known - none where experts are off */
+  constructor(name: string, known: readonly string[]) {
+    const there = known.length === 0 ? "Experts are off" : `There are: ${known.join(", ")}`;
+    super(`There is no expert ${quote(name)}. ${there}.`);
+  }
+}
+
 export class RouteNotFoundError extends RequestError {
   readonly code = "not_found";
 

@@ -9,6 +9,9 @@ import { createTokenizer } from "../model/tokenizer.ts";
 import { ConfigError } from "./config-error.ts";
 import type { Config } from "./config.ts";
 import { DownloadProgress } from "./download-progress.ts";
+import type { ExpertSource } from "./experts/expert-source.ts";
+import { prepareExperts } from "./experts/prepare-experts.ts";
+import type { PreparedExperts } from "./experts/prepare-experts.ts";
 import type { Log } from "./log.ts";
 import { ModelCodec } from "./model-codec.ts";
 import type { LoadedModel } from "./model-service.ts";
@@ -18,15 +21,22 @@ import type { RouterSource } from "./routing/router-source.ts";
 /** Share of the available memory that keys and values may take where the user does not say. */
 const DEFAULT_KV_SHARE = 0.25;
 
+/** Where comes what the model is served with. */
+export interface ModelSources {
+  /** Of the router, where the configuration names none. @default nowhere */
+  readonly router?: RouterSource;
+  /** @default nowhere: dense answers everything */
+  readonly experts?: ExpertSource;
+}
+
 /**
- * Finds, fetches, opens and loads the model that the configuration names, and its router.
- * @param source of the router, where the configuration names none
+ * Finds, fetches, opens and loads the model that the configuration names, with its router and experts.
  * @throws ModelLoadError, ConfigError, another SeapError when the router cannot be used
  */
 export async function loadModel(
   config: Config,
   log: Log,
-  source: RouterSource | null = null,
+  sources: ModelSources = {},
 ): Promise<LoadedModel> {
   const resolved = await fetchModel(config, log);
   log.info("loading model", { name: resolved.name, weights: config.weights });
@@ -42,21 +52,31 @@ export async function loadModel(
   );
   const contextLength = contextLengthOf(config, weights.config);
   const { contentHash } = weights;
-  const router = planRouter({ config, modelPath: resolved.path, contentHash, source, log });
+  const { path: modelPath } = resolved;
+  const availableBytes = process.availableMemory();
+  const source = sources.router ?? null;
+  const router = planRouter({ config, modelPath, contentHash, source, log });
   let engine: Engine | undefined;
+  let experts: PreparedExperts | null = null;
   try {
+    if (sources.experts) {
+      const { tasks } = router;
+      const options = { config, tasks, modelPath, contentHash, availableBytes, log };
+      experts = prepareExperts(sources.experts, options);
+    }
     engine = await startEngine({
-      modelPath: resolved.path,
+      modelPath,
       weights: config.weights,
       threads: config.threads,
       contextLength,
       vocabSize,
       maxBatch: config.maxBatch,
       prefillChunk: config.prefillChunk,
-      kvMemoryBytes: config.kvMemory ?? Math.floor(process.availableMemory() * DEFAULT_KV_SHARE),
+      kvMemoryBytes: config.kvMemory ?? Math.floor(availableBytes * DEFAULT_KV_SHARE),
       tokenTable: tokenizer.tokenTable,
       maxWaitingRequests: config.maxWaitingRequests,
       maxWaitingTokens: config.maxWaitingTokens,
+      ...(experts && { experts }),
       onProgress: (text) => log.info(text),
       worker: new URL("./engine-worker.js", import.meta.url),
     });
@@ -74,6 +94,7 @@ export async function loadModel(
     engine,
     codec,
     tasks: router.tasks,
+    experts: experts && { memoryBytes: experts.options.memoryBytes, builder: experts.builder },
     async close() {
       router.close();
       await engine.close();

@@ -1,5 +1,6 @@
 import type { Engine } from "../engine/request.ts";
 import type { TextCodec } from "./codec.ts";
+import type { ObservedBuilder } from "./experts/observed-builder.ts";
 import { findTask } from "./routing/request-routing.ts";
 import { ModelLoadingError, ModelNotFoundError, ServerStoppingError } from "./errors.ts";
 
@@ -10,8 +11,17 @@ export interface LoadedModel {
   readonly codec: TextCodec;
   /** Tasks that clients may ask for. */
   readonly tasks: readonly string[];
+  /** Null where there are none but dense. */
+  readonly experts: ServedExperts | null;
   /** Cancels what is in flight. May be called twice. */
   close(): Promise<void>;
+}
+
+/** What the server knows of its experts besides the engine's snapshots. */
+export interface ServedExperts {
+  /** Budget of all of them together. */
+  readonly memoryBytes: number;
+  readonly builder: Pick<ObservedBuilder, "numBuilds">;
 }
 
 /** What a client means by a model's name. */

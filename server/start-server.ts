@@ -4,17 +4,24 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Registry } from "prom-client";
 import { createApp } from "./app.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { ListenError } from "./errors.ts";
+import type { ExpertMetricsSource } from "./experts/expert-metrics.ts";
 import { InFlight } from "./in-flight.ts";
 import { exitOnSignal, type SignalSource } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { type LoadedModel, ModelService } from "./model-service.ts";
 import { RequestRouting } from "./routing/request-routing.ts";
+import { guardConnections } from "./security/connections.ts";
+import { createSecurity, isLoopback, type SecurityConfig } from "./security/security.ts";
 
 /** Longer than the 60 s after which usual load balancers drop an idle connection, so that they go first. */
 const idleConnectionMs = 75_000;
+
+/** Headers are small, however slow the line is. */
+const maxHeadersMs = 10_000;
 
 export interface StartOptions {
   readonly config: Pick<
@@ -26,11 +33,16 @@ export interface StartOptions {
     | "keepAliveSeconds"
     | "routing"
     | "stickyMargin"
+    | "receiveTimeoutSeconds"
+    | "slowClientSeconds"
+    | keyof SecurityConfig
   >;
   readonly log: Log;
   readonly load: () => Promise<LoadedModel>;
   readonly signals: SignalSource;
   readonly exit: (status: number) => void;
+  /** @default the machine's */
+  readonly clock?: Clock;
 }
 
 export interface RunningServer {
@@ -42,34 +54,52 @@ export interface RunningServer {
 
 /**
  * Listens first and loads the model then: until it is there, all but /health and /metrics say so with 503.
+ * @throws ConfigError when the file of keys cannot be used.
  * @throws ListenError when the address cannot be had; nothing is loaded then.
  */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const { config, log, load, signals, exit } = options;
+  const { config, log, load, signals, exit, clock = systemClock } = options;
+  const nowMs = () => clock.nowMs();
+  const security = createSecurity(config, nowMs);
   const service = new ModelService();
   const inFlight = new InFlight();
   const metrics = new Metrics({
     registry: new Registry(),
     modelName: () => service.loaded?.names[0],
     stats: () => service.loaded?.engine.stats(),
+    experts: () => expertMetrics(service.loaded),
   });
   const app = createApp({
     service,
     inFlight,
     metrics,
     log,
+    security,
     bodyLimitBytes: config.bodyLimit,
     keepAliveMs: config.keepAliveSeconds * 1000,
     randomSeed: () => randomInt(2 ** 32),
     routing: new RequestRouting({
       rules: config.routing.rules,
       stickyMargin: config.stickyMargin,
-      nowMs: () => performance.now(),
+      nowMs,
     }),
   });
-  const server = createServer({ keepAliveTimeout: idleConnectionMs }, app);
+  const receiveTimeoutMs = Math.ceil(config.receiveTimeoutSeconds * 1000);
+  const server = createServer(
+    {
+      keepAliveTimeout: idleConnectionMs,
+      requestTimeout: receiveTimeoutMs,
+      headersTimeout: Math.min(maxHeadersMs, receiveTimeoutMs),
+      connectionsCheckingInterval: Math.min(1000, receiveTimeoutMs),
+    },
+    app,
+  );
+  guardConnections(server, { slowClientMs: config.slowClientSeconds * 1000, log, metrics });
   const url = await listen(server, config.host, config.port);
-  log.info("listening", { url });
+  log.info("listening", { url, keys: security.keys.areRequired ? "required" : "none" });
+  if (!security.keys.areRequired && !isLoopback(config.host)) {
+    log.warn("others can reach this server, and it asks for no key: see --api-key-file", { url });
+  }
   exitOnSignal({
     server,
     service,
@@ -83,6 +113,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     service.setLoaded(model);
   });
   return { server, url, loaded };
+}
+
+function expertMetrics(model: LoadedModel | undefined): ExpertMetricsSource | undefined {
+  if (model === undefined || model.experts === null) return undefined;
+  return { ...model.experts, snapshots: model.engine.experts(), modelName: model.names[0] };
 }
 
 async function listen(server: Server, host: string, port: number): Promise<string> {

@@ -2,12 +2,16 @@ import type { Route, RoutingRequest } from "../../engine/routing.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import type { Prompt, TextCodec } from "../codec.ts";
 import { InvalidRequestError, quote } from "../errors.ts";
+import { whileBuilding } from "../experts/expert-settings.ts";
 import { ConversationTasks } from "./conversation-tasks.ts";
 import { findRule, noTask } from "./rules.ts";
 import type { RoutingRule } from "./rules.ts";
 
 /** Header that names a task, in requests and in answers. */
 export const taskHeader = "x-seap-task";
+
+/** Request header that says what happens while the task's expert is not there. */
+const whileBuildingHeader = "x-seap-while-building";
 
 export interface RequestRoutingOptions {
   readonly rules: readonly RoutingRule[];
@@ -41,9 +45,15 @@ export class RequestRouting {
 
   /**
    * The model's name wins over the header, that over the rules, those over the conversation, that over the router.
-   * @throws InvalidRequestError when the header names no task.
+   * @throws InvalidRequestError when a header has no value that it may have.
    */
   routingFor(prompt: Prompt, request: RequestTask, codec: TextCodec): RoutingRequest {
+    const choice = whileBuildingOf(request);
+    const routing = this.#routingFor(prompt, request, codec);
+    return choice === undefined ? routing : { ...routing, whileBuilding: choice };
+  }
+
+  #routingFor(prompt: Prompt, request: RequestTask, codec: TextCodec): RoutingRequest {
     const whole = wholePrompt(prompt.tokenIds.length);
     const assigned = this.#assigned(prompt, request);
     if (assigned !== undefined) return { spans: whole, assigned };
@@ -79,6 +89,17 @@ export class RequestRouting {
     const rule = findRule(this.#rules, { header, text, numPromptTokens: tokenIds.length });
     return rule && { task: rule.task === noTask ? null : rule.task, reason: "rule" };
   }
+}
+
+function whileBuildingOf({ header }: RequestTask): RoutingRequest["whileBuilding"] {
+  const value = header(whileBuildingHeader);
+  if (value === undefined) return undefined;
+  const { success, data } = whileBuilding().safeParse(value);
+  if (success) return data;
+  throw new InvalidRequestError(
+    `Header ${whileBuildingHeader}: expected general or wait, got ${quote(value)}.`,
+    whileBuildingHeader,
+  );
 }
 
 /** Null for none of them, where that is what was asked for; undefined for a task that there is not. */

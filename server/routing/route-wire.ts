@@ -9,12 +9,18 @@ export interface WireRoute {
   readonly expert: string;
   /** 0 to 1, to four digits. */
   readonly confidence: number;
+  /** Why it is not the expert that the task is meant to have; where it is, as `route`. */
   readonly reason: string;
+  /** Why it is that task. */
+  readonly route: string;
 }
 
-export function toWireRoute({ task, expert, confidence, reason }: RoutedEvent): WireRoute {
+export function toWireRoute(event: RoutedEvent): WireRoute {
+  const { task, expert, confidence, reason: route, serveReason } = event;
+  const isMeant = ["expert", "no-task", "off"].includes(serveReason);
   const rounded = Math.round(confidence * 1e4) / 1e4;
-  return { task: task ?? noTask, expert, confidence: rounded, reason };
+  const reason = isMeant ? route : serveReason;
+  return { task: task ?? noTask, expert, confidence: rounded, reason, route };
 }
 
 export function setRouteHeaders(res: Response, event: RoutedEvent): void {

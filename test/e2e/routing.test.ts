@@ -70,7 +70,13 @@ test("a router of a file decides on chats and raw prompts, streamed or not", asy
     await chat.completions.create({ ...params, messages, n: 2 }).withResponse(),
     await completions.create({ ...params, prompt: "3 + 4 =" }).withResponse(),
   ];
-  const expected = { task: "math", expert: "dense", confidence: 1, reason: "fixed" };
+  const expected = {
+    task: "math",
+    expert: "dense",
+    confidence: 1,
+    reason: "fixed",
+    route: "fixed",
+  };
   for (const { data, response } of answers) {
     t.is(response.headers.get("x-seap-task"), "math");
     t.is(response.headers.get("x-seap-reason"), "fixed");

@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import OpenAI from "openai";
 import { parseConfig } from "../../server/config.ts";
 import { loadModel } from "../../server/load-model.ts";
+import type { ModelSources } from "../../server/load-model.ts";
 import { createLog } from "../../server/log.ts";
 import { startServer } from "../../server/start-server.ts";
 
@@ -22,14 +23,17 @@ export interface ServedModel {
  * one thread, since several that spin are slow where other tests run beside them.
  * @param args - flags of `seap serve`
  */
-export async function serveModel(args: readonly string[]): Promise<ServedModel> {
+export async function serveModel(
+  args: readonly string[],
+  sources: ModelSources = {},
+): Promise<ServedModel> {
   const { config } = parseConfig({ args: ["--port", "0", "--threads", "1", ...args], env: {} });
   const signals = new EventEmitter();
   const log = createLog("silent", () => undefined);
   const { url, loaded } = await startServer({
     config,
     log,
-    load: () => loadModel(config, log),
+    load: () => loadModel(config, log, sources),
     signals,
     exit: (status) => signals.emit("exit", status),
   });

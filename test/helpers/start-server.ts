@@ -2,7 +2,10 @@ import { EventEmitter, once } from "node:events";
 import type { ExecutionContext } from "ava";
 import OpenAI from "openai";
 import { createLog } from "../../server/log.ts";
+import type { ServedExperts } from "../../server/model-service.ts";
+import type { Clock } from "../../server/clock.ts";
 import type { RoutingRule } from "../../server/routing/rules.ts";
+import type { SecurityConfig } from "../../server/security/security.ts";
 import { type RunningServer, startServer as start } from "../../server/start-server.ts";
 import { FakeCodec } from "./fake-codec.ts";
 import { FakeEngine, type Gate } from "./fake-engine.ts";
@@ -31,9 +34,18 @@ export interface TestServerOptions {
   readonly rules?: readonly RoutingRule[];
   /** @default 2 */
   readonly stickyMargin?: number;
+  /** @default 127.0.0.1 */
+  readonly host?: string;
   readonly bodyLimit?: number;
   readonly drainTimeoutSeconds?: number;
   readonly keepAliveSeconds?: number;
+  readonly receiveTimeoutSeconds?: number;
+  readonly slowClientSeconds?: number;
+  /** @default everybody may do everything */
+  readonly security?: Partial<SecurityConfig>;
+  readonly clock?: Clock;
+  /** @default none */
+  readonly experts?: ServedExperts;
   /** Holds the loading of the model until it is opened. */
   readonly loading?: Gate;
 }
@@ -49,6 +61,7 @@ export async function startServer(
     tasks = [],
     rules = [],
     stickyMargin = 2,
+    experts = null,
     loading,
   } = options;
   const codec = new FakeCodec();
@@ -57,24 +70,30 @@ export async function startServer(
   const exits: number[] = [];
   const running = await start({
     config: {
-      host: "127.0.0.1",
+      host: options.host ?? "127.0.0.1",
       port: 0,
       bodyLimit: options.bodyLimit ?? 2 ** 20,
       drainTimeoutSeconds: options.drainTimeoutSeconds ?? 60,
       keepAliveSeconds: options.keepAliveSeconds ?? 60,
+      receiveTimeoutSeconds: options.receiveTimeoutSeconds ?? 60,
+      slowClientSeconds: options.slowClientSeconds ?? 60,
+      metricsOpen: false,
+      corsOrigins: [],
+      ...options.security,
       routing: { rules: [...rules] },
       stickyMargin,
     },
     log: createLog("debug", (line) => logLines.push(line)),
     load: async () => {
       await loading?.opened;
-      return { names, engine, codec, tasks, close: () => engine.close() };
+      return { names, engine, codec, tasks, experts, close: () => engine.close() };
     },
     signals,
     exit: (status) => {
       exits.push(status);
       signals.emit("exit");
     },
+    ...(options.clock && { clock: options.clock }),
   });
   const { server, url } = running;
   t.teardown(async () => {

@@ -7,7 +7,8 @@ import { readEvents, startServer } from "../../helpers/start-server.ts";
 const tasks = ["code", "math"];
 const matched: Route = { task: "math", confidence: 0.912_345, reason: "matched" };
 const hello = { messages: [{ role: "user", content: "Hi" }] };
-const seap = { task: "math", expert: "dense", confidence: 0.9123, reason: "matched" };
+const inHeaders = { task: "math", expert: "dense", confidence: 0.9123, reason: "matched" };
+const seap = { ...inHeaders, route: "matched" };
 
 function engineWith(script: Script = { steps: ["Hello"], route: matched }): FakeEngine {
   const engine = new FakeEngine();
@@ -36,7 +37,7 @@ test("an answer tells its route in headers and body", async (t) => {
     ["/v1/completions", { prompt: "Hi" }],
   ] as const) {
     const response = await post(path, body);
-    t.deepEqual(headersOf(response), seap);
+    t.deepEqual(headersOf(response), inHeaders);
     t.deepEqual(((await response.json()) as { seap: unknown }).seap, seap);
   }
 });
@@ -45,7 +46,7 @@ test("a stream tells its route in headers and in the chunk that ends a choice", 
   const { post } = await startServer(t, { engine: engineWith(), tasks });
   const stream_options = { include_usage: true };
   const response = await post("/v1/chat/completions", { ...hello, stream: true, stream_options });
-  t.deepEqual(headersOf(response), seap);
+  t.deepEqual(headersOf(response), inHeaders);
   const events = (await readEvents(response)).slice(0, -1);
   const chunks = events.map((event) => JSON.parse(event) as { seap?: unknown; choices: unknown[] });
   const told = chunks.filter((chunk) => chunk.seap !== undefined);

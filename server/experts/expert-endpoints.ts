@@ -1,0 +1,45 @@
+import type { Request, RequestHandler } from "express";
+import type { ExpertSnapshot } from "../../engine/experts.ts";
+import type { ExpertCommand } from "../../engine/request.ts";
+import { ExpertNotFoundError } from "../errors.ts";
+import type { ModelService } from "../model-service.ts";
+import { toWireExpert, toWireExperts } from "./expert-wire.ts";
+
+/** What can be done to an expert. */
+export const expertCommands: readonly ExpertCommand[] = ["build", "load", "evict"];
+
+/** GET /v1/experts */
+export function listExperts(service: ModelService): RequestHandler {
+  return (_req, res) => {
+    const { engine, experts } = service.ready();
+    res.json(toWireExperts(engine.experts(), experts?.memoryBytes ?? 0));
+  };
+}
+
+/** GET /v1/experts/{task} */
+export function retrieveExpert(service: ModelService): RequestHandler {
+  return (req, res) => {
+    res.json(toWireExpert(namedExpert(service, req)));
+  };
+}
+
+/** POST /v1/experts/{task}/{command}: begins what was asked for, and tells the expert as it is then. */
+export function commandExpert(service: ModelService, command: ExpertCommand): RequestHandler {
+  return async (req, res) => {
+    const { name } = namedExpert(service, req);
+    const expert = await service.ready().engine.commandExpert(name, command);
+    res.status(202).json(toWireExpert(expert));
+  };
+}
+
+/** @throws ExpertNotFoundError */
+function namedExpert(service: ModelService, req: Request): ExpertSnapshot {
+  const experts = service.ready().engine.experts();
+  const name = String(req.params["task"]);
+  const expert = experts.find((each) => each.name === name);
+  if (expert !== undefined) return expert;
+  throw new ExpertNotFoundError(
+    name,
+    experts.map((each) => each.name),
+  );
+}
