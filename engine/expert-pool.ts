@@ -45,7 +45,7 @@ export type ExpertChoice =
   | { readonly kind: "wait"; readonly ready: Promise<void> };
 
 export interface ChooseOptions {
-  /** Waits for an expert that is being built or loaded, whatever the task's policy says. */
+  /** Whether to wait for an expert that is being built or loaded. @default what the task's policy says */
   readonly mustWait?: boolean;
   /** The client named the task: it gets its own expert whatever the load is. */
   readonly isAssigned?: boolean;
@@ -116,7 +116,7 @@ export class ExpertPool {
     if (entry === undefined) return this.#run(this.#dense, task, "off");
     this.#ask(entry);
     let reason = reasonOf[entry.state];
-    const isPatient = mustWait === true || entry.policy.whileBuilding === "wait";
+    const isPatient = mustWait ?? entry.policy.whileBuilding === "wait";
     if (isPatient && (reason === "building" || reason === "loading") && this.#closing === null) {
       return { kind: "wait", ready: entry.whenSettled() };
     }
