@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { isApiKey } from "./security/is-api-key.ts";
+import type { Rate } from "./security/rate-limit.ts";
 
 /**
  * Flags and environment variables are text, a file has JSON values: each kind of option reads both.
@@ -25,6 +27,44 @@ export function textList() {
     const isNames =
       Array.isArray(list) && list.every((name) => typeof name === "string" && name !== "");
     return isNames ? (list as string[]) : undefined;
+  });
+}
+
+/** As `textList`, for secrets: what came is never part of the message. */
+export function secretList() {
+  return z.unknown().transform((input, context): string[] => {
+    const list: unknown = typeof input === "string" ? input.split(",") : input;
+    const keys = Array.isArray(list)
+      ? list.map((key: unknown) => (typeof key === "string" ? key.trim() : ""))
+      : [];
+    if (keys.length > 0 && keys.every(isApiKey)) return keys;
+    context.addIssue("expected keys of visible ASCII characters, separated by commas");
+    return z.NEVER;
+  });
+}
+
+/** Origins of web pages, or `*` for all. */
+export function originList() {
+  return value("origins such as https://app.example.com, separated by commas, or *", (input) => {
+    const list: unknown = typeof input === "string" ? input.split(",") : input;
+    if (!Array.isArray(list)) return undefined;
+    const origins = list.map((origin: unknown) => (typeof origin === "string" ? origin.trim() : ""));
+    const isOrigin = (text: string) =>
+      text === "*" ||
+      (!text.includes("*") && URL.canParse(text) && new URL(text).origin === text);
+    return origins.every(isOrigin) ? origins : undefined;
+  });
+}
+
+const periods: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: 3_600_000 };
+
+/** Requests in a period, such as 60/min. */
+export function rate() {
+  return value("requests per s, min or h, such as 60/min", (input): Rate | undefined => {
+    const match = /^([1-9]\d{0,8})\/(s|min|h)$/.exec(String(input));
+    const perMs = periods[match?.[2] ?? ""];
+    if (match === null || perMs === undefined) return undefined;
+    return { requests: Number(match[1]), perMs };
   });
 }
 

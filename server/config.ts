@@ -2,17 +2,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
-import {
-  atLeastZero,
-  between,
-  byteSize,
-  integer,
-  oneOf,
-  seconds,
-  share,
-  text,
-  textList,
-} from "./config-values.ts";
+import { atLeastZero, between, byteSize, integer, oneOf, originList, rate, seconds, secretList, share, text, textList, yesOrNo } from "./config-values.ts";
 import { ConfigError } from "./config-error.ts";
 import {
   expertSettings,
@@ -126,6 +116,39 @@ export const configSchema = z.strictObject({
   keepAliveSeconds: seconds({ isZeroAllowed: false })
     .default(5)
     .describe("Seconds of silence in a stream before a comment line is sent."),
+  apiKey: secretList()
+    .optional()
+    .describe(
+      "Keys that clients may use, separated by commas. Other users of the machine can see flags: better in the " +
+        "variable, or in a file. Unset: everybody may.",
+    ),
+  apiKeyFile: text()
+    .optional()
+    .describe("File of such keys, one a line; lines that begin with # are left out."),
+  metricsOpen: yesOrNo()
+    .default(false)
+    .describe("Whether /metrics answers without a key, as /health and /ready do."),
+  corsOrigins: originList()
+    .default([])
+    .describe("Origins whose web pages may use the server, separated by commas, or * for all."),
+  rateLimit: rate()
+    .optional()
+    .describe(
+      "Requests that a key, or without keys an address, may send, such as 60/min; beyond it 429.",
+    ),
+  maxConcurrentPerKey: integer(1)
+    .optional()
+    .describe(
+      "Requests that a key, or without keys an address, may have running; one more is answered 429.",
+    ),
+  receiveTimeoutSeconds: seconds({ isZeroAllowed: false })
+    .default(60)
+    .describe(
+      "Seconds in which a request must have arrived, its headers within 10 of them; beyond it 408.",
+    ),
+  slowClientSeconds: seconds({ isZeroAllowed: false })
+    .default(60)
+    .describe("Seconds that a client may leave its answer unread before it is cut off."),
   logLevel: oneOf(logLevels).default("info").describe("Least level that is logged, to stderr."),
   cacheDir: text()
     .optional()

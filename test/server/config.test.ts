@@ -46,6 +46,10 @@ test("without flags, environment and file the defaults hold", (t) => {
     bodyLimit: 8 * 2 ** 20,
     drainTimeoutSeconds: 30,
     keepAliveSeconds: 5,
+    metricsOpen: false,
+    corsOrigins: [],
+    receiveTimeoutSeconds: 60,
+    slowClientSeconds: 60,
     logLevel: "info",
   });
 });
@@ -70,6 +74,9 @@ test("every option can be given as a flag and as a variable", (t) => {
     expertSparsity: "0.3",
     whileBuilding: "wait",
     shadow: "0.01",
+    metricsOpen: "true",
+    corsOrigins: "https://app.example.com",
+    rateLimit: "60/min",
   };
   for (const key of configKeys) {
     const value = values[key] ?? "7";

@@ -1,0 +1,60 @@
+import { SeapError } from "../../model/errors.ts";
+
+/** The request brings no key, or one that is not known. The key itself is never repeated. */
+export class InvalidApiKeyError extends SeapError {
+  readonly code = "invalid_api_key";
+
+  constructor(isMissing: boolean) {
+    const came = isMissing
+      ? "This server needs an API key, and none came."
+      : "The API key is not one of this server's.";
+    super(`${came} Send it in the header Authorization: Bearer <key>.`);
+  }
+}
+
+/** The client sends more than it may, or more at the same time. */
+export class RateLimitError extends SeapError {
+  readonly code = "rate_limit_exceeded";
+  /** Whole seconds after which another attempt makes sense. */
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super(`${message} Retry in ${retryAfterSeconds} s.`);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** A web page of another site tries to use the server. */
+export class OriginNotAllowedError extends SeapError {
+  readonly code = "origin_not_allowed";
+
+  constructor() {
+    super("Pages of this origin may not connect. The operator can allow it with --cors-origins.");
+  }
+}
+
+/** The request did not arrive in time. */
+export class RequestTimeoutError extends SeapError {
+  readonly code = "request_timeout";
+
+  constructor() {
+    super("The request took too long to arrive.");
+  }
+}
+
+export class HeadersTooLargeError extends SeapError {
+  readonly code = "headers_too_large";
+
+  constructor() {
+    super("The request's headers are larger than this server takes.");
+  }
+}
+
+/** What came is not HTTP. */
+export class MalformedRequestError extends SeapError {
+  readonly code = "malformed_request";
+
+  constructor() {
+    super("The request is not valid HTTP.");
+  }
+}
