@@ -48,10 +48,11 @@ export function originList() {
   return value("origins such as https://app.example.com, separated by commas, or *", (input) => {
     const list: unknown = typeof input === "string" ? input.split(",") : input;
     if (!Array.isArray(list)) return undefined;
-    const origins = list.map((origin: unknown) => (typeof origin === "string" ? origin.trim() : ""));
+    const origins = list.map((origin: unknown) =>
+      typeof origin === "string" ? origin.trim() : "",
+    );
     const isOrigin = (text: string) =>
-      text === "*" ||
-      (!text.includes("*") && URL.canParse(text) && new URL(text).origin === text);
+      text === "*" || (!text.includes("*") && URL.canParse(text) && new URL(text).origin === text);
     return origins.every(isOrigin) ? origins : undefined;
   });
 }

@@ -2,7 +2,21 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
-import { atLeastZero, between, byteSize, integer, oneOf, originList, rate, seconds, secretList, share, text, textList, yesOrNo } from "./config-values.ts";
+import {
+  atLeastZero,
+  between,
+  byteSize,
+  integer,
+  oneOf,
+  originList,
+  rate,
+  seconds,
+  secretList,
+  share,
+  text,
+  textList,
+  yesOrNo,
+} from "./config-values.ts";
 import { ConfigError } from "./config-error.ts";
 import {
   expertSettings,

@@ -19,7 +19,10 @@ function readKeyFile(file: string): string[] {
     throw new ConfigError(`--api-key-file: ${(error as Error).message}`, { cause: error });
   }
   const keys: string[] = [];
-  for (const [index, line] of text.replace(/^\uFEFF/, "").split("\n").entries()) {
+  for (const [index, line] of text
+    .replace(/^\uFEFF/, "")
+    .split("\n")
+    .entries()) {
     const key = line.trim();
     if (key === "" || key.startsWith("#")) continue;
     if (!isApiKey(key)) {

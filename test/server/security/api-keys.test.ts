@@ -143,7 +143,8 @@ test("without keys a client is its address, and all of an IPv6 /64 is one client
 });
 
 test("the server warns when others can reach it and it asks for no key", async (t) => {
-  const warned = (lines: readonly string[]) => lines.some((line) => line.includes("asks for no key"));
+  const warned = (lines: readonly string[]) =>
+    lines.some((line) => line.includes("asks for no key"));
   const local = await startServer(t);
   t.false(warned(local.logLines));
   const reachable = await startServer(t, { host: "0.0.0.0" });

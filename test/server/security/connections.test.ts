@@ -24,7 +24,11 @@ const request = (body: string, length = Buffer.byteLength(body)) =>
 
 test("what is no HTTP gets an error object", async (t) => {
   const server = await startServer(t);
-  for (const text of ["nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\n: x\r\n\r\n"]) {
+  for (const text of [
+    "nonsense\r\n\r\n",
+    "GET / HTTP/9.9\r\n\r\n",
+    "GET / HTTP/1.1\r\n: x\r\n\r\n",
+  ]) {
     const socket = open(t, server);
     socket.write(text);
     const answer = await readAll(socket);
