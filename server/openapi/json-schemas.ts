@@ -37,8 +37,10 @@ function convert(
   return mapValues(converted as Record<string, JsonSchema>, withoutIdentity);
 }
 
-function withoutIdentity({ $schema: _, $id: __, ...rest }: JsonSchema): JsonSchema {
-  return rest;
+/** In the document a schema is known by its place. */
+function withoutIdentity(schema: JsonSchema): JsonSchema {
+  const kept = Object.entries(schema).filter(([key]) => key !== "$schema" && key !== "$id");
+  return Object.fromEntries(kept);
 }
 
 function allowNulls(schema: JsonSchema): JsonSchema {
