@@ -28,6 +28,13 @@ const status = await runCommandLine(
         await runEvalCommand(args, io, process);
       },
     },
+    experts: {
+      summary: "show the experts of a running server, build, load or evict one",
+      run: async (args, io) => {
+        const { runExpertsCommand } = await import("./experts-command.ts");
+        await runExpertsCommand(args, io, process);
+      },
+    },
     router: {
       summary: "choose a task for each prompt",
       run: async (args, io) => {
@@ -41,6 +48,7 @@ const status = await runCommandLine(
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
     stderrIsTty: process.stderr.isTTY,
+    stdoutIsTty: process.stdout.isTTY,
   },
 );
 // A server goes on; everything else is done.

@@ -9,6 +9,8 @@ export interface CommandIo {
   stderr(text: string): void;
   /** stderr is a terminal, where a line can be drawn over. @default false */
   readonly stderrIsTty?: boolean;
+  /** @default false */
+  readonly stdoutIsTty?: boolean;
 }
 
 export interface Command {

@@ -18,7 +18,7 @@ export interface ParseSettings {
 }
 
 /**
- * Options as flags, and `--json`.
+ * Options as flags, and `--json`. An option that takes `true` is a switch, without a value.
  * @param command with its subcommand, for messages
  * @throws ConfigError naming the option that does not fit and what was expected.
  */
@@ -32,14 +32,15 @@ export function parseOptions<Schema extends z.ZodObject>(
   const fail = (problem: string, cause?: unknown): never => {
     throw new ConfigError(`${problem}. See seap ${command} --help.`, { cause });
   };
-  const { values, positionals } = read(keys, args, numExpected !== 0, fail);
+  const { values, positionals } = read(schema, args, numExpected !== 0, fail);
   if (numExpected !== "any" && positionals.length !== numExpected) {
     const noun = numExpected === 1 ? "argument" : "arguments";
     fail(`Expected ${numExpected} ${noun} besides options, got ${positionals.length}`);
   }
-  const input: Record<string, string> = {};
+  const input: Record<string, string | true> = {};
   for (const key of keys) {
     const given = values[toFlag(key)];
+    if (given === true) input[key] = given;
     if (!Array.isArray(given)) continue;
     if (given.length > 1 && !repeatable.includes(key)) {
       fail(`--${toFlag(key)}: expected once, got ${given.length} times`);
@@ -55,7 +56,7 @@ export function parseOptions<Schema extends z.ZodObject>(
 }
 
 function read(
-  keys: readonly string[],
+  schema: z.ZodObject,
   args: readonly string[],
   allowPositionals: boolean,
   fail: (problem: string, cause: unknown) => never,
@@ -64,7 +65,12 @@ function read(
   readonly positionals: readonly string[];
 } {
   const flags = Object.fromEntries(
-    keys.map((key) => [toFlag(key), { type: "string", multiple: true } as const]),
+    Object.entries(schema.shape as Record<string, z.ZodType>).map(([key, option]) => [
+      toFlag(key),
+      isSwitch(option)
+        ? ({ type: "boolean" } as const)
+        : ({ type: "string", multiple: true } as const),
+    ]),
   );
   try {
     return parseArgs({
@@ -101,6 +107,10 @@ ${rows.join("")}  --json
   --help
       This text.
 `;
+}
+
+function isSwitch(option: z.ZodType): boolean {
+  return option.safeParse(true).success;
 }
 
 function defaultOf(option: z.ZodType): string {
