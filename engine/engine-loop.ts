@@ -89,6 +89,12 @@ export class EngineLoop {
     if (this.#sequences.has(id)) this.#cancelled.add(id);
   }
 
+  /** Lets go of all requests without a word. */
+  abandon(): void {
+    for (const sequence of this.#sequences.values()) this.#forget(sequence);
+    this.#outputs = [];
+  }
+
   async step(): Promise<void> {
     this.#applyCancellations();
     for (const parked of this.#scheduler.makeRoom()) this.#options.runner.release(parked);

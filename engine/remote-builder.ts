@@ -1,4 +1,4 @@
-import { ExpertBuildError } from "./errors.ts";
+import { EngineStoppedError, ExpertBuildError } from "./errors.ts";
 import type { BuildProgress, BuiltExpert, ExpertBuilder } from "./experts.ts";
 
 /** What the engine's thread asks of the builder, which lives in another. */
@@ -23,14 +23,20 @@ export class RemoteBuilder implements ExpertBuilder {
   readonly #send: (message: ToBuilder) => void;
   readonly #pending = new Map<number, Pending>();
   #numAsked = 0;
+  #isClosed = false;
 
   constructor(send: (message: ToBuilder) => void) {
     this.#send = send;
   }
 
-  /** @throws ExpertBuildError */
-  find(task: string): Promise<BuiltExpert | null> {
-    return this.#ask("find_expert", task, () => undefined).answer;
+  /** Nothing, once this is closed. @throws ExpertBuildError */
+  async find(task: string): Promise<BuiltExpert | null> {
+    try {
+      return await this.#ask("find_expert", task, () => undefined).answer;
+    } catch (error) {
+      if (this.#isClosed) return null;
+      throw error;
+    }
   }
 
   /** Stops waiting as soon as the signal aborts. @throws ExpertBuildError, and the signal's reason */
@@ -56,6 +62,12 @@ export class RemoteBuilder implements ExpertBuilder {
     }
   }
 
+  /** Nobody will answer any more. */
+  close(): void {
+    this.#isClosed = true;
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(closed());
+  }
+
   /** Answers that nobody waits for any more are ignored. */
   receive(message: FromBuilder): void {
     const { id } = message;
@@ -70,6 +82,7 @@ export class RemoteBuilder implements ExpertBuilder {
     onProgress: (progress: BuildProgress) => void,
   ) {
     const id = this.#numAsked++;
+    if (this.#isClosed) return { id, answer: Promise.reject<BuiltExpert | null>(closed()) };
     const answer = new Promise<BuiltExpert | null>((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, onProgress });
     });
@@ -82,4 +95,8 @@ export class RemoteBuilder implements ExpertBuilder {
     this.#pending.delete(id);
     return pending;
   }
+}
+
+function closed(): EngineStoppedError {
+  return new EngineStoppedError("The engine was closed.");
 }

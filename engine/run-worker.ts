@@ -8,6 +8,7 @@ import type { PromptRouter } from "../router/prompt-router.ts";
 import { CpuDevice } from "./cpu-device.ts";
 import { EngineLoop } from "./engine-loop.ts";
 import type { EngineOutput } from "./engine-loop.ts";
+import { ExpertService } from "./expert-service.ts";
 import { loadStages } from "./load-stages.ts";
 import { ModelRunner } from "./model-runner.ts";
 import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
@@ -24,6 +25,8 @@ export type OpenRouter = (path: string, model: RoutedModel) => PromptRouter;
 interface Loaded {
   readonly runner: ModelRunner;
   readonly loop: EngineLoop;
+  readonly experts: ExpertService | null;
+  readonly wakeUp: WakeUp;
   readonly model: RoutedModel;
 }
 
@@ -56,12 +59,26 @@ async function load(): Promise<Loaded> {
       send({ type: "progress", text: `building ${name} (${options.weights})` }),
     );
     const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });
+    const wakeUp = new WakeUp();
+    const experts =
+      options.experts === undefined
+        ? null
+        : await ExpertService.start({
+            ...{ device, runner, stages, vocabSize, send },
+            experts: options.experts,
+            onWork: () => wakeUp.call(),
+          });
     const loop = new EngineLoop({
       runner,
       vocabulary: { table: options.tokenTable, size: vocabSize },
       maxBatch: options.maxBatch,
       kvBudgetBytes: kvBudget(runner),
       now: () => performance.now(),
+      ...(experts && {
+        experts: experts.pool,
+        onWork: () => wakeUp.call(),
+        onFinish: (sequence) => experts.shadow.offer(sequence),
+      }),
       emit: (outputs) =>
         send({
           type: "outputs",
@@ -69,7 +86,13 @@ async function load(): Promise<Loaded> {
           kvCacheUsage: loop.kvCacheUsage,
         }),
     });
-    return { runner, loop, model: { contentHash: weights.contentHash, hiddenSize } };
+    return {
+      runner,
+      loop,
+      experts,
+      wakeUp,
+      model: { contentHash: weights.contentHash, hiddenSize },
+    };
   } finally {
     weights.close();
   }
@@ -98,28 +121,68 @@ function toWorkerOutput(output: EngineOutput): WorkerOutput {
 }
 
 async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
-  const { runner, loop } = loaded;
+  const { runner, loop, experts, wakeUp } = loaded;
   let closing = false;
-  let wake = (): void => undefined;
   port.on("message", (message: ToWorker) => {
-    if (message.type === "generate") loop.add(message.request);
-    else if (message.type === "cancel") loop.cancel(message.id);
-    else if (message.type === "use_router") useRouter(loaded, message.path, openRouter);
-    else closing = true;
-    wake();
+    switch (message.type) {
+      case "generate":
+        loop.add(message.request);
+        break;
+      case "cancel":
+        loop.cancel(message.id);
+        break;
+      case "use_router":
+        useRouter(loaded, message.path, openRouter);
+        break;
+      case "close":
+        closing = true;
+        break;
+      case "command_expert":
+        if (experts) experts.command(message);
+        else refuse(message.id);
+        break;
+      case "build_progress":
+      case "builder_done":
+      case "builder_failed":
+        experts?.builder.receive(message);
+    }
+    wakeUp.call();
   });
   send({ type: "ready" });
+  experts?.turnstile.close();
   while (!closing) {
-    if (loop.isIdle) {
-      await new Promise<void>((resolve) => (wake = resolve));
-    } else {
-      await loop.step();
-      // Lets messages in between two steps, also when a step had nothing to run.
-      await setImmediate();
-    }
+    wakeUp.reset();
+    if (loop.hasWork) await loop.step();
+    else if (!experts?.turnstile.hasJobs && experts?.shadow.hasWork) await experts.shadow.step();
+    await experts?.turnstile.next();
+    const isIdle = !loop.hasWork && !experts?.turnstile.hasJobs && !experts?.shadow.hasWork;
+    if (isIdle) await wakeUp.called;
+    // Lets messages in between two steps, also when a step had nothing to run.
+    else await setImmediate();
   }
+  loop.abandon();
+  await experts?.close();
   await runner.dispose();
   port.close();
+}
+
+/** Something to wait for when there is nothing to do. */
+class WakeUp {
+  called!: Promise<void>;
+  call!: () => void;
+
+  constructor() {
+    this.reset();
+  }
+
+  /** Waits for the next call; one before this counts no more. */
+  reset(): void {
+    this.called = new Promise((resolve) => (this.call = resolve));
+  }
+}
+
+function refuse(id: number): void {
+  send({ type: "expert_refused", id, message: "This engine was started without experts." });
 }
 
 function useRouter({ loop, model }: Loaded, path: string, openRouter: OpenRouter): void {

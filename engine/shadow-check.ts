@@ -1,0 +1,180 @@
+import type { ShadowRecord } from "./expert-entry.ts";
+import { denseExpert } from "./experts.ts";
+import type { ModelRunner, Tokens } from "./model-runner.ts";
+import type { Sequence } from "./sequence.ts";
+
+export interface ShadowCheckOptions {
+  readonly runner: Pick<ModelRunner, "score" | "release">;
+  /** Share of the finished sequences to compare, 0 to 1. */
+  readonly share: number;
+  readonly vocabSize: number;
+  readonly record: (expert: string, record: ShadowRecord) => void;
+  /** One line for a person. */
+  readonly log: (line: string) => void;
+}
+
+/** Finished sequences that wait to be compared; more are passed over. */
+const maxWaiting = 16;
+/** Tokens of one turn: who comes meanwhile waits for no more than that. */
+const chunk = 16;
+/** What comes after is not compared: the two runs' KV is memory beyond the budget. */
+const maxTokens = 1024;
+
+interface Finished {
+  readonly expert: string;
+  readonly tokenIds: Uint32Array;
+  readonly numPromptTokens: number;
+}
+
+interface Comparison extends Finished {
+  readonly dense: Tokens;
+  readonly own: Tokens;
+  /** Of the chunk that the expert is to see next. */
+  denseLogits: Float32Array | null;
+  tokens: number;
+  kl: number;
+  agreeing: number;
+}
+
+/**
+ * Compares answers of experts with what dense thinks of them, when there is nothing else to do: some tokens a turn.
+ * A comparison that is interrupted goes on later.
+ */
+export class ShadowCheck {
+  readonly #options: ShadowCheckOptions;
+  readonly #waiting: Finished[] = [];
+  #current: Comparison | null = null;
+  #numFinished = 0;
+
+  constructor(options: ShadowCheckOptions) {
+    this.#options = options;
+  }
+
+  get hasWork(): boolean {
+    return this.#current !== null || this.#waiting.length > 0;
+  }
+
+  /** A sequence that has come to its end: every so many of those on experts are kept. */
+  offer(sequence: Sequence): void {
+    const { share } = this.#options;
+    const numPromptTokens = sequence.request.promptTokenIds.length;
+    const expert = sequence.lease?.expert ?? denseExpert;
+    if (expert === denseExpert || numPromptTokens >= maxTokens) return;
+    const before = Math.floor(this.#numFinished++ * share);
+    if (Math.floor(this.#numFinished * share) === before) return;
+    if (this.#waiting.length === maxWaiting) return;
+    const tokenIds = sequence.tokenIds(0, Math.min(sequence.numTokens, maxTokens)).slice();
+    this.#waiting.push({ expert, tokenIds, numPromptTokens });
+  }
+
+  /** A turn: some tokens of one comparison, on one of the two middles. Never rejects. */
+  async step(): Promise<void> {
+    const next = this.#current ?? this.#begin();
+    if (next === null) return;
+    try {
+      if (await this.#advance(next)) return;
+    } catch (error) {
+      this.#options.log(`Expert ${next.expert} was not compared with dense: ${String(error)}`);
+      return this.#end();
+    }
+    const { expert, tokens, kl, agreeing } = next;
+    this.#end();
+    if (tokens > 0) this.#options.record(expert, { tokens, kl, agreeing });
+  }
+
+  /** Nothing runs on an expert any more when this returns. */
+  forget(expert: string): void {
+    const kept = this.#waiting.filter((finished) => finished.expert !== expert);
+    this.#waiting.splice(0, Infinity, ...kept);
+    if (this.#current?.expert === expert) this.#end();
+  }
+
+  /** @returns false when the text is through */
+  async #advance(current: Comparison): Promise<boolean> {
+    const { runner, vocabSize } = this.#options;
+    const { expert, dense, own, denseLogits, numPromptTokens } = current;
+    const options = { chunk, from: numPromptTokens - 1 };
+    if (denseLogits === null) {
+      current.denseLogits = await runner.score(dense, { ...options, middle: denseExpert });
+      return current.denseLogits !== null;
+    }
+    const logits = await runner.score(own, { ...options, middle: expert });
+    current.denseLogits = null;
+    if (logits !== null) addRows(current, denseLogits, logits, vocabSize);
+    return true;
+  }
+
+  #begin(): Comparison | null {
+    const finished = this.#waiting.shift();
+    if (finished === undefined) return null;
+    const [dense, own] = [new GivenTokens(finished.tokenIds), new GivenTokens(finished.tokenIds)];
+    const sums = { tokens: 0, kl: 0, agreeing: 0 };
+    this.#current = { ...finished, ...sums, dense, own, denseLogits: null };
+    return this.#current;
+  }
+
+  #end(): void {
+    if (this.#current === null) return;
+    this.#options.runner.release(this.#current.dense);
+    this.#options.runner.release(this.#current.own);
+    this.#current = null;
+  }
+}
+
+/** All tokens but the last, which was drawn and never seen. */
+class GivenTokens implements Tokens {
+  readonly numTokens: number;
+  readonly #tokenIds: Uint32Array;
+
+  constructor(tokenIds: Uint32Array) {
+    this.#tokenIds = tokenIds;
+    this.numTokens = tokenIds.length - 1;
+  }
+
+  get lastTokenId(): number {
+    return this.#tokenIds[this.numTokens - 1]!;
+  }
+
+  tokenIds(start: number, end: number): Uint32Array {
+    return this.#tokenIds.subarray(start, Math.min(end, this.numTokens));
+  }
+}
+
+/** @param dense, own logits of the same tokens, `[numRows, vocabSize]` */
+function addRows(
+  sums: Pick<Comparison, "tokens" | "kl" | "agreeing">,
+  dense: Float32Array,
+  own: Float32Array,
+  vocabSize: number,
+): void {
+  for (let start = 0; start < dense.length; start += vocabSize) {
+    const p = dense.subarray(start, start + vocabSize);
+    const q = own.subarray(start, start + vocabSize);
+    const kl = divergence(p, q);
+    if (!Number.isFinite(kl)) continue;
+    sums.tokens++;
+    sums.kl += kl;
+    if (indexOfLargest(p) === indexOfLargest(q)) sums.agreeing++;
+  }
+}
+
+/** KL divergence between the distributions of two rows of logits, in nats: the sum of p log(p / q). */
+function divergence(p: Float32Array, q: Float32Array): number {
+  const [shiftP, shiftQ] = [p[indexOfLargest(p)]!, q[indexOfLargest(q)]!];
+  let [sumP, sumQ, weighted] = [0, 0, 0];
+  for (let i = 0; i < p.length; i++) {
+    const logP = p[i]! - shiftP;
+    const logQ = q[i]! - shiftQ;
+    const weight = Math.exp(logP);
+    sumP += weight;
+    sumQ += Math.exp(logQ);
+    weighted += weight * (logP - logQ);
+  }
+  return Math.max(0, weighted / sumP - Math.log(sumP) + Math.log(sumQ));
+}
+
+function indexOfLargest(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}
