@@ -11,6 +11,7 @@ import { denseExpert } from "./experts.ts";
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
 import { KvPool } from "./kv-pool.ts";
 import type { KvSlot } from "./kv-pool.ts";
+import type { PromptLogprobs } from "./logprobs.ts";
 import type { SequenceRouting } from "./routing.ts";
 
 /** What a forward pass needs of a sequence. */
@@ -22,6 +23,8 @@ export interface Tokens {
   tokenIds(start: number, end: number): Uint32Array;
   /** Decides on the trunk's output of the prompt; absent where nobody asks for a task. */
   readonly routing?: SequenceRouting | undefined;
+  /** Reads the logits of the prompt; absent where nobody asks for them. */
+  readonly promptLogprobs?: PromptLogprobs | undefined;
 }
 
 export interface ModelStages {
@@ -157,7 +160,7 @@ export class ModelRunner {
   async prefill(sequence: Tokens): Promise<Float32Array | null> {
     const chunk = this.#prefillChunk;
     const state = this.#states.get(sequence) ?? this.#open(sequence, chunk);
-    const { numTokens: length, routing } = sequence;
+    const { numTokens: length, routing, promptLogprobs } = sequence;
     if (state.trunk.length < length) {
       for (let i = 0; i < TRUNK_CHUNKS_PER_STEP && state.trunk.length < length; i++) {
         const hidden = await this.#trunkChunk(sequence, state, chunk);
@@ -168,11 +171,16 @@ export class ModelRunner {
     }
     if (state.middle === null) this.setMiddle(sequence, denseExpert);
     const numRows = state.chunks[0]!.numRows;
-    const isLast = state.head.length + numRows === length;
-    const logits = await this.#restChunk(state, isLast ? [numRows - 1] : []);
+    const start = state.head.length;
+    const isLast = start + numRows === length;
+    const isRead = promptLogprobs?.isReading ?? false;
+    const rows = Array.from({ length: numRows }, (_, row) => row);
+    const logits = await this.#restChunk(state, isRead ? rows : isLast ? [numRows - 1] : []);
+    const { vocabSize } = this.#head.stage.model;
+    if (isRead) promptLogprobs?.add(start, logits, vocabSize);
     if (!isLast) return null;
     state.isDecoding = true;
-    return logits;
+    return logits.subarray(logits.length - vocabSize);
   }
 
   /**

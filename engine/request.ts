@@ -1,4 +1,5 @@
 import type { ExpertSnapshot, ServeReason } from "./experts.ts";
+import type { LogprobsParams, TokenLogprobs } from "./logprobs.ts";
 import type { Route, RoutingRequest } from "./routing.ts";
 
 /** How the next token is drawn. Neutral values switch a rule off. */
@@ -29,13 +30,17 @@ export interface GenerateRequest {
   readonly id: string;
   /** At least one; `promptTokenIds.length + maxTokens` is at most the context length. */
   readonly promptTokenIds: Uint32Array;
-  /** Largest number of new tokens, at least 1. */
+  /** Largest number of new tokens; 0 reads the prompt and says nothing. */
   readonly maxTokens: number;
   readonly sampling: SamplingParams;
   /** The text ends before the first of these; they are never part of the output. */
   readonly stop: readonly string[];
   /** Go on after an end-of-sequence token, which then adds no text. */
   readonly ignoreEos: boolean;
+  /** Tell the log-probabilities of the new tokens; absent where nobody asks, for they cost time. */
+  readonly logprobs?: LogprobsParams;
+  /** Tell those of the prompt's tokens too. */
+  readonly promptLogprobs?: LogprobsParams;
   /** Absent where nobody asks for a task: the answer then has no `routed` event. */
   readonly routing?: RoutingRequest;
 }
@@ -62,34 +67,46 @@ export interface GenerateTimings {
   readonly decodeSeconds: number;
 }
 
+/** Only where the request asks. */
+export interface EventLogprobs {
+  /** Of the tokens generated since the last event, also while their text is held back. */
+  readonly logprobs?: readonly TokenLogprobs[];
+  /** Of the prompt's tokens, in the first event with tokens; null for the first, which nothing comes before. */
+  readonly promptLogprobs?: readonly (TokenLogprobs | null)[];
+}
+
 /**
  * Text comes as soon as it is final: complete UTF-8 and no possible start of a stop string.
  * The texts of all events joined are the answer.
  */
-export type GenerateEvent =
-  | {
-      /** Always first, at once: the request is queued or running and will not be refused any more. */
-      readonly type: "accepted";
-    }
-  | RoutedEvent
-  | {
-      readonly type: "delta";
-      /** May be empty while text is held back; the tokens are then counted here all the same. */
-      readonly text: string;
-      /** Tokens generated since the last event. */
-      readonly numTokens: number;
-    }
-  | {
-      readonly type: "finish";
-      readonly reason: FinishReason;
-      /** Text that was held back until now. */
-      readonly text: string;
-      readonly numTokens: number;
-      readonly promptTokens: number;
-      /** All generated tokens, the end-of-sequence token included. */
-      readonly completionTokens: number;
-      readonly timings: GenerateTimings;
-    };
+export type GenerateEvent = AcceptedEvent | RoutedEvent | TextEvent;
+
+export interface AcceptedEvent {
+  /** Always first, at once: the request is queued or running and will not be refused any more. */
+  readonly type: "accepted";
+}
+
+export type TextEvent = DeltaEvent | FinishEvent;
+
+export interface DeltaEvent extends EventLogprobs {
+  readonly type: "delta";
+  /** May be empty while text is held back; the tokens are then counted here all the same. */
+  readonly text: string;
+  /** Tokens generated since the last event. */
+  readonly numTokens: number;
+}
+
+export interface FinishEvent extends EventLogprobs {
+  readonly type: "finish";
+  readonly reason: FinishReason;
+  /** Text that was held back until now. */
+  readonly text: string;
+  readonly numTokens: number;
+  readonly promptTokens: number;
+  /** All generated tokens, the end-of-sequence token included. */
+  readonly completionTokens: number;
+  readonly timings: GenerateTimings;
+}
 
 export interface EngineStats {
   readonly runningRequests: number;

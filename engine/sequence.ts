@@ -1,9 +1,10 @@
 import type { TokenTable } from "../model/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import type { ExpertLease } from "./expert-pool.ts";
+import { PromptLogprobs, tokenLogprobs } from "./logprobs.ts";
 import type { Tokens } from "./model-runner.ts";
 import type { PromptRouter } from "../router/prompt-router.ts";
-import type { FinishReason, GenerateEvent, GenerateRequest } from "./request.ts";
+import type { FinishReason, GenerateEvent, GenerateRequest, TextEvent } from "./request.ts";
 import { SequenceRouting } from "./routing.ts";
 import { Sampler } from "./sampler.ts";
 import { StopStrings } from "./stop-strings.ts";
@@ -18,6 +19,7 @@ export interface Vocabulary {
 export class Sequence implements Tokens {
   readonly request: GenerateRequest;
   readonly routing: SequenceRouting | undefined;
+  readonly promptLogprobs: PromptLogprobs | undefined;
   /** Prompt and generated tokens; the last one is not yet in the KV cache while decoding. */
   readonly #tokenIds: Uint32Array;
   readonly #sampler: Sampler;
@@ -48,6 +50,8 @@ export class Sequence implements Tokens {
   ) {
     this.request = request;
     this.routing = request.routing && new SequenceRouting(request.routing, router, now);
+    this.promptLogprobs =
+      request.promptLogprobs && new PromptLogprobs(request.promptTokenIds, request.promptLogprobs);
     this.#numTokens = request.promptTokenIds.length;
     this.#tokenIds = new Uint32Array(this.#numTokens + request.maxTokens);
     this.#tokenIds.set(request.promptTokenIds);
@@ -92,13 +96,25 @@ export class Sequence implements Tokens {
   }
 
   /**
-   * Draws the next token and tells what it adds to the answer.
+   * Draws the next token, where one may follow, and tells what it adds to the answer.
    * @param logits shape `[vocabSize]`, left as they are
    * @throws InferenceError when no logit is a number
    */
   advance(logits: Float32Array): GenerateEvent {
+    const isFirst = this.#firstTokenAt === 0;
+    if (isFirst) this.#firstTokenAt = this.#now();
+    const promptLogprobs = isFirst && this.promptLogprobs?.tokens;
+    const ofPrompt = promptLogprobs ? { promptLogprobs } : {};
+    if (this.#numTokens === this.#tokenIds.length) {
+      return { ...this.#finish("length", ""), numTokens: 0, ...ofPrompt };
+    }
     const tokenId = this.#sampler.next(logits);
-    if (this.#firstTokenAt === 0) this.#firstTokenAt = this.#now();
+    const { logprobs: params } = this.request;
+    const logprobs = params && [tokenLogprobs(logits, tokenId, params)];
+    return { ...this.#add(tokenId), ...(logprobs && { logprobs }), ...ofPrompt };
+  }
+
+  #add(tokenId: number): TextEvent {
     this.#tokenIds[this.#numTokens++] = tokenId;
     if (this.#eosTokenIds.has(tokenId) && !this.request.ignoreEos) {
       return this.#finish("stop", this.#flush(""));
@@ -114,7 +130,7 @@ export class Sequence implements Tokens {
     return text + tail.text + (tail.stopped ? "" : this.#stopStrings.flush());
   }
 
-  #finish(reason: FinishReason, text: string): GenerateEvent {
+  #finish(reason: FinishReason, text: string): TextEvent {
     this.finished = true;
     const promptTokens = this.request.promptTokenIds.length;
     const seconds = (from: number, to: number) => (to - from) / 1000;

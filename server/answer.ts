@@ -1,6 +1,6 @@
 import type { Response } from "express";
-import type { FinishReason, RoutedEvent } from "../engine/request.ts";
-import { type Choice, drainChoice, type FinishEvent, settleAll } from "./choices.ts";
+import type { FinishEvent, FinishReason, RoutedEvent, TextEvent } from "../engine/request.ts";
+import { type Choice, drainChoice, settleAll } from "./choices.ts";
 import { reportError } from "./error-response.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -8,17 +8,24 @@ import type { PieceStream } from "./piece-stream.ts";
 import { setRouteHeaders, toWireRoute } from "./routing/route-wire.ts";
 import type { StreamStart } from "./stream-start.ts";
 
-/** How an endpoint spells its answers. */
+/** How an endpoint names its answers. */
 export interface AnswerFormat {
   /** `object` of a whole answer. */
   readonly object: string;
   /** `object` of a streamed piece. */
   readonly chunkObject: string;
-  choice(index: number, text: string, reason: FinishReason): object;
+}
+
+/** Spells one choice, and keeps what the whole of it needs. */
+export interface ChoiceWriter {
   /** Choice of the first piece; undefined where there is none before the first text. */
-  firstPiece(index: number): object | undefined;
-  textPiece(index: number, text: string): object;
-  lastPiece(index: number, reason: FinishReason): object;
+  first(): object | undefined;
+  /** Takes the next event, `finish` last. @returns the choices of the pieces that it becomes, maybe none */
+  write(event: TextEvent): readonly object[];
+  /** Choice of the last piece, after all events. */
+  last(reason: FinishReason): object;
+  /** The whole choice, after all events. */
+  whole(reason: FinishReason): object;
 }
 
 /** What all pieces of one answer share. */
@@ -33,6 +40,8 @@ export interface Answer {
   readonly head: AnswerHead;
   readonly format: AnswerFormat;
   readonly choices: readonly Choice[];
+  /** One for each choice. */
+  readonly writers: readonly ChoiceWriter[];
   /** Choices of the same prompt follow each other; its tokens count once. */
   readonly choicesPerPrompt: number;
   readonly controller: AbortController;
@@ -42,8 +51,7 @@ export interface Answer {
 
 /** Answers with one JSON object. */
 export async function sendAnswer(res: Response, answer: Answer): Promise<void> {
-  const { head, format, choices, choicesPerPrompt, controller, onRoute } = answer;
-  const texts = choices.map(() => "");
+  const { head, format, choices, writers, choicesPerPrompt, controller, onRoute } = answer;
   const routes: RoutedEvent[] = [];
   const finishes = await settleAll(controller, choices, (choice, index) =>
     drainChoice(choice, {
@@ -52,8 +60,8 @@ export async function sendAnswer(res: Response, answer: Answer): Promise<void> {
         if (index === 0) onRoute(route);
         return undefined;
       },
-      onText(text) {
-        texts[index] += text;
+      onText(event) {
+        writers[index]!.write(event);
         return undefined;
       },
     }),
@@ -67,7 +75,7 @@ export async function sendAnswer(res: Response, answer: Answer): Promise<void> {
     created: head.created,
     model: head.model,
     choices: finishes.map((finish, index) => ({
-      ...format.choice(index, texts[index] ?? "", finish.reason),
+      ...writers[index]!.whole(finish.reason),
       // Prompts of one request may have different tasks.
       ...(hasPrompts && { seap: toWireRoute(routes[index]!) }),
     })),
@@ -77,7 +85,10 @@ export async function sendAnswer(res: Response, answer: Answer): Promise<void> {
 }
 
 export interface StreamOptions {
+  /** What was used, in a piece of its own at the end. */
   readonly includeUsage: boolean;
+  /** What a choice has used so far, in each of its pieces. */
+  readonly continuousUsage: boolean;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -89,23 +100,29 @@ export interface StreamOptions {
 export async function streamAnswer(
   start: StreamStart,
   answer: Answer,
-  { includeUsage, log, metrics }: StreamOptions,
+  { includeUsage, continuousUsage, log, metrics }: StreamOptions,
 ): Promise<void> {
-  const { head, format, choices, choicesPerPrompt, controller, onRoute } = answer;
+  const { head, format, choices, writers, choicesPerPrompt, controller, onRoute } = answer;
   const { id, created, model } = head;
   const object = format.chunkObject;
-  const chunk = (piece: object) => ({
+  const chunk = (piece: object, usage: object) => ({
     id,
     object,
     created,
     model,
     choices: [piece],
-    ...(includeUsage && { usage: null }),
+    ...(continuousUsage ? { usage } : includeUsage && { usage: null }),
   });
   try {
     const finishes = await settleAll(controller, choices, async (choice, index) => {
       let stream: PieceStream | undefined;
       let seap: object | undefined;
+      let completionTokens = 0;
+      const writer = writers[index]!;
+      const send = (piece: object) => {
+        const promptTokens = choice.request.promptTokenIds.length;
+        return stream?.send(chunk(piece, wireUsage(promptTokens, completionTokens)));
+      };
       const finish = await drainChoice(choice, {
         async onRoute(route) {
           seap = toWireRoute(route);
@@ -114,12 +131,19 @@ export async function streamAnswer(
             start.begin(route);
           }
           stream = await start.stream;
-          const first = format.firstPiece(index);
-          if (first !== undefined) await stream.send(chunk(first));
+          const first = writer.first();
+          if (first !== undefined) await send(first);
         },
-        onText: (text) => stream?.send(chunk(format.textPiece(index, text))),
+        onText(event) {
+          completionTokens += event.numTokens;
+          return sendAll(writer.write(event), send);
+        },
       });
-      await stream?.send({ ...chunk(format.lastPiece(index, finish.reason)), seap });
+      const last = chunk(
+        writer.last(finish.reason),
+        wireUsage(finish.promptTokens, completionTokens),
+      );
+      await stream?.send({ ...last, seap });
       return finish;
     });
     const stream = await start.stream;
@@ -130,8 +154,18 @@ export async function streamAnswer(
     stream.end();
   } catch (error) {
     if (start.begun === null) throw error;
-    start.begun.fail(reportError(error, log, metrics).body);
+    start.begun.fail(reportError(error, log, metrics));
   }
+}
+
+/** @returns a promise only where there is something to wait for. */
+function sendAll(
+  [first, ...more]: readonly object[],
+  send: (piece: object) => Promise<void> | undefined,
+): Promise<void> | undefined {
+  if (first === undefined) return undefined;
+  const slow = send(first);
+  return more.length === 0 ? slow : Promise.resolve(slow).then(() => sendAll(more, send));
 }
 
 function toUsage(finishes: readonly FinishEvent[], choicesPerPrompt: number): object {
@@ -141,6 +175,10 @@ function toUsage(finishes: readonly FinishEvent[], choicesPerPrompt: number): ob
     if (index % choicesPerPrompt === 0) promptTokens += finish.promptTokens;
     completionTokens += finish.completionTokens;
   }
+  return wireUsage(promptTokens, completionTokens);
+}
+
+function wireUsage(promptTokens: number, completionTokens: number): object {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,

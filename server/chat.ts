@@ -1,35 +1,32 @@
-import type { AnswerFormat } from "./answer.ts";
+import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
+
+import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import { unsupportedInChat } from "./unsupported-parameters.ts";
-
-const chatFormat: AnswerFormat = {
-  object: "chat.completion",
-  chunkObject: "chat.completion.chunk",
-  choice: (index, text, reason) => ({
-    index,
-    message: { role: "assistant", content: text, refusal: null },
-    logprobs: null,
-    finish_reason: reason,
-  }),
-  firstPiece: (index) => piece(index, { role: "assistant", content: "" }, null),
-  textPiece: (index, text) => piece(index, { content: text }, null),
-  lastPiece: (index, reason) => piece(index, {}, reason),
-};
 
 /** POST /v1/chat/completions */
 export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   schema: chatSchema,
   unsupported: unsupportedInChat,
   idPrefix: "chatcmpl",
-  format: chatFormat,
-  readPrompts: (body, codec) => ({
-    prompts: [toPrompt(body.messages.map(toChatMessage), codec)],
-    promptField: "messages",
-    tokenLimit: tokenLimitOf(body),
-    defaultMaxTokens: Infinity,
-  }),
+  format: { object: "chat.completion", chunkObject: "chat.completion.chunk" },
+  read(body, codec) {
+    const { logprobs, top_logprobs: numTop } = body;
+    if (numTop > 0 && !logprobs) {
+      const message = `top_logprobs: expected 0 without logprobs (got ${numTop})`;
+      throw new InvalidRequestError(message, "top_logprobs");
+    }
+    return {
+      prompts: [toPrompt(body.messages.map(toChatMessage), codec)],
+      promptField: "messages",
+      tokenLimit: tokenLimitOf(body),
+      defaultMaxTokens: Infinity,
+      logprobs: logprobs ? { numTop } : undefined,
+      writerFor: (index) => new ChatWriter(index, logprobs ? codec : null),
+    };
+  },
 };
 
 function toPrompt(messages: readonly ChatMessage[], codec: TextCodec): Prompt {
@@ -57,8 +54,4 @@ export function toChatMessage(message: ChatBody["messages"][number]): ChatMessag
     ...(role === "assistant" && message.tool_calls != null && { tool_calls: message.tool_calls }),
     ...(role === "tool" && message.tool_call_id != null && { tool_call_id: message.tool_call_id }),
   };
-}
-
-function piece(index: number, delta: object, finishReason: string | null): object {
-  return { index, delta, logprobs: null, finish_reason: finishReason };
 }

@@ -1,9 +1,14 @@
 import { InferenceError } from "../engine/errors.ts";
-import type { Engine, GenerateEvent, GenerateRequest, RoutedEvent } from "../engine/request.ts";
+import type {
+  Engine,
+  FinishEvent,
+  GenerateEvent,
+  GenerateRequest,
+  RoutedEvent,
+  TextEvent,
+} from "../engine/request.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import type { Metrics } from "./metrics.ts";
-
-export type FinishEvent = Extract<GenerateEvent, { type: "finish" }>;
 
 /** One answer that the engine has accepted. */
 export interface Choice {
@@ -38,8 +43,8 @@ export async function openChoices(
 export interface ChoiceSink {
   /** Once, before any text. */
   onRoute(route: RoutedEvent): Promise<void> | undefined;
-  /** Gets every piece of text that is not empty. */
-  onText(text: string): Promise<void> | undefined;
+  /** Gets every event with tokens, `finish` last; the text may be empty. */
+  onText(event: TextEvent): Promise<void> | undefined;
 }
 
 /** Drains one answer. */
@@ -58,10 +63,8 @@ export async function drainChoice(
         continue;
       }
       if (!isRouted) throw new InferenceError(`Request ${request.id} got text before its route.`);
-      if (event.text !== "") {
-        const slow = sink.onText(event.text);
-        if (slow !== undefined) await slow;
-      }
+      const slow = sink.onText(event);
+      if (slow !== undefined) await slow;
       if (event.type === "finish") return event;
     }
     throw new InferenceError(`Request ${request.id} ended without a finish event.`);

@@ -49,6 +49,8 @@ export interface TextCodec {
   decode(tokenIds: ArrayLike<number>): string;
   /** A token as the vocabulary spells it; empty for ids that have none. */
   tokenContent(tokenId: number): string;
+  /** A control token adds nothing to a text. */
+  isControl(tokenId: number): boolean;
   /** What a token adds to a text; of a control token, the text that stands for it. */
   tokenBytes(tokenId: number): Uint8Array;
   readonly tokenizerInfo: TokenizerInfo;

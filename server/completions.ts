@@ -1,39 +1,44 @@
-import type { AnswerFormat } from "./answer.ts";
+import type { Prompt, TextCodec } from "./codec.ts";
+import { CompletionWriter } from "./completion-writer.ts";
+import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type CompletionBody, completionSchema } from "./request-schemas.ts";
 import { unsupportedInCompletions } from "./unsupported-parameters.ts";
-
-const completionFormat: AnswerFormat = {
-  object: "text_completion",
-  chunkObject: "text_completion",
-  choice,
-  firstPiece: () => undefined,
-  textPiece: (index, text) => choice(index, text, null),
-  lastPiece: (index, reason) => choice(index, "", reason),
-};
 
 /** POST /v1/completions */
 export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
   schema: completionSchema,
   unsupported: unsupportedInCompletions,
   idPrefix: "cmpl",
-  format: completionFormat,
-  readPrompts: (body, codec) => ({
-    prompts: body.prompt.map((prompt) =>
-      typeof prompt === "string"
-        ? { tokenIds: codec.encodeText(prompt), text: prompt, messages: null }
-        : { tokenIds: toTokenIds(prompt), text: "", messages: null },
-    ),
-    promptField: "prompt",
-    tokenLimit:
-      body.max_tokens === undefined ? undefined : { value: body.max_tokens, field: "max_tokens" },
-    // As the OpenAI API has it for this endpoint.
-    defaultMaxTokens: 16,
-  }),
+  format: { object: "text_completion", chunkObject: "text_completion" },
+  read(body, codec) {
+    const { max_tokens: maxTokens, echo } = body;
+    if (maxTokens === 0 && !echo) {
+      const message = "max_tokens: expected at least 1, or 0 with echo (got 0)";
+      throw new InvalidRequestError(message, "max_tokens");
+    }
+    const logprobs = body.logprobs === undefined ? undefined : { numTop: body.logprobs };
+    return {
+      prompts: body.prompt.map((prompt) => toPrompt(prompt, codec)),
+      promptField: "prompt",
+      tokenLimit: maxTokens === undefined ? undefined : { value: maxTokens, field: "max_tokens" },
+      // As the OpenAI API has it for this endpoint.
+      defaultMaxTokens: 16,
+      logprobs,
+      promptLogprobs: echo ? logprobs : undefined,
+      writerFor: (index, { text, tokenIds }) =>
+        new CompletionWriter(index, codec, {
+          echo: echo ? { text: text || codec.decode(tokenIds), tokenIds } : null,
+          wantsLogprobs: logprobs !== undefined,
+        }),
+    };
+  },
 };
 
-function choice(index: number, text: string, finishReason: string | null): object {
-  return { index, text, logprobs: null, finish_reason: finishReason };
+function toPrompt(prompt: string | number[], codec: TextCodec): Prompt {
+  return typeof prompt === "string"
+    ? { tokenIds: codec.encodeText(prompt), text: prompt, messages: null }
+    : { tokenIds: toTokenIds(prompt), text: "", messages: null };
 }
 
 /** Ids beyond 32 bits stay outside every vocabulary instead of wrapping round into it. */

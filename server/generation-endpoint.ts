@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { z } from "zod";
-import { type Answer, type AnswerFormat, sendAnswer, streamAnswer } from "./answer.ts";
+import { sendAnswer, streamAnswer } from "./answer.ts";
+import type { Answer, AnswerFormat, ChoiceWriter, StreamOptions } from "./answer.ts";
 import { openChoices } from "./choices.ts";
-import type { TextCodec } from "./codec.ts";
+import type { Prompt, TextCodec } from "./codec.ts";
 import { type GenerationOptions, toGenerateRequests } from "./generation.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Log } from "./log.ts";
@@ -34,10 +35,17 @@ export interface GenerationEndpoint<Body extends GenerationBody> {
   readonly unsupported: UnsupportedTable;
   readonly idPrefix: string;
   readonly format: AnswerFormat;
-  readPrompts(
-    body: Body,
-    codec: TextCodec,
-  ): Pick<GenerationOptions, "prompts" | "promptField" | "tokenLimit" | "defaultMaxTokens">;
+  /** @throws RequestError when fields do not go together. */
+  read(body: Body, codec: TextCodec): ReadRequest;
+}
+
+/** What an endpoint makes of a body. */
+export interface ReadRequest extends Omit<
+  GenerationOptions,
+  "body" | "id" | "limits" | "randomSeed" | "routingFor"
+> {
+  /** Spells one of the choices of a prompt. */
+  writerFor(index: number, prompt: Prompt): ChoiceWriter;
 }
 
 /** A request for an answer, whatever it came by. */
@@ -69,9 +77,18 @@ export function generationHandler<Body extends GenerationBody>(
       begin: (id) => inFlight.begin(res, id),
     });
     if (!body.stream) return sendAnswer(res, answer);
-    const includeUsage = body.stream_options?.include_usage ?? false;
     const start = httpStreamStart(res, keepAliveMs, answer.controller.signal);
-    return streamAnswer(start, answer, { includeUsage, log, metrics });
+    return streamAnswer(start, answer, { ...usageOptions(body), log, metrics });
+  };
+}
+
+/** How much a client wants to know of what its stream uses. */
+export function usageOptions({
+  stream_options: options,
+}: GenerationBody): Pick<StreamOptions, "includeUsage" | "continuousUsage"> {
+  return {
+    includeUsage: options?.include_usage ?? false,
+    continuousUsage: options?.continuous_usage_stats ?? false,
   };
 }
 
@@ -98,7 +115,7 @@ export function answerBeginner<Body extends GenerationBody>(
     const model = resolveModel(loaded, body.model);
 
     const id = `${endpoint.idPrefix}-${randomUUID()}`;
-    const read = endpoint.readPrompts(body, codec);
+    const read = endpoint.read(body, codec);
     const requests = toGenerateRequests({
       ...read,
       body,
@@ -116,6 +133,9 @@ export function answerBeginner<Body extends GenerationBody>(
       head: { id, created: Math.floor(Date.now() / 1000), model: model.id },
       format: endpoint.format,
       choices,
+      writers: choices.map((_, index) =>
+        read.writerFor(index, read.prompts[Math.floor(index / body.n)]!),
+      ),
       choicesPerPrompt: body.n,
       controller,
       onRoute: (route) => routing.remember(read.prompts[0]!, route),

@@ -1,3 +1,4 @@
+import type { LogprobsParams } from "../engine/logprobs.ts";
 import type { EngineLimits, GenerateRequest } from "../engine/request.ts";
 import type { RoutingRequest } from "../engine/routing.ts";
 import type { Prompt } from "./codec.ts";
@@ -15,6 +16,8 @@ export interface GenerationOptions {
   readonly tokenLimit: { readonly value: number; readonly field: string } | undefined;
   /** Without a limit, and never beyond the context. */
   readonly defaultMaxTokens: number;
+  readonly logprobs?: LogprobsParams | undefined;
+  readonly promptLogprobs?: LogprobsParams | undefined;
   readonly limits: EngineLimits;
   /** Unsigned 32-bit, for requests that bring no seed. */
   readonly randomSeed: () => number;
@@ -29,7 +32,7 @@ export interface GenerationOptions {
  * @throws ContextLengthError when prompt and limit do not fit into the context.
  */
 export function toGenerateRequests(options: GenerationOptions): GenerateRequest[] {
-  const { body, id, prompts, promptField, limits } = options;
+  const { body, id, prompts, promptField, limits, logprobs, promptLogprobs } = options;
   if (prompts.length * body.n > limits.maxWaitingRequests) {
     const message = `${prompts.length} prompts with n ${body.n} are more answers than may wait`;
     throw new InvalidRequestError(`${message} (${limits.maxWaitingRequests}).`, promptField);
@@ -59,6 +62,8 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
       },
       stop: body.stop,
       ignoreEos: body.ignore_eos,
+      ...(logprobs && { logprobs }),
+      ...(promptLogprobs && { promptLogprobs }),
       routing,
     }));
   });

@@ -59,9 +59,13 @@ export class ModelCodec implements TextCodec {
     return this.#tokenizer.tokenContent(tokenId);
   }
 
+  isControl(tokenId: number): boolean {
+    return this.#tokenizer.tokenTable.control[tokenId] === 1;
+  }
+
   tokenBytes(tokenId: number): Uint8Array {
-    const { bytes, offsets, control } = this.#tokenizer.tokenTable;
-    if (control[tokenId] === 1) return Buffer.from(this.#tokenizer.tokenContent(tokenId));
+    const { bytes, offsets } = this.#tokenizer.tokenTable;
+    if (this.isControl(tokenId)) return Buffer.from(this.#tokenizer.tokenContent(tokenId));
     return bytes.subarray(offsets[tokenId] ?? 0, offsets[tokenId + 1] ?? 0);
   }
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { maxTopLogprobs } from "./token-logprobs.ts";
 
 /** More would be a mistake rather than a wish. */
 const maxStopStrings = 16;
@@ -34,7 +35,12 @@ const generationFields = {
   stop,
   n: z.int().min(1).max(maxChoices).default(1),
   stream: z.boolean().default(false),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).optional(),
+  stream_options: z
+    .object({
+      include_usage: z.boolean().nullish(),
+      continuous_usage_stats: z.boolean().nullish(),
+    })
+    .optional(),
   frequency_penalty: penalty,
   presence_penalty: penalty,
   repetition_penalty: z.number().positive().max(10).default(1),
@@ -98,6 +104,8 @@ export const chatSchema = z.object({
   ...generationFields,
   messages: z.array(messageSchema).min(1, "expected at least one message"),
   max_completion_tokens: tokenLimit,
+  logprobs: z.boolean().default(false),
+  top_logprobs: z.int().min(0).max(maxTopLogprobs).default(0),
 });
 
 const tokenIds = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;
@@ -124,12 +132,19 @@ export const prompts = z
     ],
   });
 
-export const completionSchema = z.object({ ...generationFields, prompt: prompts });
+export const completionSchema = z.object({
+  ...generationFields,
+  prompt: prompts,
+  // 0 only with echo.
+  max_tokens: z.int().min(0).optional(),
+  echo: z.boolean().default(false),
+  logprobs: z.int().min(0).max(maxTopLogprobs).optional(),
+});
 
 export type ChatBody = z.output<typeof chatSchema>;
 export type CompletionBody = z.output<typeof completionSchema>;
 /** What both endpoints have in common. */
-export type GenerationBody = Omit<CompletionBody, "prompt">;
+export type GenerationBody = Omit<CompletionBody, "prompt" | "echo" | "logprobs">;
 
 function isTokenIds(value: unknown): value is number[] {
   return (

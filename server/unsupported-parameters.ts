@@ -40,7 +40,10 @@ const common: UnsupportedTable = {
   min_tokens: onlyValue(0),
   stop_token_ids: { supported: "use stop.", isNeutral: isEmptyList },
   use_beam_search: onlyValue(false),
-  prompt_logprobs: omitIt,
+  prompt_logprobs: {
+    supported: "use echo with logprobs of /v1/completions.",
+    isNeutral: () => false,
+  },
   structured_outputs: omitIt,
   guided_json: omitIt,
   guided_regex: omitIt,
@@ -60,8 +63,6 @@ export const unsupportedInChat: UnsupportedTable = {
   tool_choice: noForcedCall,
   functions: noFunctions,
   function_call: noForcedCall,
-  logprobs: onlyValue(false),
-  top_logprobs: onlyValue(0),
   audio: omitIt,
   web_search_options: omitIt,
   modalities: {
@@ -72,8 +73,6 @@ export const unsupportedInChat: UnsupportedTable = {
 
 export const unsupportedInCompletions: UnsupportedTable = {
   ...common,
-  logprobs: omitIt,
-  echo: onlyValue(false),
   suffix: onlyValue(""),
   best_of: {
     supported: "it must equal n.",

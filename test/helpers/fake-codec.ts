@@ -56,6 +56,10 @@ export class FakeCodec implements TextCodec {
   }
 
   /** Odd ids from 128 on are half a character. */
+  isControl(): boolean {
+    return false;
+  }
+
   tokenBytes(tokenId: number): Uint8Array {
     return tokenId >= 128 && tokenId % 2 === 1
       ? Uint8Array.of(0xc3)

@@ -112,8 +112,6 @@ test("more prompts than may wait are refused instead of never being admitted", a
 });
 
 for (const [field, value] of [
-  ["echo", true],
-  ["logprobs", 0],
   ["suffix", "end"],
   ["best_of", 3],
 ] as const) {

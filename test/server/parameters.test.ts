@@ -220,8 +220,6 @@ const unsupported: readonly (readonly [field: string, value: unknown])[] = [
   ["tool_choice", "required"],
   ["response_format", { type: "json_object" }],
   ["response_format", "text"],
-  ["logprobs", true],
-  ["top_logprobs", 2],
   ["functions", [{ name: "f" }]],
   ["audio", { voice: "x" }],
   ["modalities", ["audio"]],
@@ -269,6 +267,9 @@ const invalid: readonly (readonly [param: string, body: object])[] = [
   ["repetition_penalty", { messages, repetition_penalty: 0 }],
   ["logit_bias.hello", { messages, logit_bias: { hello: 1 } }],
   ["stream", { messages, stream: "yes" }],
+  ["logprobs", { messages, logprobs: 5 }],
+  ["top_logprobs", { messages, top_logprobs: 2 }],
+  ["top_logprobs", { messages, logprobs: true, top_logprobs: 21 }],
 ];
 
 for (const [param, body] of invalid) {
