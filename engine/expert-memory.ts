@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { ArtifactError } from "../model/errors.ts";
 import { messageOf } from "./build-queue.ts";
+import { EngineStoppedError } from "./errors.ts";
 import type { ExpertDevice, ExpertHandle } from "./expert-device.ts";
 import type { ExpertEntry } from "./expert-entry.ts";
 import { type BuiltExpert, generalExpert } from "./experts.ts";
@@ -153,7 +154,7 @@ export class ExpertMemory {
     try {
       entry.handle = await this.#loadOrRetry(entry, built);
     } catch (error) {
-      log(`Expert ${entry.name} was not loaded: ${messageOf(error)}`);
+      if (!this.#isClosed) log(`Expert ${entry.name} was not loaded: ${messageOf(error)}`);
       this.#pinned.delete(entry);
       this.#failed(entry, error);
       this.#checkEmpty();
@@ -172,6 +173,7 @@ export class ExpertMemory {
 
   async #loadOrRetry(entry: ExpertEntry, built: BuiltExpert): Promise<ExpertHandle> {
     await Promise.all(this.#releasing);
+    if (this.#isClosed) throw new EngineStoppedError("The server is stopping.");
     try {
       return await this.#options.device.load(built, entry.name);
     } catch (error) {
