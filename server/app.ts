@@ -26,21 +26,25 @@ import { cors } from "./security/cors.ts";
 import { admit, authenticate, securityHeaders } from "./security/middleware.ts";
 import type { Security } from "./security/security.ts";
 import { openApi } from "./openapi/endpoint.ts";
+import { createResponse, deleteResponse, retrieveResponse } from "./responses/responses.ts";
+import { ResponseStore } from "./responses/response-store.ts";
 import { applyTemplateEndpoint } from "./tokenizing/apply-template.ts";
 import { detokenizeEndpoint } from "./tokenizing/detokenize.ts";
 import { tokenizeEndpoint } from "./tokenizing/tokenize.ts";
 import { tokenizerInfo } from "./tokenizing/tokenizer-info.ts";
-import { UnknownFields } from "./unknown-fields.ts";
+import { upgradeRequired, webSocketPath } from "./websocket/upgrade.ts";
 
-export interface AppOptions extends Omit<GenerationContext, "unknownFields"> {
+/** Enough for the conversations of the last hour on one machine. */
+const responseStoreOptions = { maxResponses: 10_000, maxSize: 64 * 2 ** 20 };
+
+export interface AppOptions extends GenerationContext {
   readonly security: Security;
   readonly bodyLimitBytes: number;
 }
 
 /** The HTTP surface. It owns nothing: what it needs is handed in, and nothing is started. */
-export function createApp({ security, bodyLimitBytes, ...shared }: AppOptions): Express {
-  const { service, metrics, log } = shared;
-  const context = { ...shared, unknownFields: new UnknownFields(log) };
+export function createApp({ security, bodyLimitBytes, ...context }: AppOptions): Express {
+  const { service, metrics, log } = context;
   const created = Math.floor(Date.now() / 1000);
   const app = express();
   app.disable("x-powered-by").disable("etag");
@@ -81,6 +85,14 @@ export function createApp({ security, bodyLimitBytes, ...shared }: AppOptions): 
   }
   post("/v1/chat/completions", "chat_completions", generationHandler(chatEndpoint, context));
   post("/v1/completions", "completions", generationHandler(completionEndpoint, context));
+  const responses = new ResponseStore(responseStoreOptions);
+  post("/v1/responses", "responses", createResponse(context, responses));
+  app
+    .route("/v1/responses/:id")
+    .all(labelled("responses"))
+    .get(retrieveResponse(responses))
+    .delete(deleteResponse(responses))
+    .all(allowOnly("GET", "HEAD", "DELETE"));
   const json = <Body extends { readonly model?: string | undefined }>(
     endpoint: JsonEndpoint<Body>,
   ) => jsonHandler(endpoint, service, context.unknownFields);
@@ -89,6 +101,8 @@ export function createApp({ security, bodyLimitBytes, ...shared }: AppOptions): 
   post("/apply-template", "apply_template", json(applyTemplateEndpoint));
   get("/tokenizer_info", "tokenizer_info", tokenizerInfo(service));
   get("/openapi.json", "openapi", openApi());
+
+  get(webSocketPath, "websocket", upgradeRequired);
 
   app.use((req) => {
     throw new RouteNotFoundError(req.method, req.path);

@@ -24,6 +24,7 @@ const errorTable: Readonly<Record<string, readonly [status: number, type: string
   origin_not_allowed: [403, "invalid_request_error"],
   model_not_found: [404, "invalid_request_error"],
   expert_not_found: [404, "invalid_request_error"],
+  response_not_found: [404, "invalid_request_error"],
   not_found: [404, "invalid_request_error"],
   expert_command: [409, "invalid_request_error"],
   method_not_allowed: [405, "invalid_request_error"],
@@ -71,6 +72,7 @@ export function toErrorResponse(error: unknown): ErrorResponse {
   }
   const headers: Record<string, string> = {};
   if (error.code === "invalid_api_key") headers["WWW-Authenticate"] = "Bearer";
+  if (error.code === "upgrade_required") headers["Upgrade"] = "websocket";
   if ("retryAfterSeconds" in error) headers["Retry-After"] = String(error.retryAfterSeconds);
   if (error instanceof MethodNotAllowedError) headers["Allow"] = error.allowed.join(", ");
   const param = error instanceof RequestError ? error.param : null;

@@ -62,6 +62,15 @@ export class ExpertNotFoundError extends RequestError {
   }
 }
 
+/** Never stored, deleted, or forgotten for newer ones. */
+export class ResponseNotFoundError extends RequestError {
+  readonly code = "response_not_found";
+
+  constructor(id: string, param: string | null) {
+    super(`There is no response ${quote(id)} here: it was not stored, or is no longer.`, param);
+  }
+}
+
 export class RouteNotFoundError extends RequestError {
   readonly code = "not_found";
 

@@ -19,11 +19,13 @@ export type Endpoint =
   | "completions"
   | "models"
   | "experts"
+  | "responses"
   | "tokenize"
   | "detokenize"
   | "tokenizer_info"
   | "apply_template"
   | "openapi"
+  | "websocket"
   | "health"
   | "ready"
   | "metrics"
@@ -35,6 +37,8 @@ export interface MetricsOptions {
   readonly modelName: () => string | undefined;
   /** Absent while the model loads: its gauges are 0 then. */
   readonly stats: () => EngineStats | undefined;
+  /** Open WebSocket connections. */
+  readonly webSockets: () => number;
   /** Absent while the model loads, and where there are no experts. */
   readonly experts: () => ExpertMetricsSource | undefined;
 }
@@ -45,6 +49,7 @@ export class Metrics {
   readonly #modelName: () => string | undefined;
   readonly #httpRequests: Counter<"endpoint" | "status">;
   readonly #errors: Counter<"code">;
+  readonly #webSocketMessages: Counter<"direction" | "type">;
   readonly #finished: Counter<"finished_reason">;
   readonly #promptTokens: Counter;
   readonly #generationTokens: Counter;
@@ -61,7 +66,7 @@ export class Metrics {
   readonly #routingConfidence: Histogram;
   readonly #routingSeconds: Histogram;
 
-  constructor({ registry, modelName, stats, experts }: MetricsOptions) {
+  constructor({ registry, modelName, stats, webSockets, experts }: MetricsOptions) {
     this.registry = registry;
     this.#modelName = modelName;
     collectDefaultMetrics({ register: registry });
@@ -71,6 +76,13 @@ export class Metrics {
       name: "seap_http_requests_total",
       help: "HTTP responses by endpoint and status; 499 is a client that left before the end.",
       labelNames: ["endpoint", "status"],
+      registers,
+    });
+    this.#gauge("seap_websocket_connections", "Open WebSocket connections.", null, webSockets);
+    this.#webSocketMessages = new Counter({
+      name: "seap_websocket_messages_total",
+      help: "WebSocket messages: sent ones by type of event, received ones as text or binary.",
+      labelNames: ["direction", "type"],
       registers,
     });
     this.#errors = new Counter({
@@ -199,6 +211,10 @@ export class Metrics {
       buckets: routingEdges,
       registers,
     });
+  }
+
+  countWebSocketMessage(direction: "received" | "sent", type: string): void {
+    this.#webSocketMessages.inc({ direction, type });
   }
 
   countHttp(endpoint: Endpoint, status: number): void {

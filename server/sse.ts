@@ -1,6 +1,20 @@
 import type { Response } from "express";
-import type { ErrorBody } from "./error-response.ts";
+import type { ErrorResponse } from "./error-response.ts";
 import type { PieceStream } from "./piece-stream.ts";
+
+/** How pieces become events. */
+export interface SseSpelling {
+  piece(piece: object): string;
+  /** Last, where nothing fails. */
+  readonly end: string;
+  failure(error: ErrorResponse): string;
+}
+
+const plainSpelling: SseSpelling = {
+  piece: (piece) => `data: ${JSON.stringify(piece)}\n\n`,
+  end: "data: [DONE]\n\n",
+  failure: ({ body }) => `data: ${JSON.stringify(body)}\n\n`,
+};
 
 /**
  * A response as server-sent events. After `end` or `fail`, and once the client has left, calls do
@@ -8,6 +22,7 @@ import type { PieceStream } from "./piece-stream.ts";
  */
 export class SseStream implements PieceStream {
   readonly #res: Response;
+  readonly #spelling: SseSpelling;
   readonly #keepAlive: NodeJS.Timeout;
   #draining: Promise<void> | undefined;
 
@@ -16,8 +31,9 @@ export class SseStream implements PieceStream {
    * @param keepAliveMs - silence after which a comment line is sent, so that neither the client nor a
    *   proxy takes a long prefill for a dead connection
    */
-  constructor(res: Response, keepAliveMs: number) {
+  constructor(res: Response, keepAliveMs: number, spelling: SseSpelling = plainSpelling) {
     this.#res = res;
+    this.#spelling = spelling;
     res.status(200).set({
       "Content-Type": "text/event-stream; charset=utf-8",
       "Cache-Control": "no-cache",
@@ -34,16 +50,16 @@ export class SseStream implements PieceStream {
   /** @returns a promise only when the client reads too slowly: await it before the next event. */
   send(event: object): Promise<void> | undefined {
     this.#keepAlive.refresh();
-    return this.#write(`data: ${JSON.stringify(event)}\n\n`);
+    return this.#write(this.#spelling.piece(event));
   }
 
   end(): void {
-    this.#finish("data: [DONE]\n\n");
+    this.#finish(this.#spelling.end);
   }
 
   /** The status has been sent already, so the error is an event, and the last one. */
-  fail(body: ErrorBody): void {
-    this.#finish(`data: ${JSON.stringify(body)}\n\n`);
+  fail(error: ErrorResponse): void {
+    this.#finish(this.#spelling.failure(error));
   }
 
   #finish(text: string): void {

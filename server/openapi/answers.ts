@@ -90,6 +90,67 @@ const completion = z.looseObject({
   seap: route.optional(),
 });
 
+const outputText = z.looseObject({
+  type: z.literal("output_text"),
+  text: z.string(),
+  annotations: z.array(z.unknown()),
+  logprobs: z.array(z.unknown()),
+});
+
+const itemHead = {
+  id: z.string(),
+  status: z.enum(["in_progress", "completed", "incomplete"]),
+};
+
+const outputItem = z.discriminatedUnion("type", [
+  z.looseObject({
+    ...itemHead,
+    type: z.literal("message"),
+    role: z.literal("assistant"),
+    content: z.array(outputText),
+  }),
+  z.looseObject({
+    ...itemHead,
+    type: z.literal("function_call"),
+    call_id: z.string(),
+    name: z.string(),
+    arguments: z.string(),
+  }),
+]);
+
+const response = z.looseObject({
+  id: z.string(),
+  object: z.literal("response"),
+  created_at: z.int(),
+  completed_at: z.int().nullable(),
+  status: z.enum(["in_progress", "completed", "incomplete"]),
+  error: z.null(),
+  incomplete_details: z.looseObject({ reason: z.literal("max_output_tokens") }).nullable(),
+  instructions: z.string().nullable(),
+  max_output_tokens: z.int().nullable(),
+  model: z.string(),
+  output: z.array(outputItem),
+  previous_response_id: z.string().nullable(),
+  usage: z
+    .looseObject({
+      input_tokens: z.int(),
+      input_tokens_details: z.looseObject({ cached_tokens: z.int() }),
+      output_tokens: z.int(),
+      output_tokens_details: z.looseObject({ reasoning_tokens: z.int() }),
+      total_tokens: z.int(),
+    })
+    .nullable(),
+  seap: route.optional(),
+});
+
+const responseEvent = z.looseObject({
+  type: z.string(),
+  sequence_number: z.int().min(0),
+  response: response.optional(),
+  item: outputItem.optional(),
+  part: outputText.optional(),
+});
+
 const model = z.looseObject({
   id: z.string(),
   object: z.literal("model"),
@@ -152,6 +213,13 @@ export const answers = {
   ChatCompletion: chatCompletion,
   ChatCompletionChunk: chatCompletionChunk,
   Completion: completion,
+  Response: response,
+  ResponseEvent: responseEvent,
+  DeletedResponse: z.looseObject({
+    id: z.string(),
+    object: z.literal("response"),
+    deleted: z.literal(true),
+  }),
   Model: model,
   ModelList: z.looseObject({ object: z.literal("list"), data: z.array(model) }),
   Tokens: tokens,

@@ -58,7 +58,7 @@ function describe({ path, id, tag, summary, request, ...rest }: Operation): obje
       requestBody: { required: true, content: json(refTo(request)) },
     }),
     responses: {
-      [String(rest.status ?? 200)]: { description: "Success.", content: contentOf(rest) },
+      [String(rest.status ?? 200)]: { description: "Success.", ...contentOf(rest) },
       "4XX": { $ref: "#/components/responses/ClientError" },
       "5XX": { $ref: "#/components/responses/ServerError" },
     },
@@ -66,20 +66,19 @@ function describe({ path, id, tag, summary, request, ...rest }: Operation): obje
 }
 
 function contentOf({ answer, event, text }: Pick<Operation, "answer" | "event" | "text">): object {
-  return {
+  if (answer === undefined && text === undefined) return {};
+  const stream = {
+    type: "string",
+    description: `Events whose data is a ${event}; where something fails, an Error is the last.`,
+  };
+  const content = {
     ...(answer !== undefined && json(refTo(answer))),
-    ...(event !== undefined && {
-      "text/event-stream": {
-        schema: {
-          type: "string",
-          description: `Events whose data is a ${event}; where something fails, an Error is the last.`,
-        },
-      },
-    }),
+    ...(event !== undefined && { "text/event-stream": { schema: stream } }),
     ...(text !== undefined && {
       [text]: { schema: text === "text/plain" ? { type: "string" } : {} },
     }),
   };
+  return { content };
 }
 
 function errorResponse(

@@ -1,4 +1,5 @@
 import { chatSchema, completionSchema } from "../request-schemas.ts";
+import { responsesSchema } from "../responses/request-schema.ts";
 import {
   applyTemplateSchema,
   detokenizeSchema,
@@ -9,6 +10,7 @@ import {
 export const requests = {
   ChatCompletionRequest: chatSchema,
   CompletionRequest: completionSchema,
+  ResponseRequest: responsesSchema,
   TokenizeRequest: tokenizeSchema,
   DetokenizeRequest: detokenizeSchema,
   ApplyTemplateRequest: applyTemplateSchema,

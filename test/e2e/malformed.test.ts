@@ -41,6 +41,27 @@ const bodies: Readonly<Record<string, readonly object[]>> = {
     { ...sampling, prompt: ["a b", "c"] },
     { ...sampling, prompt: [[1, 2], [3]], stream: true },
   ],
+  "/v1/responses": [
+    {
+      model: "tiny",
+      input: "Hi",
+      instructions: "Be brief.",
+      max_output_tokens: 4,
+      metadata: { a: "b" },
+      text: { format: { type: "text" } },
+      stream: true,
+    },
+    {
+      input: [
+        { role: "user", content: [{ type: "input_text", text: "Hi" }] },
+        { type: "function_call", call_id: "1", name: "f", arguments: "{}" },
+        { type: "function_call_output", call_id: "1", output: "3" },
+      ],
+      max_output_tokens: 4,
+      store: false,
+      include: [],
+    },
+  ],
   "/tokenize": [
     { prompt: "a b", add_special_tokens: false },
     { messages, with_pieces: true },

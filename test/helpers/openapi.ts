@@ -42,7 +42,7 @@ export class SchemaChecker {
 }
 
 /** Methods and paths that an application answers, as `GET /v1/models/{id}`; what refuses other methods is none. */
-export function routesOf(app: Express): string[] {
+export function routesOf(app: Express): Set<string> {
   const { stack } = app.router as unknown as {
     readonly stack: readonly {
       readonly route?: {
@@ -51,11 +51,12 @@ export function routesOf(app: Express): string[] {
       };
     }[];
   };
-  return stack.flatMap(({ route }) => {
+  const routes = stack.flatMap(({ route }) => {
     if (route === undefined) return [];
     const path = route.path.replaceAll(/[:*](\w+)/g, "{$1}");
     return Object.keys(route.methods)
       .filter((method) => method !== "_all")
       .map((method) => `${method.toUpperCase()} ${path}`);
   });
+  return new Set(routes);
 }

@@ -41,6 +41,7 @@ export interface TestServerOptions {
   readonly keepAliveSeconds?: number;
   readonly receiveTimeoutSeconds?: number;
   readonly slowClientSeconds?: number;
+  readonly websocketIdleSeconds?: number;
   /** @default everybody may do everything */
   readonly security?: Partial<SecurityConfig>;
   readonly clock?: Clock;
@@ -77,6 +78,7 @@ export async function startServer(
       keepAliveSeconds: options.keepAliveSeconds ?? 60,
       receiveTimeoutSeconds: options.receiveTimeoutSeconds ?? 60,
       slowClientSeconds: options.slowClientSeconds ?? 60,
+      websocketIdleSeconds: options.websocketIdleSeconds ?? 300,
       metricsOpen: false,
       corsOrigins: [],
       ...options.security,
@@ -135,6 +137,7 @@ export async function readEvents(response: Response): Promise<string[]> {
   const text = await response.text();
   return text
     .split("\n\n")
+    .map((block) => block.replace(/^event: .*\n/, ""))
     .filter((block) => block.startsWith("data: "))
     .map((block) => block.slice("data: ".length));
 }

@@ -1,0 +1,93 @@
+import type { ResponsesBody, ResponsesItem } from "./request-schema.ts";
+
+/** A message as the chat endpoint takes it. */
+export interface ConversationMessage {
+  readonly role: "user" | "assistant" | "system" | "developer" | "tool";
+  readonly content: string;
+  readonly tool_calls?: readonly ConversationCall[];
+  readonly tool_call_id?: string;
+}
+
+export interface ConversationCall {
+  readonly id: string;
+  readonly type: "function";
+  readonly function: { readonly name: string; readonly arguments: string };
+}
+
+/** What a request adds to a conversation, its instructions left out. */
+export function toMessages(input: ResponsesBody["input"]): ConversationMessage[] {
+  if (typeof input === "string") return [{ role: "user", content: input }];
+  const messages: ConversationMessage[] = [];
+  for (const item of input) addItem(messages, item);
+  return messages;
+}
+
+function addItem(messages: ConversationMessage[], item: ResponsesItem): void {
+  if (item.type === "function_call_output") {
+    messages.push({ role: "tool", content: item.output, tool_call_id: item.call_id });
+  } else if (item.type === "function_call") {
+    const { call_id: id, name } = item;
+    const call: ConversationCall = {
+      id,
+      type: "function",
+      function: { name, arguments: item.arguments },
+    };
+    // The calls of one turn are items of their own here, and one message in a chat.
+    const last = messages.at(-1);
+    const turn = last?.role === "assistant" ? last : null;
+    if (turn !== null) messages.pop();
+    messages.push({
+      role: "assistant",
+      content: turn?.content ?? "",
+      tool_calls: [...(turn?.tool_calls ?? []), call],
+    });
+  } else {
+    messages.push({ role: item.role, content: item.content });
+  }
+}
+
+/** The same request for the chat endpoint. */
+export function toChatBody(
+  body: ResponsesBody,
+  messages: readonly ConversationMessage[],
+): Record<string, unknown> {
+  const { instructions, text, tools, tool_choice: choice } = body;
+  const logprobs = body.top_logprobs > 0 || body.include.includes("message.output_text.logprobs");
+  return {
+    model: body.model,
+    messages: [
+      ...(instructions === undefined ? [] : [{ role: "system", content: instructions }]),
+      ...messages,
+    ],
+    max_completion_tokens: body.max_output_tokens,
+    temperature: body.temperature,
+    top_p: body.top_p,
+    top_k: body.top_k,
+    min_p: body.min_p,
+    seed: body.seed,
+    stop: body.stop,
+    repetition_penalty: body.repetition_penalty,
+    frequency_penalty: body.frequency_penalty,
+    presence_penalty: body.presence_penalty,
+    logit_bias: Object.fromEntries(body.logit_bias),
+    ignore_eos: body.ignore_eos,
+    stream: body.stream,
+    ...(logprobs && { logprobs, top_logprobs: body.top_logprobs }),
+    ...toResponseFormat(text?.format),
+    ...(tools.length > 0 && {
+      tools: tools.map(({ type, ...definition }) => ({ type, function: definition })),
+      tool_choice:
+        typeof choice === "string" ? choice : { type: "function", function: { name: choice.name } },
+      parallel_tool_calls: body.parallel_tool_calls,
+    }),
+  };
+}
+
+type Format = NonNullable<NonNullable<ResponsesBody["text"]>["format"]>;
+
+function toResponseFormat(format: Format | null | undefined): object {
+  if (format == null || format.type === "text") return {};
+  if (format.type === "json_object") return { response_format: { type: "json_object" } };
+  const { type, ...definition } = format;
+  return { response_format: { type, json_schema: definition } };
+}

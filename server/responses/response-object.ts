@@ -1,0 +1,70 @@
+import type { FinishEvent, RoutedEvent } from "../../engine/request.ts";
+import { toWireRoute } from "../routing/route-wire.ts";
+import type { ResponsesBody } from "./request-schema.ts";
+import type { OutputItem } from "./response-output.ts";
+
+/** What a response keeps from its beginning to its end. */
+export interface ResponseHead {
+  readonly id: string;
+  /** Unix seconds. */
+  readonly createdAt: number;
+  readonly model: string;
+  readonly body: ResponsesBody;
+}
+
+/** How a response ended. */
+export interface ResponseEnd {
+  readonly finish: FinishEvent;
+  readonly route: RoutedEvent;
+  /** Unix seconds. */
+  readonly completedAt: number;
+}
+
+/** @param end null while it is made */
+export function toWireResponse(
+  { id, createdAt, model, body }: ResponseHead,
+  output: readonly OutputItem[],
+  end: ResponseEnd | null,
+): object {
+  const isCut = end?.finish.reason === "length";
+  const finished = isCut ? "incomplete" : "completed";
+  return {
+    id,
+    object: "response",
+    created_at: createdAt,
+    completed_at: end?.completedAt ?? null,
+    status: end === null ? "in_progress" : finished,
+    error: null,
+    incomplete_details: isCut ? { reason: "max_output_tokens" } : null,
+    instructions: body.instructions ?? null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    metadata: body.metadata,
+    model,
+    output,
+    parallel_tool_calls: body.parallel_tool_calls,
+    previous_response_id: body.previous_response_id ?? null,
+    background: false,
+    reasoning: { effort: null, summary: null },
+    store: body.store,
+    temperature: body.temperature,
+    text: { format: body.text?.format ?? { type: "text" } },
+    tool_choice: body.tool_choice,
+    tools: body.tools,
+    top_logprobs: body.top_logprobs,
+    top_p: body.top_p,
+    truncation: body.truncation,
+    usage: end && toWireUsage(end.finish),
+    user: body.user ?? null,
+    ...(end && { seap: toWireRoute(end.route) }),
+  };
+}
+
+function toWireUsage({ promptTokens, completionTokens }: FinishEvent): object {
+  return {
+    input_tokens: promptTokens,
+    input_tokens_details: { cached_tokens: 0 },
+    output_tokens: completionTokens,
+    output_tokens_details: { reasoning_tokens: 0 },
+    total_tokens: promptTokens + completionTokens,
+  };
+}

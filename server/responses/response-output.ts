@@ -1,0 +1,187 @@
+import { randomUUID } from "node:crypto";
+import type { ConversationMessage } from "./conversation.ts";
+
+/** One event of a streamed response; `type` says which. */
+export interface ResponseEvent {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** What of a chat's choice becomes part of a response. */
+export interface ChatPiece {
+  readonly delta: {
+    readonly content?: string | null;
+    readonly tool_calls?: readonly {
+      readonly id?: string;
+      readonly function?: { readonly name?: string; readonly arguments?: string };
+    }[];
+  };
+  readonly logprobs: { readonly content: readonly object[] } | null;
+}
+
+type ItemStatus = "in_progress" | "completed" | "incomplete";
+
+interface MessageItem {
+  readonly id: string;
+  readonly type: "message";
+  readonly role: "assistant";
+  readonly status: ItemStatus;
+  readonly content: readonly [TextPart] | readonly [];
+}
+
+interface TextPart {
+  readonly type: "output_text";
+  readonly text: string;
+  readonly annotations: readonly [];
+  readonly logprobs: readonly object[];
+}
+
+interface CallItem {
+  readonly id: string;
+  readonly type: "function_call";
+  readonly status: ItemStatus;
+  readonly call_id: string;
+  readonly name: string;
+  readonly arguments: string;
+}
+
+export type OutputItem = MessageItem | CallItem;
+
+/** The output items of a response: made of the pieces of a chat's choice, and told as events. */
+export class ResponseOutput {
+  readonly #done: OutputItem[] = [];
+  /** The last item, while it grows. */
+  #open: MessageItem | CallItem | null = null;
+
+  /** All items, the one that grows included. */
+  get items(): readonly OutputItem[] {
+    return this.#open === null ? this.#done : [...this.#done, this.#open];
+  }
+
+  /** What the assistant said and called, as the conversation goes on with it. */
+  get message(): ConversationMessage {
+    const texts = this.items.map((item) => (item.type === "message" ? textOf(item).text : ""));
+    const calls = this.items.flatMap((item) =>
+      item.type === "function_call"
+        ? [
+            {
+              id: item.call_id,
+              type: "function" as const,
+              function: { name: item.name, arguments: item.arguments },
+            },
+          ]
+        : [],
+    );
+    return {
+      role: "assistant",
+      content: texts.join(""),
+      ...(calls.length > 0 && { tool_calls: calls }),
+    };
+  }
+
+  *take({ delta, logprobs }: ChatPiece): Generator<ResponseEvent> {
+    const { content, tool_calls: calls = [] } = delta;
+    const tokens = logprobs?.content ?? [];
+    if (typeof content === "string" && (content !== "" || tokens.length > 0)) {
+      yield* this.#addText(content, tokens);
+    }
+    for (const { id, function: called } of calls) {
+      if (id !== undefined) yield* this.#beginCall(id, called?.name ?? "");
+      if (called?.arguments) yield* this.#addArguments(called.arguments);
+    }
+  }
+
+  /** No more pieces come. @param isWhole the answer was not cut off */
+  *finish(isWhole: boolean): Generator<ResponseEvent> {
+    if (this.items.length === 0) yield* this.#addText("", []);
+    yield* this.#close(isWhole ? "completed" : "incomplete");
+  }
+
+  *#addText(delta: string, logprobs: readonly object[]): Generator<ResponseEvent> {
+    if (this.#open?.type !== "message") yield* this.#beginMessage();
+    const item = this.#open as MessageItem;
+    const part = textOf(item);
+    const text = part.text + delta;
+    const content = [{ ...part, text, logprobs: [...part.logprobs, ...logprobs] }] as const;
+    this.#open = { ...item, content };
+    if (delta === "" && logprobs.length === 0) return;
+    yield {
+      type: "response.output_text.delta",
+      ...this.#place(),
+      content_index: 0,
+      delta,
+      logprobs,
+    };
+  }
+
+  *#beginMessage(): Generator<ResponseEvent> {
+    yield* this.#close("completed");
+    const role = "assistant";
+    yield this.#begin({
+      id: newId("msg"),
+      type: "message",
+      status: "in_progress",
+      role,
+      content: [],
+    });
+    const part = emptyText;
+    yield { type: "response.content_part.added", ...this.#place(), content_index: 0, part };
+  }
+
+  *#beginCall(callId: string, name: string): Generator<ResponseEvent> {
+    yield* this.#close("completed");
+    yield this.#begin({
+      id: newId("fc"),
+      type: "function_call",
+      status: "in_progress",
+      call_id: callId,
+      name,
+      arguments: "",
+    });
+  }
+
+  *#addArguments(delta: string): Generator<ResponseEvent> {
+    const item = this.#open as CallItem;
+    this.#open = { ...item, arguments: item.arguments + delta };
+    yield { type: "response.function_call_arguments.delta", ...this.#place(), delta };
+  }
+
+  #begin(item: MessageItem | CallItem): ResponseEvent {
+    this.#open = item;
+    return { type: "response.output_item.added", output_index: this.#done.length, item };
+  }
+
+  *#close(status: ItemStatus): Generator<ResponseEvent> {
+    if (this.#open === null) return;
+    const item = { ...this.#open, status };
+    const place = this.#place();
+    if (item.type === "message") {
+      const part = textOf(item);
+      const { text, logprobs } = part;
+      const where = { ...place, content_index: 0 };
+      yield { type: "response.output_text.done", ...where, text, logprobs };
+      yield { type: "response.content_part.done", ...where, part };
+    } else {
+      const { name, arguments: text } = item;
+      yield { type: "response.function_call_arguments.done", ...place, name, arguments: text };
+    }
+    const { output_index } = place;
+    this.#done.push(item);
+    this.#open = null;
+    yield { type: "response.output_item.done", output_index, item };
+  }
+
+  #place() {
+    return { item_id: this.#open!.id, output_index: this.#done.length };
+  }
+}
+
+const emptyText: TextPart = { type: "output_text", text: "", annotations: [], logprobs: [] };
+
+function textOf({ content }: MessageItem): TextPart {
+  return content[0] ?? emptyText;
+}
+
+function newId(prefix: string): string {
+  return `${prefix}_${randomUUID().replaceAll("-", "")}`;
+}

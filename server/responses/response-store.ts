@@ -1,0 +1,50 @@
+import { LRUCache } from "lru-cache";
+import { ResponseNotFoundError } from "../errors.ts";
+import type { ConversationMessage } from "./conversation.ts";
+
+/** A response that a later request may go on from. */
+export interface StoredResponse {
+  /** Who may read it; others do not learn that it exists. */
+  readonly owner: string;
+  /** As it was sent. */
+  readonly wire: object;
+  /** The conversation with the answer, its instructions left out. */
+  readonly messages: readonly ConversationMessage[];
+}
+
+export interface ResponseStoreOptions {
+  readonly maxResponses: number;
+  /** Characters of all conversations together, about. */
+  readonly maxSize: number;
+}
+
+/** The responses of this process, in memory: the least recently used are forgotten first. */
+export class ResponseStore {
+  readonly #responses: LRUCache<string, StoredResponse>;
+
+  constructor({ maxResponses, maxSize }: ResponseStoreOptions) {
+    this.#responses = new LRUCache({
+      max: maxResponses,
+      maxSize,
+      sizeCalculation: (response) => JSON.stringify(response).length,
+    });
+  }
+
+  /** One that alone is larger than the store is not kept. */
+  add(id: string, response: StoredResponse): void {
+    this.#responses.set(id, response);
+  }
+
+  /** @throws ResponseNotFoundError */
+  get(id: string, owner: string, param: string | null = null): StoredResponse {
+    const response = this.#responses.get(id);
+    if (response?.owner !== owner) throw new ResponseNotFoundError(id, param);
+    return response;
+  }
+
+  /** @throws ResponseNotFoundError */
+  delete(id: string, owner: string): void {
+    this.get(id, owner);
+    this.#responses.delete(id);
+  }
+}

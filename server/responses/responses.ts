@@ -1,0 +1,199 @@
+import { randomUUID } from "node:crypto";
+import type { RequestHandler, Response } from "express";
+import type { RoutedEvent, TextEvent } from "../../engine/request.ts";
+import type { Answer } from "../answer.ts";
+import { chatEndpoint } from "../chat.ts";
+import { drainChoice } from "../choices.ts";
+import { reportError } from "../error-response.ts";
+import { answerBeginner, type GenerationContext } from "../generation-endpoint.ts";
+import type { GenerationEndpoint } from "../generation-endpoint.ts";
+import { validate, withoutNulls } from "../parse-body.ts";
+import type { PieceStream } from "../piece-stream.ts";
+import type { ChatBody } from "../request-schemas.ts";
+import { setRouteHeaders } from "../routing/route-wire.ts";
+import type { ClientId } from "../security/api-keys.ts";
+import { SseStream } from "../sse.ts";
+import { StreamStart } from "../stream-start.ts";
+import { refuseUnsupported } from "../unsupported-parameters.ts";
+import { type ConversationMessage, toChatBody, toMessages } from "./conversation.ts";
+import { responsesSchema, unsupportedInResponses } from "./request-schema.ts";
+import { responseSpelling } from "./response-events.ts";
+import { type ResponseEnd, type ResponseHead, toWireResponse } from "./response-object.ts";
+import { type ChatPiece, type ResponseEvent, ResponseOutput } from "./response-output.ts";
+import type { ResponseStore } from "./response-store.ts";
+
+/** A chat in the words of the Responses API. */
+const endpoint: GenerationEndpoint<ChatBody> = {
+  ...chatEndpoint,
+  idPrefix: "resp",
+  read(body, codec) {
+    const read = chatEndpoint.read(body, codec);
+    const { tokenLimit } = read;
+    return {
+      ...read,
+      promptField: "input",
+      tokenLimit: tokenLimit && { ...tokenLimit, field: "max_output_tokens" },
+    };
+  },
+};
+
+const isKnown = (field: string) =>
+  Object.hasOwn(responsesSchema.shape, field) || Object.hasOwn(unsupportedInResponses, field);
+
+/** What is made of one request. */
+interface Work {
+  readonly head: ResponseHead;
+  readonly owner: string;
+  readonly answer: Answer;
+  /** The conversation that is answered, its instructions left out. */
+  readonly messages: readonly ConversationMessage[];
+}
+
+/** POST /v1/responses */
+export function createResponse(context: GenerationContext, store: ResponseStore): RequestHandler {
+  const { inFlight, unknownFields } = context;
+  const begin = answerBeginner(endpoint, context);
+  return async (req, res) => {
+    const fields = withoutNulls(req.body);
+    unknownFields.note(fields, isKnown);
+    const body = validate(responsesSchema, fields);
+    refuseUnsupported(fields, unsupportedInResponses);
+    const { previous_response_id: previous } = body;
+    const owner = ownerOf(res);
+    const before =
+      previous === undefined ? [] : store.get(previous, owner, "previous_response_id").messages;
+    const messages = [...before, ...toMessages(body.input)];
+    const { answer } = await begin({
+      body: toChatBody(body, messages),
+      header: (name) => req.get(name),
+      begin: (id) => inFlight.begin(res, id),
+    });
+    const { created: createdAt, model } = answer.head;
+    const id = `resp_${randomUUID().replaceAll("-", "")}`;
+    const work: Work = { head: { id, createdAt, model, body }, owner, answer, messages };
+    await (body.stream ? stream(res, work, store, context) : send(res, work, store));
+  };
+}
+
+async function send(res: Response, work: Work, store: ResponseStore): Promise<void> {
+  const output = new ResponseOutput();
+  let routed: RoutedEvent | undefined;
+  const end = await drain(work, {
+    onRoute(route) {
+      routed = route;
+      return undefined;
+    },
+    onPiece(piece) {
+      Array.from(output.take(piece));
+      return undefined;
+    },
+  });
+  Array.from(output.finish(end.finish.reason !== "length"));
+  setRouteHeaders(res, routed!);
+  res.json(keep(work, output, end, store));
+}
+
+async function stream(
+  res: Response,
+  work: Work,
+  store: ResponseStore,
+  { keepAliveMs, log, metrics }: GenerationContext,
+): Promise<void> {
+  const { head, answer } = work;
+  const output = new ResponseOutput();
+  const start = new StreamStart({
+    open(route) {
+      if (route !== null) setRouteHeaders(res, route);
+      return new SseStream(res, keepAliveMs, responseSpelling());
+    },
+    silenceMs: keepAliveMs,
+    signal: answer.controller.signal,
+  });
+  let sse: PieceStream | undefined;
+  const sendAll = async (events: Iterable<ResponseEvent>) => {
+    for (const event of events) await sse?.send(event);
+  };
+  try {
+    const end = await drain(work, {
+      async onRoute(route) {
+        start.begin(route);
+        sse = await start.stream;
+        const response = toWireResponse(head, [], null);
+        await sendAll([
+          { type: "response.created", response },
+          { type: "response.in_progress", response },
+        ]);
+      },
+      onPiece: (piece) => sendAll(output.take(piece)),
+    });
+    const isWhole = end.finish.reason !== "length";
+    await sendAll(output.finish(isWhole));
+    const response = keep(work, output, end, store);
+    await sendAll([{ type: isWhole ? "response.completed" : "response.incomplete", response }]);
+    sse?.end();
+  } catch (error) {
+    if (start.begun === null) throw error;
+    start.begun.fail(reportError(error, log, metrics));
+  }
+}
+
+interface PieceSink {
+  onRoute(route: RoutedEvent): Promise<void> | undefined;
+  onPiece(piece: ChatPiece): Promise<void> | undefined;
+}
+
+/** @throws what ended the answer early */
+async function drain({ answer }: Work, { onRoute, onPiece }: PieceSink): Promise<ResponseEnd> {
+  const choice = answer.choices[0]!;
+  const writer = answer.writers[0]!;
+  let routed: RoutedEvent | undefined;
+  const take = async (pieces: readonly object[]) => {
+    for (const piece of pieces) await onPiece(piece as ChatPiece);
+  };
+  const finish = await drainChoice(choice, {
+    onRoute(route) {
+      routed = route;
+      answer.onRoute(route);
+      return onRoute(route);
+    },
+    onText: (event: TextEvent) => take(writer.write(event)),
+  });
+  await take([writer.last(finish.reason)]);
+  return { finish, route: routed!, completedAt: Math.floor(Date.now() / 1000) };
+}
+
+/** Stores the response where that is wanted, and gives what the client gets. */
+function keep(
+  { head, owner, messages }: Work,
+  output: ResponseOutput,
+  end: ResponseEnd,
+  store: ResponseStore,
+): object {
+  const wire = toWireResponse(head, output.items, end);
+  if (head.body.store) {
+    store.add(head.id, { owner, wire, messages: [...messages, output.message] });
+  }
+  return wire;
+}
+
+/** GET /v1/responses/{id} */
+export function retrieveResponse(store: ResponseStore): RequestHandler {
+  return (req, res) => {
+    res.json(store.get(String(req.params["id"]), ownerOf(res)).wire);
+  };
+}
+
+/** DELETE /v1/responses/{id} */
+export function deleteResponse(store: ResponseStore): RequestHandler {
+  return (req, res) => {
+    const id = String(req.params["id"]);
+    store.delete(id, ownerOf(res));
+    res.json({ id, object: "response", deleted: true });
+  };
+}
+
+/** Without keys everybody is one: an address is not who somebody is. */
+function ownerOf(res: Response): string {
+  const { client } = res.locals as { client: ClientId };
+  return client.startsWith("key ") ? client : "everybody";
+}

@@ -1,0 +1,240 @@
+import test from "ava";
+import { InferenceError } from "../../engine/errors.ts";
+import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
+import { readEvents, startServer, type TestServer } from "../helpers/start-server.ts";
+
+interface Wire {
+  readonly id: string;
+  readonly output: readonly { readonly content: readonly { readonly text: string }[] }[];
+}
+
+async function create({ post }: TestServer, body: object): Promise<Wire> {
+  return (await (await post("/v1/responses", body)).json()) as Wire;
+}
+
+test("a response is what the official client expects", async (t) => {
+  const { client } = await startServer(t);
+  const response = await client.responses.create({
+    model: "fake",
+    input: "Hi",
+    instructions: "Be kind",
+    metadata: { topic: "test" },
+  });
+  t.is(response.output_text, "Hello world");
+  t.like(response, {
+    object: "response",
+    status: "completed",
+    error: null,
+    incomplete_details: null,
+    instructions: "Be kind",
+    model: "org/fake",
+    metadata: { topic: "test" },
+    previous_response_id: null,
+    usage: { input_tokens: 9, output_tokens: 2, total_tokens: 11 },
+  });
+  t.like(response.output[0], { type: "message", role: "assistant", status: "completed" });
+});
+
+test("input items become the messages of the chat, instructions the first", async (t) => {
+  const server = await startServer(t);
+  await create(server, {
+    instructions: "a",
+    input: [
+      { role: "developer", content: "b" },
+      {
+        role: "user",
+        content: [
+          { type: "input_text", text: "c" },
+          { type: "input_text", text: "d" },
+        ],
+      },
+      { type: "function_call", call_id: "1", name: "f", arguments: '{"x":1}' },
+      { type: "function_call", call_id: "2", name: "g", arguments: "{}" },
+      { type: "function_call_output", call_id: "1", output: "e" },
+      { type: "message", role: "assistant", content: [{ type: "output_text", text: "h" }] },
+      { role: "user", content: "i" },
+    ],
+  });
+  const call = (id: string, name: string, text: string) => ({
+    id,
+    type: "function",
+    function: { name, arguments: text },
+  });
+  const [conversation] = server.codec.conversations;
+  t.is(conversation?.length, 7);
+  for (const [index, expected] of [
+    { role: "system", content: "a" },
+    { role: "system", content: "b" },
+    { role: "user", content: "c\nd" },
+    { role: "assistant", content: "" },
+    { role: "tool", content: "e", tool_call_id: "1" },
+    { role: "assistant", content: "h" },
+    { role: "user", content: "i" },
+  ].entries()) {
+    t.like(conversation?.[index], expected);
+  }
+  t.is(conversation?.[3]?.tool_calls?.length, 2);
+  t.like(conversation?.[3]?.tool_calls?.[0], call("1", "f", '{"x":1}'));
+});
+
+test("a response goes on from another, whose instructions are left behind", async (t) => {
+  const server = await startServer(t);
+  const first = await create(server, { input: "one", instructions: "old" });
+  const second = await create(server, {
+    input: "two",
+    instructions: "new",
+    previous_response_id: first.id,
+  });
+  await create(server, { input: "three", previous_response_id: second.id });
+  const texts = server.codec.conversations.map((each) => each.map(({ content }) => content));
+  t.deepEqual(texts, [
+    ["old", "one"],
+    ["new", "one", "Hello world", "two"],
+    ["one", "Hello world", "two", "Hello world", "three"],
+  ]);
+});
+
+test("a response can be read until it is deleted", async (t) => {
+  const { client } = await startServer(t);
+  const made = await client.responses.create({ model: "fake", input: "Hi" });
+  t.deepEqual(await client.responses.retrieve(made.id), made);
+  await client.responses.delete(made.id);
+  for (const ask of [
+    () => client.responses.retrieve(made.id),
+    () => client.responses.delete(made.id),
+    () => client.responses.create({ input: "Hi", previous_response_id: made.id }),
+  ]) {
+    t.like(await t.throwsAsync(ask), { status: 404, code: "response_not_found" });
+  }
+});
+
+test("what is not to be stored is not", async (t) => {
+  const server = await startServer(t);
+  const { id } = await create(server, { input: "Hi", store: false });
+  t.is((await server.get(`/v1/responses/${id}`)).status, 404);
+});
+
+test("one key's responses are not there for another", async (t) => {
+  const server = await startServer(t, { security: { apiKey: ["key-of-alice", "key-of-bob"] } });
+  const as = (key: string) => ({
+    headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+  });
+  const made = await server.post("/v1/responses", { input: "Hi" }, as("key-of-alice"));
+  const { id } = (await made.json()) as Wire;
+  const path = `/v1/responses/${id}`;
+  t.is((await server.get(path, as("key-of-bob"))).status, 404);
+  t.is((await server.get(path, { method: "DELETE", ...as("key-of-bob") })).status, 404);
+  t.is((await server.get(path, as("key-of-alice"))).status, 200);
+});
+
+test("an answer that is cut off is incomplete", async (t) => {
+  const server = await startServer(t);
+  t.like(await create(server, { input: "Hi", max_output_tokens: 1 }), {
+    status: "incomplete",
+    incomplete_details: { reason: "max_output_tokens" },
+    max_output_tokens: 1,
+    output: [{ status: "incomplete", content: [{ text: "Hello" }] }],
+  });
+});
+
+test("an answer without text has an empty message", async (t) => {
+  const engine = new FakeEngine();
+  engine.script = () => ({ steps: [] });
+  const server = await startServer(t, { engine });
+  const { output } = await create(server, { input: "Hi" });
+  t.is(output[0]?.content[0]?.text, "");
+});
+
+test("a stream tells every step in order, by name and number", async (t) => {
+  const { post } = await startServer(t);
+  const response = await post("/v1/responses", { input: "Hi", stream: true });
+  t.regex(response.headers.get("content-type")!, /^text\/event-stream/);
+  const text = await response.text();
+  const names = [...text.matchAll(/^event: (.*)$/gm)].map(([, name]) => name);
+  t.deepEqual(names, [
+    "response.created",
+    "response.in_progress",
+    "response.output_item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+    "response.output_item.done",
+    "response.completed",
+  ]);
+  const events = [...text.matchAll(/^data: (.*)$/gm)].map(
+    ([, data]) => JSON.parse(data!) as { type: string; sequence_number: number },
+  );
+  t.deepEqual(
+    events.map(({ type }) => type),
+    names as string[],
+  );
+  t.deepEqual(
+    events.map((event) => event.sequence_number),
+    events.map((_, index) => index),
+  );
+});
+
+test("the official client puts a stream together, and the server keeps it", async (t) => {
+  const { client } = await startServer(t);
+  const stream = client.responses.stream({ model: "fake", input: "Hi" });
+  const deltas: string[] = [];
+  stream.on("response.output_text.delta", ({ delta }) => deltas.push(delta));
+  const final = await stream.finalResponse();
+  t.deepEqual(deltas, ["Hello", " world"]);
+  t.is(final.output_text, "Hello world");
+  t.is(final.status, "completed");
+  t.like((await client.responses.retrieve(final.id)).output, [
+    { content: [{ text: "Hello world" }] },
+  ]);
+});
+
+test("D13: a failure before the stream is a status, one inside it an error event and the last", async (t) => {
+  const engine = new FakeEngine();
+  const server = await startServer(t, { engine });
+  const refused = await server.post("/v1/responses", { input: "x".repeat(300), stream: true });
+  t.is(refused.status, 400);
+  t.like(await refused.json(), { error: { code: "context_length_exceeded", param: "input" } });
+
+  engine.script = () => ({ steps: ["Hel", { fail: new InferenceError("The device failed.") }] });
+  const response = await server.post("/v1/responses", { input: "Hi", stream: true });
+  t.is(response.status, 200);
+  const last = (await readEvents(response)).at(-1)!;
+  t.like(JSON.parse(last), { type: "error", code: "inference", error: { code: "inference" } });
+  const stream = server.client.responses.stream({ model: "fake", input: "Hi" });
+  t.regex((await t.throwsAsync(stream.finalResponse())).message, /The device failed/);
+});
+
+test("D18: a client that leaves cancels its response, which is not kept", async (t) => {
+  const engine = new FakeEngine();
+  const gate = new Gate();
+  engine.script = () => ({ steps: ["Hello", { hold: gate }] });
+  const { client, metric } = await startServer(t, { engine });
+  const stream = await client.responses.create({ model: "fake", input: "Hi", stream: true });
+  for await (const event of stream) {
+    if (event.type === "response.output_text.delta") break;
+  }
+  await engine.until(() => engine.cancelledIds.length === 1);
+  t.is(await metric("seap_requests_running"), 0);
+});
+
+for (const [body, param] of [
+  [{ input: "Hi", background: true }, "background"],
+  [{ input: "Hi", conversation: "c" }, "conversation"],
+  [{ input: "Hi", reasoning: { effort: "high" } }, "reasoning"],
+  [{ input: "Hi", include: ["file_search_call.results"] }, "include[0]"],
+  [{ input: "Hi", tools: [{ type: "web_search" }] }, "tools[0].type"],
+  [{ input: "Hi", text: { format: { type: "xml" } } }, "text.format.type"],
+  [{ input: "Hi", previous_response_id: 1 }, "previous_response_id"],
+  [{ input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0]"],
+  [{ input: [{ type: "item_reference", id: "x" }] }, "input[0].type"],
+  [{ input: "Hi", max_output_tokens: 1000 }, "max_output_tokens"],
+] as const) {
+  test(`${JSON.stringify(body)} is refused, naming ${param}`, async (t) => {
+    const { post } = await startServer(t);
+    const response = await post("/v1/responses", body);
+    t.is(response.status, 400);
+    t.like(await response.json(), { error: { param } });
+  });
+}
