@@ -143,18 +143,18 @@ interface PieceSink {
 }
 
 /** @throws what ended the answer early */
-async function drain({ answer }: Work, { onRoute, onPiece }: PieceSink): Promise<ResponseEnd> {
+async function drain({ answer }: Work, sink: PieceSink): Promise<ResponseEnd> {
   const choice = answer.choices[0]!;
   const writer = answer.writers[0]!;
   let routed: RoutedEvent | undefined;
   const take = async (pieces: readonly object[]) => {
-    for (const piece of pieces) await onPiece(piece as ChatPiece);
+    for (const piece of pieces) await sink.onPiece(piece as ChatPiece);
   };
   const finish = await drainChoice(choice, {
     onRoute(route) {
       routed = route;
       answer.onRoute(route);
-      return onRoute(route);
+      return sink.onRoute(route);
     },
     onText: (event: TextEvent) => take(writer.write(event)),
   });
