@@ -163,6 +163,9 @@ export const configSchema = z.strictObject({
   slowClientSeconds: seconds({ isZeroAllowed: false })
     .default(60)
     .describe("Seconds that a client may leave its answer unread before it is cut off."),
+  websocketIdleSeconds: seconds({ isZeroAllowed: false })
+    .default(300)
+    .describe("Seconds after which a WebSocket on which nothing is asked or answered is closed."),
   logLevel: oneOf(logLevels).default("info").describe("Least level that is logged, to stderr."),
   cacheDir: text()
     .optional()

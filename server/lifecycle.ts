@@ -3,6 +3,7 @@ import { ServerStoppingError } from "./errors.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Log } from "./log.ts";
 import type { ModelService } from "./model-service.ts";
+import type { WebSocketHub } from "./websocket/hub.ts";
 
 const stopSignals = ["SIGTERM", "SIGINT"] as const;
 
@@ -15,6 +16,7 @@ export interface LifecycleOptions {
   readonly server: Server;
   readonly service: ModelService;
   readonly inFlight: InFlight;
+  readonly webSockets: Pick<WebSocketHub, "stop" | "closed">;
   readonly drainTimeoutMs: number;
   readonly log: Log;
   readonly signals: SignalSource;
@@ -49,10 +51,12 @@ export function exitOnSignal(options: LifecycleOptions): void {
 /** What a cancelled response gets to reach a client that reads slowly. */
 const cancelGraceMs = 1000;
 
-async function drain({ server, service, inFlight, drainTimeoutMs, log }: LifecycleOptions) {
+async function drain(options: LifecycleOptions) {
+  const { server, service, inFlight, webSockets, drainTimeoutMs, log } = options;
   log.info("stopping", { running: inFlight.size, drainTimeoutMs });
   service.stop();
   server.close();
+  webSockets.stop();
   const cancelTimer = setTimeout(() => {
     log.warn("drain timeout: cancelling requests", { running: inFlight.size });
     inFlight.cancelAll(new ServerStoppingError());
@@ -61,6 +65,7 @@ async function drain({ server, service, inFlight, drainTimeoutMs, log }: Lifecyc
   await inFlight.whenIdle();
   clearTimeout(cancelTimer);
   clearTimeout(cutTimer);
+  await webSockets.closed();
   server.closeAllConnections();
   await service.loaded?.close();
   log.info("stopped");

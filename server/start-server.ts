@@ -16,6 +16,9 @@ import { type LoadedModel, ModelService } from "./model-service.ts";
 import { RequestRouting } from "./routing/request-routing.ts";
 import { guardConnections } from "./security/connections.ts";
 import { createSecurity, isLoopback, type SecurityConfig } from "./security/security.ts";
+import { UnknownFields } from "./unknown-fields.ts";
+import { fixedLimits } from "./websocket/limits.ts";
+import { acceptWebSockets, WebSocketAwareRequest } from "./websocket/upgrade.ts";
 
 /** Longer than the 60 s after which usual load balancers drop an idle connection, so that they go first. */
 const idleConnectionMs = 75_000;
@@ -35,6 +38,7 @@ export interface StartOptions {
     | "stickyMargin"
     | "receiveTimeoutSeconds"
     | "slowClientSeconds"
+    | "websocketIdleSeconds"
     | keyof SecurityConfig
   >;
   readonly log: Log;
@@ -67,15 +71,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     registry: new Registry(),
     modelName: () => service.loaded?.names[0],
     stats: () => service.loaded?.engine.stats(),
+    webSockets: () => webSockets.size,
     experts: () => expertMetrics(service.loaded),
   });
-  const app = createApp({
+  const context = {
     service,
     inFlight,
     metrics,
     log,
+    unknownFields: new UnknownFields(log),
     security,
-    bodyLimitBytes: config.bodyLimit,
     keepAliveMs: config.keepAliveSeconds * 1000,
     randomSeed: () => randomInt(2 ** 32),
     routing: new RequestRouting({
@@ -83,18 +88,30 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       stickyMargin: config.stickyMargin,
       nowMs,
     }),
-  });
+  };
   const receiveTimeoutMs = Math.ceil(config.receiveTimeoutSeconds * 1000);
   const server = createServer(
     {
+      IncomingMessage: WebSocketAwareRequest,
       keepAliveTimeout: idleConnectionMs,
       requestTimeout: receiveTimeoutMs,
       headersTimeout: Math.min(maxHeadersMs, receiveTimeoutMs),
       connectionsCheckingInterval: Math.min(1000, receiveTimeoutMs),
     },
-    app,
+    createApp({ ...context, bodyLimitBytes: config.bodyLimit }),
   );
-  guardConnections(server, { slowClientMs: config.slowClientSeconds * 1000, log, metrics });
+  const slowClientMs = config.slowClientSeconds * 1000;
+  guardConnections(server, { slowClientMs, log, metrics });
+  const webSockets = acceptWebSockets(server, {
+    ...context,
+    clock,
+    limits: {
+      ...fixedLimits,
+      maxMessageBytes: config.bodyLimit,
+      slowClientMs,
+      idleMs: config.websocketIdleSeconds * 1000,
+    },
+  });
   const url = await listen(server, config.host, config.port);
   log.info("listening", { url, keys: security.keys.areRequired ? "required" : "none" });
   if (!security.keys.areRequired && !isLoopback(config.host)) {
@@ -104,6 +121,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     server,
     service,
     inFlight,
+    webSockets,
     drainTimeoutMs: config.drainTimeoutSeconds * 1000,
     log,
     signals,

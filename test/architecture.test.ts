@@ -12,6 +12,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   router: { model: "all" },
   engine: { model: "all", router: "types" },
   server: { model: "all", engine: "all", router: "all" },
+  client: {},
   bin: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
   bench: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
   test: {
@@ -22,6 +23,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
     server: "all",
     bin: "all",
     bench: "all",
+    client: "all",
   },
 };
 

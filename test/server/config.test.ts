@@ -50,6 +50,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     corsOrigins: [],
     receiveTimeoutSeconds: 60,
     slowClientSeconds: 60,
+    websocketIdleSeconds: 300,
     logLevel: "info",
   });
 });

@@ -1,0 +1,108 @@
+/** What was decided on a prompt: its task, and the expert that answers. */
+export interface Route {
+  readonly task: string;
+  readonly expert: string;
+  /** 0 to 1. */
+  readonly confidence: number;
+  readonly reason: string;
+  readonly route: string;
+}
+
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+/** A piece of one choice, as in the chunks of the HTTP stream. */
+export interface ChoicePiece {
+  readonly index: number;
+  /** Of a chat. */
+  readonly delta?: { readonly role?: string; readonly content?: string | null } & Readonly<
+    Record<string, unknown>
+  >;
+  /** Of a completion. */
+  readonly text?: string;
+  readonly logprobs?: unknown;
+  readonly finish_reason?: string | null;
+}
+
+export interface WireError {
+  readonly message: string;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string;
+}
+
+export interface StartEvent {
+  readonly type: "start";
+  readonly id: string;
+  readonly response_id: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly model: string;
+  readonly seap: Route | null;
+}
+
+export interface DeltaEvent {
+  readonly type: "delta";
+  readonly id: string;
+  readonly choices: readonly ChoicePiece[];
+  readonly usage?: Usage;
+  readonly seap?: Route;
+}
+
+export interface DoneEvent {
+  readonly type: "done";
+  readonly id: string;
+  /** Of the first choice. */
+  readonly finish_reason: string | null;
+  readonly usage: Usage | null;
+}
+
+export interface ErrorEvent {
+  readonly type: "error";
+  /** Absent where the error does not end an answer. */
+  readonly id?: string;
+  /** The HTTP status that the error would have. */
+  readonly status: number;
+  /** Seconds. */
+  readonly retry_after?: number;
+  readonly error: WireError;
+}
+
+export type ServerEvent =
+  | StartEvent
+  | DeltaEvent
+  | DoneEvent
+  | ErrorEvent
+  | { readonly type: "authenticated" }
+  | { readonly type: "pong" };
+
+export type ClientMessage =
+  | { readonly type: "chat" | "completion"; readonly id: string; readonly body: object }
+  | { readonly type: "cancel"; readonly id: string }
+  | { readonly type: "auth"; readonly api_key: string }
+  | { readonly type: "ping" };
+
+/** The fields of a chat that are used most; all others of the HTTP endpoint may be there as well. */
+export interface ChatBody {
+  readonly messages: readonly {
+    readonly role: "system" | "developer" | "user" | "assistant" | "tool";
+    readonly content: unknown;
+    readonly [field: string]: unknown;
+  }[];
+  readonly model?: string;
+  readonly max_completion_tokens?: number;
+  readonly temperature?: number;
+  readonly [field: string]: unknown;
+}
+
+/** The fields of a completion that are used most; all others of the HTTP endpoint may be there as well. */
+export interface CompletionBody {
+  readonly prompt: string | readonly string[] | readonly number[] | readonly (readonly number[])[];
+  readonly model?: string;
+  readonly max_tokens?: number;
+  readonly temperature?: number;
+  readonly [field: string]: unknown;
+}

@@ -1,0 +1,215 @@
+import type { IncomingMessage } from "node:http";
+import { WebSocket } from "ws";
+import { CancelledError } from "../../engine/errors.ts";
+import { streamAnswer } from "../answer.ts";
+import { chatEndpoint } from "../chat.ts";
+import type { Clock } from "../clock.ts";
+import { completionEndpoint } from "../completions.ts";
+import { reportError } from "../error-response.ts";
+import { InvalidRequestError, quote } from "../errors.ts";
+import { answerBeginner, type GenerationContext, usageOptions } from "../generation-endpoint.ts";
+import type { ClientId } from "../security/api-keys.ts";
+import { InvalidApiKeyError, RateLimitError } from "../security/errors.ts";
+import type { Security } from "../security/security.ts";
+import { StreamStart } from "../stream-start.ts";
+import { AnswerEvents, toErrorEvent } from "./answer-events.ts";
+import type { WebSocketLimits } from "./limits.ts";
+import { type GenerateMessage, intendedId, parseJson, readMessage } from "./messages.ts";
+import { Outbox } from "./outbox.ts";
+
+export interface ConnectionOptions extends GenerationContext {
+  readonly security: Security;
+  readonly limits: WebSocketLimits;
+  readonly clock: Clock;
+}
+
+/** Close codes of RFC 6455. */
+const closeCode = { normal: 1000, goingAway: 1001, policy: 1008 } as const;
+
+/** One client's WebSocket: any number of answers side by side. */
+export class Connection {
+  readonly #ws: WebSocket;
+  readonly #request: IncomingMessage;
+  readonly #address: string | undefined;
+  readonly #options: ConnectionOptions;
+  readonly #begin: Record<GenerateMessage["type"], ReturnType<typeof answerBeginner>>;
+  readonly #outbox: Outbox;
+  readonly #running = new Map<string, AbortController>();
+  readonly #openedMs: number;
+  /** Null until the key has come. */
+  #client: ClientId | null;
+  #isStopping = false;
+  #isAnswering = true;
+  #pingedMs: number;
+  #activeMs: number;
+
+  /**
+   * @param request - the one that was upgraded; its headers hold for all answers
+   * @param client - null where a key is needed and has not come
+   */
+  constructor(
+    ws: WebSocket,
+    request: IncomingMessage,
+    client: ClientId | null,
+    options: ConnectionOptions,
+  ) {
+    const { clock, limits, metrics } = options;
+    this.#ws = ws;
+    this.#request = request;
+    this.#address = request.socket.remoteAddress;
+    this.#client = client;
+    this.#options = options;
+    this.#openedMs = this.#pingedMs = this.#activeMs = clock.nowMs();
+    this.#begin = {
+      chat: answerBeginner(chatEndpoint, options),
+      completion: answerBeginner(completionEndpoint, options),
+    };
+    this.#outbox = new Outbox(ws, {
+      maxBufferedBytes: limits.maxBufferedBytes,
+      nowMs: () => clock.nowMs(),
+      onSent: (type) => metrics.countWebSocketMessage("sent", type),
+    });
+    ws.on("message", (data, isBinary) => {
+      if (ws.readyState !== WebSocket.OPEN) return;
+      this.#activeMs = clock.nowMs();
+      // Of the possible forms of `data` this is the one that servers get.
+      this.#onMessage(data as Buffer, isBinary);
+    });
+    ws.on("pong", () => (this.#isAnswering = true));
+    // What is no valid frame: the connection is closed with the code for it.
+    ws.on("error", (error) => this.#options.log.debug("websocket", { error: error.message }));
+    ws.on("close", () => this.#cancelAll());
+  }
+
+  /** Whether the client is still there, and does what it should; called again and again. */
+  tick(): void {
+    const { limits, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    if (this.#outbox.stalledMs >= limits.slowClientMs) {
+      this.#close(closeCode.policy, "the client reads too slowly");
+    } else if (this.#outbox.isStalled) {
+      // Nothing is read from it meanwhile, so that it cannot answer a ping.
+      this.#isAnswering = true;
+    } else if (this.#client === null && nowMs - this.#openedMs >= limits.authMs) {
+      this.#fail(new InvalidApiKeyError(true));
+      this.#close(closeCode.policy, "no API key came");
+    } else if (this.#running.size === 0 && nowMs - this.#activeMs >= limits.idleMs) {
+      this.#close(closeCode.normal, "idle");
+    } else if (nowMs - this.#pingedMs >= limits.pingMs) {
+      if (!this.#isAnswering) {
+        this.#ws.terminate();
+        return;
+      }
+      this.#isAnswering = false;
+      this.#pingedMs = nowMs;
+      this.#ws.ping();
+    }
+  }
+
+  /** Begins nothing more, and closes when what is running has ended. */
+  stop(): void {
+    this.#isStopping = true;
+    if (this.#running.size === 0) this.#close(closeCode.goingAway, "the server is shutting down");
+  }
+
+  #onMessage(data: Buffer, isBinary: boolean): void {
+    const { metrics, security } = this.#options;
+    let raw: unknown;
+    try {
+      metrics.countWebSocketMessage("received", isBinary ? "binary" : "text");
+      if (isBinary) {
+        throw new InvalidRequestError("Messages are text frames with JSON, got a binary frame.");
+      }
+      raw = parseJson(data.toString());
+      const message = readMessage(raw);
+      if (message.type === "auth") {
+        this.#client = security.keys.clientWithKey(message.api_key, this.#address);
+        void this.#outbox.send({ type: "authenticated" });
+        return;
+      }
+      if (this.#client === null) throw new InvalidApiKeyError(true);
+      if (message.type === "ping") void this.#outbox.send({ type: "pong" });
+      else if (message.type === "cancel") this.#cancel(message.id);
+      else void this.#generate(message, this.#client);
+    } catch (error) {
+      const id = intendedId(raw);
+      this.#fail(error, id !== undefined && this.#running.has(id) ? undefined : id);
+      const hasNoKey = error instanceof InvalidApiKeyError || this.#client === null;
+      if (hasNoKey) this.#close(closeCode.policy, "API key needed");
+    }
+  }
+
+  /** Never rejects. */
+  async #generate({ type, id, body }: GenerateMessage, client: ClientId): Promise<void> {
+    if (this.#running.has(id)) {
+      const message = `The id ${quote(id)} is that of an answer that is running; that goes on.`;
+      this.#fail(new InvalidRequestError(message, "id"));
+      return;
+    }
+    const { security, inFlight, log, metrics, limits } = this.#options;
+    const controller = new AbortController();
+    const ends: (() => void)[] = [];
+    try {
+      if (this.#running.size >= limits.maxRunning) {
+        const running = `${limits.maxRunning} answers are running on this connection`;
+        throw new RateLimitError(`${running}, which is the limit.`, 1);
+      }
+      ends.push(security.admission.admit(client));
+      this.#running.set(id, controller);
+      ends.push(inFlight.track(controller), () => this.#running.delete(id));
+      if (body["stream"] === false) {
+        const message = "stream: a WebSocket answers piece by piece; leave it out (got false)";
+        throw new InvalidRequestError(message, "stream");
+      }
+      const { answer, body: read } = await this.#begin[type]({
+        body: { ...body, stream: true },
+        header: (name) => headerOf(this.#request, name),
+        begin: () => controller,
+      });
+      const start = new StreamStart({
+        open: (route) => new AnswerEvents(this.#outbox, id, answer.head, route),
+        silenceMs: null,
+        signal: controller.signal,
+      });
+      await streamAnswer(start, answer, {
+        ...usageOptions(read),
+        includeUsage: true,
+        log,
+        metrics,
+      });
+    } catch (error) {
+      this.#fail(error, id);
+    } finally {
+      for (const end of ends) end();
+      this.#activeMs = this.#options.clock.nowMs();
+      if (this.#isStopping) this.stop();
+    }
+  }
+
+  /** An answer that has ended meanwhile is not an error. */
+  #cancel(id: string): void {
+    this.#running.get(id)?.abort(new CancelledError(id));
+  }
+
+  #cancelAll(): void {
+    for (const id of this.#running.keys()) this.#cancel(id);
+  }
+
+  /** @param id - of the answer that the error ends, if it ends one */
+  #fail(error: unknown, id?: string): void {
+    const { log, metrics } = this.#options;
+    void this.#outbox.send(toErrorEvent(reportError(error, log, metrics), id));
+  }
+
+  #close(code: number, reason: string): void {
+    this.#cancelAll();
+    // Or the answer to the closing would not be read.
+    this.#ws.resume();
+    this.#ws.close(code, reason);
+  }
+}
+
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name.toLowerCase()];
+  return Array.isArray(value) ? value.join(", ") : value;
+}
