@@ -1,3 +1,4 @@
+import { messageOf } from "./build-queue.ts";
 import type { ShadowRecord } from "./expert-entry.ts";
 import { denseExpert } from "./experts.ts";
 import type { ModelRunner, Tokens } from "./model-runner.ts";
@@ -55,7 +56,7 @@ export class ShadowCheck {
   }
 
   /** A sequence that has come to its end: every so many of those on experts are kept. */
-  offer(sequence: Sequence): void {
+  offer(sequence: Pick<Sequence, "request" | "lease" | "numTokens" | "tokenIds">): void {
     const { share } = this.#options;
     const numPromptTokens = sequence.request.promptTokenIds.length;
     const expert = sequence.lease?.expert ?? denseExpert;
@@ -74,7 +75,7 @@ export class ShadowCheck {
     try {
       if (await this.#advance(next)) return;
     } catch (error) {
-      this.#options.log(`Expert ${next.expert} was not compared with dense: ${String(error)}`);
+      this.#options.log(`Expert ${next.expert} was not compared with dense: ${messageOf(error)}`);
       return this.#end();
     }
     const { expert, tokens, kl, agreeing } = next;

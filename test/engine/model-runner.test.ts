@@ -3,30 +3,12 @@ import type { Device, HiddenStates, Stage } from "../../engine/device.ts";
 import { InferenceError } from "../../engine/errors.ts";
 import { ModelRunner } from "../../engine/model-runner.ts";
 import type { Tokens } from "../../engine/model-runner.ts";
+import { GivenTokens } from "../helpers/given-tokens.ts";
 import { loadModel } from "../helpers/loop-run.ts";
 import type { LoadedStages } from "../helpers/loop-run.ts";
 import { plainForward } from "../helpers/plain-forward.ts";
 import { somePrompt } from "../helpers/requests.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
-
-/** Tokens that the test decides, whatever the logits say. */
-class GivenTokens implements Tokens {
-  readonly #tokenIds: Uint32Array;
-  numTokens: number;
-
-  constructor(tokenIds: readonly number[], numTokens = tokenIds.length) {
-    this.#tokenIds = Uint32Array.from(tokenIds);
-    this.numTokens = numTokens;
-  }
-
-  get lastTokenId(): number {
-    return this.#tokenIds[this.numTokens - 1]!;
-  }
-
-  tokenIds(start: number, end: number): Uint32Array {
-    return this.#tokenIds.subarray(start, Math.min(end, this.numTokens));
-  }
-}
 
 async function prefill(runner: ModelRunner, tokens: Tokens): Promise<Float32Array> {
   for (;;) {

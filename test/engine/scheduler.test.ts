@@ -197,3 +197,79 @@ test("the youngest goes first when memory runs out: the one in prefill, then the
   t.deepEqual(scheduler.preempt(), [second]);
   t.deepEqual(scheduler.all(), [first, second, third]);
 });
+
+test("a parked sequence makes way, and comes back before those that wait, in order of arrival", (t) => {
+  const scheduler = schedulerFor(4, 1000);
+  const [a, b, c, d] = [1, 2, 3, 4].map((id) => sequenceOf(id, 4, 4)) as [
+    ...[Sequence, Sequence, Sequence, Sequence],
+  ];
+  for (const sequence of [a, b, c, d]) scheduler.add(sequence);
+  for (const sequence of [a, b]) {
+    t.is(scheduler.nextPrefill(), sequence);
+    scheduler.park();
+  }
+  t.is(scheduler.nextPrefill(), c);
+  t.deepEqual(scheduler.all(), [c, a, b, d]);
+  scheduler.unpark(b);
+  scheduler.unpark(a);
+  scheduler.prefilled();
+  t.is(scheduler.nextPrefill(), a);
+  scheduler.park();
+  t.is(scheduler.nextPrefill(), b);
+  scheduler.park();
+  scheduler.unpark(b);
+  scheduler.unpark(a);
+  t.is(scheduler.nextPrefill(), a);
+  scheduler.prefilled();
+  t.is(scheduler.nextPrefill(), b);
+  scheduler.prefilled();
+  t.is(scheduler.nextPrefill(), d);
+  scheduler.unpark(d);
+  t.is(scheduler.nextPrefill(), d);
+});
+
+test("with nothing but sequences that wait for their expert there is no work, but also no end", (t) => {
+  const scheduler = schedulerFor(4, 1000);
+  const sequence = sequenceOf(1, 4, 4);
+  scheduler.add(sequence);
+  scheduler.nextPrefill();
+  t.true(scheduler.hasWork);
+  scheduler.park();
+  t.false(scheduler.hasWork);
+  t.false(scheduler.isIdle);
+  scheduler.unpark(sequence);
+  t.true(scheduler.hasWork);
+  scheduler.remove(sequence);
+  t.true(scheduler.isIdle);
+  scheduler.unpark(sequence);
+  t.true(scheduler.isIdle);
+});
+
+test("the KV of parked sequences goes first, and only where that makes room", (t) => {
+  const scheduler = schedulerFor(4, 24);
+  const [a, b, c, d] = [3, 3, 11, 23].map((length, id) => sequenceOf(id, length, 1)) as [
+    ...[Sequence, Sequence, Sequence, Sequence],
+  ];
+  for (const sequence of [a, b, c]) scheduler.add(sequence);
+  for (const sequence of [a, b]) {
+    t.is(scheduler.nextPrefill(), sequence);
+    scheduler.park();
+  }
+  t.is(scheduler.kvBytes, 8);
+  t.deepEqual(scheduler.makeRoom(), []);
+  t.is(scheduler.nextPrefill(), c);
+  scheduler.prefilled();
+  t.is(scheduler.kvBytes, 20);
+  // Not even all of it would do for this one.
+  scheduler.add(d);
+  t.deepEqual(scheduler.makeRoom(), []);
+  t.is(scheduler.nextPrefill(), null);
+  scheduler.remove(c);
+  t.deepEqual(scheduler.makeRoom(), [b, a]);
+  t.is(scheduler.nextPrefill(), d);
+  scheduler.unpark(a);
+  scheduler.prefilled();
+  t.is(scheduler.nextPrefill(), null);
+  scheduler.remove(d);
+  t.is(scheduler.nextPrefill(), a);
+});

@@ -1,8 +1,8 @@
 import type { ExecutionContext } from "ava";
 import { CpuDevice } from "../../engine/cpu-device.ts";
-import type { Device } from "../../engine/device.ts";
+import type { Device, Stage } from "../../engine/device.ts";
 import { EngineLoop } from "../../engine/engine-loop.ts";
-import type { EngineOutput } from "../../engine/engine-loop.ts";
+import type { EngineLoopOptions, EngineOutput } from "../../engine/engine-loop.ts";
 import { loadStages } from "../../engine/load-stages.ts";
 import { ModelRunner } from "../../engine/model-runner.ts";
 import type { ModelStages, Tokens } from "../../engine/model-runner.ts";
@@ -44,6 +44,12 @@ export interface LoopOptions {
   readonly kvPositions?: number;
   /** @default `numberedTokens` without an end-of-sequence token */
   readonly table?: TokenTable;
+  /** Besides dense. */
+  readonly middles?: ReadonlyMap<string, readonly Stage[]>;
+  /** @default dense for all */
+  readonly experts?: EngineLoopOptions["experts"];
+  readonly onWork?: () => void;
+  readonly onFinish?: (sequence: Sequence) => void;
 }
 
 /** Remembers who took part in the last decode pass. */
@@ -82,8 +88,10 @@ export class LoopRun {
 
   constructor({ device, stages, weights }: LoadedStages, options: LoopOptions = {}) {
     const { maxBatch = 16, prefillChunk = 32, kvPositions = 1 << 20 } = options;
+    const { middles = new Map<string, readonly Stage[]>(), experts, onWork, onFinish } = options;
     const { vocabSize } = weights.config;
     this.runner = new WatchedRunner({ device, stages, prefillChunk });
+    for (const [name, middle] of middles) this.runner.addMiddle(name, middle);
     this.kvBytesPerPosition = this.runner.kvBytesFor(1) / 64;
     let now = 0;
     this.loop = new EngineLoop({
@@ -92,6 +100,9 @@ export class LoopRun {
       maxBatch,
       kvBudgetBytes: kvPositions * this.kvBytesPerPosition,
       now: () => ++now,
+      ...(experts && { experts }),
+      ...(onWork && { onWork }),
+      ...(onFinish && { onFinish }),
       emit: (outputs) => outputs.forEach((output) => this.#record(output)),
     });
   }
