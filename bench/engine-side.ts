@@ -1,4 +1,5 @@
 import { CpuDevice } from "../engine/cpu-device.ts";
+import { denseExpert } from "../engine/experts.ts";
 import { loadStages } from "../engine/load-stages.ts";
 import { ModelRunner } from "../engine/model-runner.ts";
 import type { Tokens } from "../engine/model-runner.ts";
@@ -68,12 +69,18 @@ export class EngineSide {
     return seconds;
   }
 
-  /** @returns seconds of all steps together, without the prefill */
-  async decode({ batch, context, tokens: numSteps }: DecodeRun): Promise<number> {
+  /**
+   * @param middleOf name of the middle of each sequence
+   * @returns seconds of all steps together, without the prefill
+   */
+  async decode(
+    { batch, context, tokens: numSteps }: DecodeRun,
+    middleOf: (index: number) => string = () => denseExpert,
+  ): Promise<number> {
     const sequences: FixedTokens[] = [];
     for (let i = 0; i < batch; i++) {
       const tokens = new FixedTokens(context, i);
-      tokens.push(argmax(await this.#prefill(tokens)));
+      tokens.push(argmax(await this.#prefill(tokens, middleOf(i))));
       sequences.push(tokens);
     }
     await this.#step();
@@ -88,8 +95,9 @@ export class EngineSide {
     await this.#runner.dispose();
   }
 
-  async #prefill(tokens: Tokens): Promise<Float32Array> {
+  async #prefill(tokens: Tokens, middle = denseExpert): Promise<Float32Array> {
     for (;;) {
+      if (this.#runner.needsMiddle(tokens)) this.#runner.setMiddle(tokens, middle);
       const logits = await this.#runner.prefill(tokens);
       if (logits) return logits;
     }

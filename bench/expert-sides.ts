@@ -88,7 +88,8 @@ export async function llamaShapedSide(
   return Object.assign(side, { sparsity: sparsity.middle, sizeBytes: stage.sizeBytes });
 }
 
-function shapePlan(weights: ModelWeights, target: number): ExpertPlan {
+/** A plan at some sparsity; which channels go does not matter to the speed. */
+export function shapePlan(weights: ModelWeights, target: number): ExpertPlan {
   const { config } = weights;
   const { middle, head } = stageBorders(config);
   const scores = Float64Array.from({ length: config.numHeads }, (_, i) => 1 + i);

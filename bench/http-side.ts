@@ -12,6 +12,10 @@ export interface HttpSideOptions {
   readonly weights: string;
   readonly threads: number;
   readonly prefillChunk: number;
+  /** @default `seap serve` */
+  readonly program?: readonly string[];
+  /** More of the program's flags. */
+  readonly flags?: Readonly<Record<string, string | number>>;
 }
 
 export interface StreamTimes {
@@ -33,18 +37,21 @@ export class HttpSide {
 
   static async start(options: HttpSideOptions): Promise<HttpSide> {
     const port = await freePort();
+    const { program = [cliPath, "serve"] } = options;
     const flags = {
       model: options.modelPath,
       weights: options.weights,
       threads: options.threads,
       "prefill-chunk": options.prefillChunk,
       port,
-      // It would be fitted while we measure.
+      // They would be fitted and built while we measure.
       router: "off",
+      experts: "off",
       "log-level": "warn",
+      ...options.flags,
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const child = spawn(process.execPath, [cliPath, "serve", ...args], {
+    const child = spawn(process.execPath, [...program, ...args], {
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, MALLOC_TRIM_THRESHOLD_: "131072" },
     });
@@ -59,14 +66,25 @@ export class HttpSide {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
-  /** Streams `numTokens` tokens after a prompt of given token ids. */
-  async stream(promptIds: readonly number[], numTokens: number): Promise<StreamTimes> {
+  /** What a request without a body is answered with. */
+  async ask(method: "GET" | "POST", path: string): Promise<unknown> {
+    const response = await fetch(`${this.#url}${path}`, { method });
+    if (!response.ok) throw new Error(await response.text());
+    return response.json();
+  }
+
+  /** Streams `numTokens` tokens after a prompt of text or token ids. */
+  async stream(
+    prompt: string | readonly number[],
+    numTokens: number,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<StreamTimes> {
     const startedAt = performance.now();
     const response = await fetch(`${this.#url}/v1/completions`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...headers },
       body: JSON.stringify({
-        prompt: promptIds,
+        prompt,
         max_tokens: numTokens,
         temperature: 0,
         ignore_eos: true,

@@ -10,6 +10,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   test [flags]            check formatting, lint, types, then run the tests; the flags are those of ava
   bench [flags]           compare the server's speed with llama.cpp's
   bench-experts [flags]   compare pruned experts' speed with the dense model's
+  bench-serving [flags]   measure what serving many experts at once costs and gives
 
 Each command first installs packages and builds where that is needed.`;
 
@@ -31,6 +32,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/experts.js"), ...args]);
+    case "bench-serving":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/expert-serving.js"), ...args]);
     case "test":
       await ensureInstalled(root);
       return test(root, args);
