@@ -9,7 +9,8 @@ const status = await runCommandLine(
       load: async (config, log) => {
         // Only here: it brings onnxruntime along, which "seap --help" should not wait for.
         const { loadModel } = await import("../server/load-model.ts");
-        return loadModel(config, log, { router: builtinRouter });
+        const { builtinExperts } = await import("./expert-builder.ts");
+        return loadModel(config, log, { router: builtinRouter, experts: builtinExperts });
       },
       signals: process,
       exit: (code) => process.exit(code),

@@ -7,17 +7,24 @@ export interface ProgressOutput {
   readonly now?: () => number;
 }
 
+/** Shows a person or a program how far work is. One piece of work at a time; another label begins the next. */
+export interface Progress {
+  /** @param total more than 0; `done` is in the same unit */
+  report(label: string, done: number, total: number): void;
+  /** Tells something that has happened. */
+  line(text: string): void;
+  /** The work is over; may be called twice. */
+  end(): void;
+}
+
 /** Between two drawings on a terminal, and between two lines elsewhere. */
 const redrawMs = 100;
 const lineMs = 5000;
 const barWidth = 24;
 const clearLine = "\r\x1b[K";
 
-/**
- * Shows how far work is: a bar on a terminal, elsewhere a line every five seconds. One piece of work at a
- * time; another label begins the next.
- */
-export class ProgressBar {
+/** A bar on a terminal, elsewhere a line every five seconds. */
+export class ProgressBar implements Progress {
   readonly #output: ProgressOutput;
   readonly #now: () => number;
   #label = "";
@@ -32,7 +39,6 @@ export class ProgressBar {
     this.#now = output.now ?? (() => performance.now());
   }
 
-  /** @param total more than 0; `done` is in the same unit */
   report(label: string, done: number, total: number): void {
     const now = this.#now();
     if (label !== this.#label) {

@@ -79,6 +79,11 @@ export class ArtifactStore {
     }
   }
 
+  /** Whether there is one, whole or damaged. */
+  has(key: string): boolean {
+    return folderIdentity(this.#place(key)) !== null;
+  }
+
   /**
    * Writes an artifact, one file after the other. One that another process finished meanwhile is kept,
    * a damaged one replaced.

@@ -1,31 +1,17 @@
-import { createHash } from "node:crypto";
 import type { Artifact, ArtifactStore } from "../model/artifact-store.ts";
 import type { ModelWeights } from "../model/config.ts";
 import { expertArtifact, readExpert } from "../model/expert-artifact.ts";
+import type { StoredExpert } from "../model/expert-artifact.ts";
 import { ArtifactError } from "../model/errors.ts";
-import { planShapes } from "../model/expert-plan.ts";
-import type { ExpertPlan } from "../model/expert-plan.ts";
-import { buildMiddleSegments } from "../model/model-stages.ts";
-import { prunedWeights } from "../model/pruned-weights.ts";
-import type { WeightFormat } from "../model/quantize.ts";
-import type { StageModel } from "../model/stage-graph.ts";
-import { compensate } from "./compensation.ts";
-import type { CompensateOptions } from "./compensation.ts";
-import { planExpert, thinModel } from "./plan-expert.ts";
-import type { PlanOptions } from "./plan-expert.ts";
+import { ExpertMaker } from "./expert-maker.ts";
+import type { MakerOptions } from "./expert-maker.ts";
 import type { ProfileSource } from "./profile-source.ts";
-import { calibrationFor, recipes } from "./recipe.ts";
-import type { CalibrationData, Method } from "./recipe.ts";
 
-export interface BuildExpertOptions extends PlanOptions {
-  /** Of the expert's weights. */
-  readonly format: WeightFormat;
+export interface BuildExpertOptions extends MakerOptions {
+  /** Share to be removed, 0 to 1; of what, see `accounting`. */
+  readonly target: number;
   /** Called as steps of the build end. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Called with what happened to stored files. */
-  readonly log?: (line: string) => void;
-  /** Ends the build after the layer it is at, with its reason. */
-  readonly signal?: AbortSignal;
 }
 
 export interface BuiltExpert {
@@ -33,9 +19,6 @@ export interface BuiltExpert {
   /** Without the calibration. Null when it was in the store. */
   readonly buildSeconds: number | null;
 }
-
-/** Grows when the same plan and profile give other weights. */
-const expertVersion = 2;
 
 /**
  * The artifact of an expert: from the store where it is, else calibrated, planned, built and written. Its key names
@@ -49,69 +32,51 @@ export async function buildExpert(
   store: ArtifactStore,
   options: BuildExpertOptions,
 ): Promise<BuiltExpert> {
-  const { method, task } = options;
-  const calibration = await calibrationFor(method, task, profiles);
-  const key = keyOf(calibration, options);
-  try {
-    const present = await store.read(key);
-    if (present) {
-      readExpert(present);
-      return { artifact: present, buildSeconds: null };
-    }
-  } catch (error) {
-    if (!(error instanceof ArtifactError)) throw error;
-    options.log?.(`${error.message}: building it again`);
-    await store.remove(key);
-  }
-  const startedAt = performance.now();
-  const onProgress = (done: number, total: number) => options.onProgress?.(done, 2 * total);
-  const thinning = await thinModel(weights, calibration, recipes[method].choice, store, {
-    ...options,
-    onProgress,
-  });
-  const plan = planExpert(weights, thinning, options);
-  const segments = await expertSegments(weights, calibration, plan, {
-    ...options,
-    onProgress: (done, total) => onProgress(total + done, total),
-  });
-  const { metadata, files } = expertArtifact({ plan, segments });
-  const artifact = await store.write(key, metadata, files);
-  return { artifact, buildSeconds: (performance.now() - startedAt) / 1000 };
+  const { target, onProgress = () => undefined } = options;
+  const maker = await ExpertMaker.open(weights, profiles, store, options);
+  const key = maker.keyOf(target);
+  const present = await findExpert(store, key, options.log);
+  if (present !== null) return { artifact: present, buildSeconds: null };
+  await maker.thin((done, total) => onProgress(done, 2 * total));
+  const expert = await maker.make(target, (done, total) => onProgress(total + done, 2 * total));
+  return { artifact: await writeExpert(store, key, expert), buildSeconds: expert.buildSeconds };
 }
 
-/** The middle of an expert. @throws the signal's reason */
-export async function expertSegments(
-  weights: ModelWeights,
-  { statistics }: CalibrationData,
-  plan: ExpertPlan,
-  options: CompensateOptions & { readonly method: Method; readonly format: WeightFormat },
-): Promise<StageModel[]> {
-  const { compensation } = recipes[options.method];
-  const replacements = await compensate(weights, statistics, plan, compensation, options);
-  const pruned = prunedWeights(weights, plan, replacements);
-  return buildMiddleSegments(pruned, options.format, { name: plan.task, shapes: planShapes(plan) });
+/** An expert that is there whole and of this release, or null. Others are removed, with a line. */
+export async function findExpert(
+  store: ArtifactStore,
+  key: string,
+  log?: (line: string) => void,
+): Promise<Artifact | null> {
+  try {
+    const present = await store.read(key);
+    if (present !== null) readExpert(present);
+    return present;
+  } catch (error) {
+    if (!(error instanceof ArtifactError)) throw error;
+    log?.(`${error.message}: building it again`);
+    await store.remove(key);
+    return null;
+  }
+}
+
+/** @throws ModelLoadError when the disk refuses. */
+export async function writeExpert(
+  store: ArtifactStore,
+  key: string,
+  expert: StoredExpert,
+): Promise<Artifact> {
+  const { metadata, files } = expertArtifact(expert);
+  return store.write(key, metadata, files);
 }
 
 /** Name of the artifact that an expert has. Calibrates what is not calibrated yet. */
 export async function expertKey(
+  weights: ModelWeights,
   profiles: ProfileSource,
+  store: ArtifactStore,
   options: BuildExpertOptions,
 ): Promise<string> {
-  return keyOf(await calibrationFor(options.method, options.task, profiles), options);
-}
-
-function keyOf(calibration: CalibrationData, options: BuildExpertOptions): string {
-  const { task, method, target, accounting = "parameters", channelMultiple = 32, format } = options;
-  const recipe = {
-    expertVersion,
-    calibration: calibration.key,
-    task,
-    method,
-    target,
-    accounting,
-    channelMultiple,
-    format,
-  };
-  const hash = createHash("sha256").update(JSON.stringify(recipe)).digest("hex");
-  return `expert-${hash.slice(0, 32)}`;
+  const maker = await ExpertMaker.open(weights, profiles, store, options);
+  return maker.keyOf(options.target);
 }

@@ -20,8 +20,10 @@ export interface ExtendOptions {
   readonly minTokens: number;
   /** Longest prompt with its answer. */
   readonly maxSequenceTokens: number;
+  /** Longest answer. */
+  readonly maxAnswerTokens: number;
   readonly seed: number;
-  /** Answers written at the same time. */
+  /** Answers written at the same time, at most. */
   readonly concurrency: number;
   /** Content hash of the model that writes. */
   readonly model: string;
@@ -31,7 +33,7 @@ export interface ExtendOptions {
 }
 
 /** Grows when the same options give other answers. */
-const answersVersion = 1;
+export const answersVersion = 1;
 const answersFileName = "answers.json";
 
 const answersSchema = z.array(
@@ -76,8 +78,8 @@ function countTokens(sequences: readonly TokenSequence[]): number {
 }
 
 function answersKey(sequences: readonly TokenSequence[], options: ExtendOptions): string {
-  const { minTokens, maxSequenceTokens, seed, model } = options;
-  const recipe = { answersVersion, minTokens, maxSequenceTokens, seed, model };
+  const { minTokens, maxSequenceTokens, maxAnswerTokens, seed, model } = options;
+  const recipe = { answersVersion, minTokens, maxSequenceTokens, maxAnswerTokens, seed, model };
   const hash = createHash("sha256").update(JSON.stringify(recipe));
   for (const { tokenIds, numPromptTokens } of sequences) {
     hash.update(`\n${tokenIds.length} ${numPromptTokens}\n`).update(tokenIds);
@@ -103,17 +105,25 @@ async function writeAnswers(
   missing: number,
   options: ExtendOptions,
 ): Promise<TokenSequence[]> {
-  const { maxSequenceTokens, concurrency, seed, minTokens, signal, onProgress } = options;
+  const { maxSequenceTokens, maxAnswerTokens, concurrency } = options;
+  const { seed, minTokens, signal, onProgress } = options;
   const prompts = sequences
     .map(({ tokenIds, numPromptTokens }) => tokenIds.subarray(0, numPromptTokens))
     .filter(({ length }) => length > 0 && length < maxSequenceTokens);
   const answers: TokenSequence[] = [];
   let written = 0;
   let emptyInARow = 0;
+  const roomAfter = (prompt: Uint32Array) =>
+    Math.min(maxSequenceTokens - prompt.length, maxAnswerTokens);
+  const guess = prompts.reduce((sum, prompt) => sum + prompt.length + roomAfter(prompt), 0);
+  /** More are asked for only while those that are being written will hardly be enough. */
+  const isEnough = (numRunning: number): boolean => {
+    const typical = answers.length > 0 ? written / answers.length : guess / prompts.length;
+    return numRunning > 0 && written + numRunning * typical >= missing;
+  };
   const ask = async (index: number): Promise<TokenSequence> => {
     const prompt = prompts[index % prompts.length]!;
-    const room = maxSequenceTokens - prompt.length;
-    const answer = await writer.write(prompt, room, seed + index);
+    const answer = await writer.write(prompt, roomAfter(prompt), seed + index);
     return { tokenIds: joinIds(prompt, answer), numPromptTokens: prompt.length };
   };
   const running: Promise<TokenSequence>[] = [];
@@ -126,7 +136,7 @@ async function writeAnswers(
         );
       }
       signal?.throwIfAborted();
-      while (running.length < concurrency) running.push(ask(next++));
+      while (running.length < concurrency && !isEnough(running.length)) running.push(ask(next++));
       const answer = await running[0]!;
       void running.shift();
       const isEmpty = answer.tokenIds.length === answer.numPromptTokens;

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Artifact, ArtifactStore } from "../model/artifact-store.ts";
-import { readExpert } from "../model/expert-artifact.ts";
+import type { ArtifactStore } from "../model/artifact-store.ts";
+import type { StoredExpert } from "../model/expert-artifact.ts";
 import { ArtifactError } from "../model/errors.ts";
 import { totalBytes } from "../model/model-stages.ts";
 import type { HeldOutJudge } from "./held-out-judge.ts";
@@ -8,9 +8,13 @@ import type { HeldOutJudge } from "./held-out-judge.ts";
 /** Grows when what the numbers mean changes. */
 const schemaVersion = 1;
 
-const estimate = z.strictObject({ value: z.number(), low: z.number(), high: z.number() });
+export const estimateSchema = z.strictObject({
+  value: z.number(),
+  low: z.number(),
+  high: z.number(),
+});
 
-const reportSchema = z.strictObject({
+export const reportSchema = z.strictObject({
   schemaVersion: z.literal(schemaVersion),
   /** Key of the expert's artifact. */
   expert: z.string(),
@@ -35,16 +39,22 @@ const reportSchema = z.strictObject({
     dense: z.strictObject({ loss: z.number(), perplexity: z.number() }),
     expert: z.strictObject({ loss: z.number(), perplexity: z.number() }),
     /** Of the loss, nats a token, with a 95 % interval over the texts, paired. */
-    lossIncrease: estimate,
+    lossIncrease: estimateSchema,
     /** Nats a token from dense to expert. */
-    kl: estimate,
+    kl: estimateSchema,
     /** Share of tokens whose most likely one is dense's. */
-    topAgreement: estimate,
+    topAgreement: estimateSchema,
   }),
 });
 
 /** What an expert's build has to show for itself. */
 export type ExpertReport = Readonly<z.infer<typeof reportSchema>>;
+
+/** An expert, in the store or not yet. */
+export interface JudgedExpert extends StoredExpert {
+  /** Of its artifact. */
+  readonly key: string;
+}
 
 /** Key of the report on an expert, which lies beside it. */
 export function reportKey(expertKey: string): string {
@@ -65,24 +75,32 @@ export async function readReport(
   }
 }
 
+/** The report of an expert by these held-out texts, or null where there is none. */
+export async function knownReport(
+  store: ArtifactStore,
+  expertKey: string,
+  judge: Pick<HeldOutJudge, "hash">,
+): Promise<ExpertReport | null> {
+  const report = await readReport(store, expertKey);
+  return report?.heldOut.hash === judge.hash ? report : null;
+}
+
 /**
- * The report of an expert: from the store when it was judged by the same texts, else made and stored.
- * @throws CalibrationError, ArtifactError, and the judge's signal's reason
+ * Judges an expert and stores the report.
+ * @throws CalibrationError, and the judge's signal's reason
  */
 export async function reportOn(
   store: ArtifactStore,
-  artifact: Artifact,
+  { key: expertKey, plan, segments }: JudgedExpert,
   judge: HeldOutJudge,
   build: { readonly calibrationTokens: number; readonly buildSeconds: number | null },
 ): Promise<ExpertReport> {
-  const present = await readReport(store, artifact.key);
-  if (present?.heldOut.hash === judge.hash && build.buildSeconds === null) return present;
-  const { plan, segments } = readExpert(artifact);
+  const present = await readReport(store, expertKey);
   const quality = await judge.judge(segments);
   const { denseBytes, denseLoss, loss, lossIncrease, kl, topAgreement } = quality;
   const report: ExpertReport = {
     schemaVersion,
-    expert: artifact.key,
+    expert: expertKey,
     model: plan.modelHash,
     task: plan.task,
     recipe: plan.recipe,
@@ -101,7 +119,7 @@ export async function reportOn(
       topAgreement,
     },
   };
-  const key = reportKey(artifact.key);
+  const key = reportKey(expertKey);
   await store.remove(key);
   await store.write(key, report, []);
   return report;

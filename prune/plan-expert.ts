@@ -41,7 +41,7 @@ export interface ThinOptions {
 }
 
 /** Grows when the same input gives another thinning. */
-const thinningVersion = 1;
+export const thinningVersion = 1;
 const fileName = "layers.json";
 
 /**

@@ -6,6 +6,10 @@ export interface ProfileSource {
   readonly tasks: readonly string[];
   /** @throws CalibrationError, CorpusError */
   profileOf(task: string): Promise<Profile>;
-  /** Over equal parts of all tasks' corpora. @throws CalibrationError, CorpusError */
-  general(): Promise<Profile>;
+  /**
+   * Over equal parts of all tasks' corpora.
+   * @param share of the tokens that a task's own profile is of. @default 1
+   * @throws CalibrationError, CorpusError
+   */
+  general(share?: number): Promise<Profile>;
 }

@@ -9,7 +9,7 @@ import { decodeLayerStatistics, encodeLayerStatistics } from "./layer-statistics
 import type { LayerStatistics } from "./statistics.ts";
 
 /** Grows when what the numbers mean or how they are stored changes. */
-const profileSchemaVersion = 1;
+export const profileSchemaVersion = 1;
 
 const infoSchema = z.strictObject({
   schemaVersion: z.literal(profileSchemaVersion),

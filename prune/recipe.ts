@@ -66,7 +66,7 @@ export function isGeneralMethod(method: Method): boolean {
 }
 
 /** Share of all tasks' text in a mix: it costs the task nothing and keeps the expert sane outside of it. */
-const generalShare = 0.2;
+export const generalShare = 0.2;
 
 /** What an expert is calibrated with. */
 export interface CalibrationData {
@@ -97,7 +97,8 @@ export async function calibrationFor(
     case "mixed":
       return calibrationData([
         [await profiles.profileOf(task), 1 - generalShare],
-        [await profiles.general(), generalShare],
+        // No more text than its share of the mix: for a first expert answers to all tasks are written.
+        [await profiles.general(generalShare / (1 - generalShare)), generalShare],
       ]);
     case "sum": {
       const parts: (readonly [Profile, number])[] = [];

@@ -37,7 +37,8 @@ export class TaskProfiles implements ProfileSource {
   readonly #texts: TaskTexts;
   readonly #tokensPerTask: number;
   readonly #profiles = new Map<string, Promise<Profile>>();
-  #general: Promise<Profile> | null = null;
+  /** By share of a task's tokens. */
+  readonly #general = new Map<number, Promise<Profile>>();
 
   /** @param weights must stay open */
   constructor(weights: ModelWeights, store: ArtifactStore, options: TaskProfilesOptions) {
@@ -68,8 +69,13 @@ export class TaskProfiles implements ProfileSource {
     return profile;
   }
 
-  async general(): Promise<Profile> {
-    return (this.#general ??= this.#calibrateAll());
+  async general(share = 1): Promise<Profile> {
+    let profile = this.#general.get(share);
+    if (profile === undefined) {
+      profile = this.#calibrateAll(Math.ceil(share * this.#tokensPerTask));
+      this.#general.set(share, profile);
+    }
+    return profile;
   }
 
   /**
@@ -88,11 +94,11 @@ export class TaskProfiles implements ProfileSource {
     return sequences;
   }
 
-  async #calibrateAll(): Promise<Profile> {
-    const share = Math.floor(this.#tokensPerTask / this.tasks.length);
+  async #calibrateAll(numTokens: number): Promise<Profile> {
+    const tokensPerPart = Math.ceil(numTokens / this.tasks.length);
     const sequences: Uint32Array[] = [];
     for (const task of this.tasks) {
-      sequences.push(...(await this.#texts.calibration(task, share)));
+      sequences.push(...(await this.#texts.calibration(task, tokensPerPart)));
     }
     return this.#calibrate(generalTask, sequences);
   }

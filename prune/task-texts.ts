@@ -36,6 +36,9 @@ export interface TaskTextsOptions {
 
 /** An interval over fewer texts would say nothing. */
 const minHeldOutRows = 4;
+/** What is written is at least about as many answers, unless these would be very short. */
+const numAnswers = 16;
+const minAnswerTokens = 32;
 /** Apart from the seeds of calibration text. */
 const heldOutSeed = 1_000_000;
 
@@ -58,7 +61,7 @@ export class TaskTexts {
 
   /**
    * `maxTokens` tokens, or fewer where neither the rows nor a writer give more. With a writer every prompt
-   * comes with an answer. Fewer tokens of the same task are the beginning of more.
+   * comes with an answer; the fewer the tokens, the shorter the answers, so that several prompts have one.
    * @throws CorpusError
    */
   async calibration(task: string, maxTokens: number): Promise<readonly Uint32Array[]> {
@@ -130,9 +133,9 @@ export class TaskTexts {
         // Prompts without an answer do not count.
         minTokens: countTokens(sequences) + missing,
         maxSequenceTokens,
+        maxAnswerTokens: Math.max(minAnswerTokens, Math.ceil(missing / numAnswers)),
         seed,
-        // Many at a time would go far beyond the few tokens that are missing.
-        concurrency: Math.min(concurrency, Math.ceil(missing / (maxSequenceTokens / 2))),
+        concurrency,
         model,
         ...(log && { log }),
         ...(signal && { signal }),

@@ -79,7 +79,7 @@ export function expertCandidate(
         signal,
         onProgress: (done, total) => options.onProgress(`${task}, ${label}`, done, total),
       };
-      const key = await expertKey(profiles, build);
+      const key = await expertKey(weights, profiles, store, build);
       const load = async () => {
         const { artifact, buildSeconds } = await buildExpert(weights, profiles, store, build);
         const { plan, segments } = readExpert(artifact);

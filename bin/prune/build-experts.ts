@@ -1,26 +1,24 @@
-import { buildExpert } from "../../prune/build-expert.ts";
-import type { BuildExpertOptions } from "../../prune/build-expert.ts";
-import { reportKey, reportOn } from "../../prune/expert-report.ts";
-import type { ExpertReport } from "../../prune/expert-report.ts";
-import { HeldOutJudge } from "../../prune/held-out-judge.ts";
-import { chooseSparsity } from "../../prune/quality-budget.ts";
-import type { BudgetTrial } from "../../prune/quality-budget.ts";
+import { join } from "node:path";
+import { findExpert } from "../../prune/build-expert.ts";
+import { outcomeKey, readOutcome, writeOutcome } from "../../prune/build-outcome.ts";
+import type { BuildOutcome } from "../../prune/build-outcome.ts";
 import { ConfigError } from "../../server/config-error.ts";
 import type { CommandIo } from "../command-line.ts";
+import { withFileLock } from "../file-lock.ts";
+import { buildRequest, hashCorpora } from "./build-request.ts";
+import { buildTask } from "./build-task.ts";
 import { formatBudget, formatReport } from "./format-report.ts";
 import { jsonText } from "./output.ts";
 import { checkMethod } from "./prune-options.ts";
 import type { BuildOptions } from "./prune-options.ts";
-import { withTaskRun } from "./task-run.ts";
+import { corpusPaths, withTaskRun } from "./task-run.ts";
 import type { TaskRun } from "./task-run.ts";
 
 /** What became of one task. */
-interface TaskResult {
+export interface TaskResult extends BuildOutcome {
   readonly task: string;
-  /** Null when no sparsity is within the budget: the dense model stays. */
-  readonly report: ExpertReport | null;
-  /** Null without a budget. */
-  readonly trials: readonly BudgetTrial[] | null;
+  /** Of the whole build, calibration included. Null when it was built before. */
+  readonly seconds: number | null;
 }
 
 /** `seap prune build` @throws ConfigError, another SeapError, and the signal's reason */
@@ -39,9 +37,9 @@ export async function buildExperts(
   const results = await withTaskRun(options, io, signal, async (run) => {
     const finished: TaskResult[] = [];
     for (const task of run.tasks) {
-      const result = await buildTask(task, options, run, signal);
+      const result = await buildOnce(task, options, run, signal);
       finished.push(result);
-      run.bar.end();
+      run.progress.end();
       if (!json) io.stdout(formatResult(result, maxLossIncrease));
     }
     return finished;
@@ -49,56 +47,39 @@ export async function buildExperts(
   if (json) io.stdout(jsonText(results));
 }
 
-async function buildTask(
+/** What was built before, by whomever, is not built again; one process builds while others wait for it. */
+async function buildOnce(
   task: string,
   options: BuildOptions,
-  { session, profiles, bar }: TaskRun,
+  run: TaskRun,
   signal: AbortSignal,
 ): Promise<TaskResult> {
-  const { weights, store } = session;
-  const { method, weights: format, threads: numThreads, maxLossIncrease } = options;
-  const judge = new HeldOutJudge(weights, await profiles.heldOut(task), {
-    format,
-    numThreads,
-    signal,
-    onProgress: (done, total) => bar.report(`${task}: judging`, done, total),
-  });
-  /** Experts that were not there before, by target. */
-  const built = new Map<number, string>();
-  const build = async (target: number): Promise<ExpertReport> => {
-    const buildOptions: BuildExpertOptions = {
-      task,
-      method,
-      target,
-      format,
-      signal,
-      log: (line) => bar.line(line),
-      onProgress: (done, total) =>
-        bar.report(`${task}: building at sparsity ${target}`, done, total),
-    };
-    const { artifact, buildSeconds } = await buildExpert(weights, profiles, store, buildOptions);
-    if (buildSeconds !== null) built.set(target, artifact.key);
-    return reportOn(store, artifact, judge, { calibrationTokens: options.tokens, buildSeconds });
+  const { session, progress } = run;
+  const { store, weights } = session;
+  const corpora = hashCorpora(corpusPaths(run.tasks, options.corpus));
+  const key = outcomeKey(buildRequest(task, { ...options, model: weights.contentHash, corpora }));
+  const log = (line: string): void => progress.line(line);
+  const known = async (): Promise<BuildOutcome | null> => {
+    const outcome = await readOutcome(store, key);
+    if (outcome === null || outcome.report === null) return outcome;
+    return (await findExpert(store, outcome.report.expert, log)) && outcome;
   };
-  try {
-    if (maxLossIncrease === undefined) {
-      return { task, report: await build(options.sparsity!), trials: null };
-    }
-    const reports = new Map<number, ExpertReport>();
-    const { sparsity, trials } = await chooseSparsity(maxLossIncrease, async (target) => {
-      const report = await build(target);
-      reports.set(target, report);
-      return report.heldOut.lossIncrease;
-    });
-    for (const [target, key] of built) {
-      if (target === sparsity) continue;
-      await store.remove(key);
-      await store.remove(reportKey(key));
-    }
-    return { task, report: sparsity === null ? null : reports.get(sparsity)!, trials };
-  } finally {
-    await judge.release();
-  }
+  const found = await known();
+  if (found !== null) return { task, ...found, seconds: null };
+  const lock = {
+    // What is forgotten there is swept away.
+    path: join(store.dir, "tmp", `${key}.lock`),
+    signal,
+    onWait: (owner: string) => log(`${task}: ${owner} builds it already, waiting`),
+  };
+  return withFileLock(lock, async () => {
+    const finished = await known();
+    if (finished !== null) return { task, ...finished, seconds: null };
+    const startedAt = performance.now();
+    const outcome = await buildTask(task, options, run, signal);
+    await writeOutcome(store, key, outcome);
+    return { task, ...outcome, seconds: (performance.now() - startedAt) / 1000 };
+  });
 }
 
 function formatResult(

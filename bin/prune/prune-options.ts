@@ -55,6 +55,9 @@ const modelShape = {
     .default(() => physicalCores())
     .describe("Threads that compute. Unset: the physical cores."),
   cacheDir,
+  progress: oneOf(["bar", "json"])
+    .default("bar")
+    .describe("How progress is shown on stderr: bar, or json for an object a line."),
 };
 
 export const calibrateSchema = z.strictObject({

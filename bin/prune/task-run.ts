@@ -7,14 +7,19 @@ import type { CommandIo } from "../command-line.ts";
 import { EngineWriter } from "../engine-writer.ts";
 import { openModelSession } from "../model-session.ts";
 import type { ModelSession } from "../model-session.ts";
+import { JsonProgress } from "../json-progress.ts";
 import { ProgressBar } from "../progress-bar.ts";
+import type { Progress } from "../progress-bar.ts";
 import { taskNames } from "./prune-options.ts";
 import type { ModelOptions } from "./prune-options.ts";
 
-/** Of the rows of a corpus: to judge with, and not calibrated with. */
-const heldOutShare = 0.1;
-/** Longest text that is calibrated with, and longest prompt with its answer. */
-const maxSequenceTokens = 512;
+/** What decides how text is made of a corpus. */
+export const textLimits = {
+  /** Of the rows of a corpus: to judge with, and not calibrated with. */
+  heldOutShare: 0.1,
+  /** Longest text that is calibrated with, and longest prompt with its answer. */
+  maxSequenceTokens: 512,
+} as const;
 /** Answers written at the same time. */
 const concurrency = 16;
 
@@ -25,7 +30,7 @@ export interface TaskRun {
   readonly session: ModelSession;
   /** Of these and of all that are built in. */
   readonly profiles: TaskProfiles;
-  readonly bar: ProgressBar;
+  readonly progress: Progress;
 }
 
 /**
@@ -40,11 +45,12 @@ export async function withTaskRun<T>(
 ): Promise<T> {
   const tasks = taskNames(options);
   const corpora = readCorpora(tasks, options.corpus);
-  const bar = new ProgressBar({
-    write: (text) => io.stderr(text),
-    isTty: io.stderrIsTty ?? false,
-  });
-  const log = (line: string): void => bar.line(line);
+  const write = (text: string): void => io.stderr(text);
+  const progress =
+    options.progress === "json"
+      ? new JsonProgress(write)
+      : new ProgressBar({ write, isTty: io.stderrIsTty ?? false });
+  const log = (line: string): void => progress.line(line);
   let session: ModelSession | null = null;
   let writer: EngineWriter | null = null;
   try {
@@ -54,12 +60,13 @@ export async function withTaskRun<T>(
       env: io.env,
       log,
       onProgress: ({ phase, receivedBytes, totalBytes }) => {
-        if (totalBytes > 0) bar.report(phase, receivedBytes, totalBytes);
+        if (totalBytes > 0) progress.report(phase, receivedBytes, totalBytes);
       },
     });
     const { weights, tokenizer, encoder, store } = session;
     const { vocabSize, contextLength } = weights.config;
-    const limits = { maxSequenceTokens: Math.min(maxSequenceTokens, contextLength), concurrency };
+    const maxSequenceTokens = Math.min(textLimits.maxSequenceTokens, contextLength);
+    const limits = { maxSequenceTokens, concurrency };
     writer = new EngineWriter({
       ...limits,
       modelPath: session.path,
@@ -74,17 +81,18 @@ export async function withTaskRun<T>(
       corpora,
       writer,
       eosTokenIds: tokenizer.eosTokenIds,
-      heldOutShare,
+      heldOutShare: textLimits.heldOutShare,
       tokensPerTask: options.tokens,
       numThreads: options.threads,
       ...(options.shard && { shard: options.shard }),
       log,
       signal,
-      onProgress: (phase, task, done, total) => bar.report(`${task}: ${verbs[phase]}`, done, total),
+      onProgress: (phase, task, done, total) =>
+        progress.report(`${task}: ${verbs[phase]}`, done, total),
     });
-    return await use({ tasks, session, profiles, bar });
+    return await use({ tasks, session, profiles, progress });
   } finally {
-    bar.end();
+    progress.end();
     await writer?.close();
     session?.close();
   }
@@ -92,14 +100,23 @@ export async function withTaskRun<T>(
 
 const verbs = { write: "writing answers", calibrate: "calibrating" } as const;
 
+/** Files of all corpora: those that are built in, and the user's, of the one task that was asked for. */
+export function corpusPaths(
+  tasks: readonly string[],
+  corpus?: string,
+): ReadonlyMap<string, string> {
+  const paths = new Map(builtinTasks.map(({ name, corpusPath }) => [name, corpusPath]));
+  if (corpus !== undefined) paths.set(tasks[0]!, corpus);
+  return paths;
+}
+
 /** The built-in corpora, read when they are needed, and the user's, read now so that a mistake shows. */
 function readCorpora(
   tasks: readonly string[],
   corpus: string | undefined,
 ): ReadonlyMap<string, () => readonly CorpusRow[]> {
-  const corpora = new Map<string, () => readonly CorpusRow[]>(
-    builtinTasks.map(({ name, corpusPath }) => [name, () => readCorpusFile(corpusPath)]),
-  );
+  const corpora = new Map<string, () => readonly CorpusRow[]>();
+  for (const [task, path] of corpusPaths(tasks)) corpora.set(task, () => readCorpusFile(path));
   if (corpus !== undefined) {
     const rows = readCorpusFile(corpus);
     corpora.set(tasks[0]!, () => rows);

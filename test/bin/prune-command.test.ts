@@ -13,6 +13,7 @@ import { defaultMethod, methods } from "../../prune/recipe.ts";
 import { writeAnsweredCorpus } from "../helpers/answered-corpus.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
+import type { TinyModelOptions } from "../helpers/tiny-model.ts";
 
 interface RunOptions {
   readonly stderrIsTty?: boolean;
@@ -44,10 +45,10 @@ async function run(args: readonly string[], { stderrIsTty, onStderr }: RunOption
 }
 
 /** A tiny model, a corpus of the task "legal", and the flags that name them. */
-function setUp(t: ExecutionContext) {
+function setUp(t: ExecutionContext, options: TinyModelOptions = {}) {
   const cacheDir = tempDir(t);
   const [model, corpus] = [join(cacheDir, "tiny.gguf"), join(cacheDir, "legal.jsonl")];
-  writeTinyGguf(model);
+  writeTinyGguf(model, options);
   writeAnsweredCorpus(corpus);
   const modelFlags = ["--model", model, "--cache-dir", cacheDir, "--threads", "1"];
   const store = artifactStore(cacheDir);
@@ -163,6 +164,32 @@ test("a budget keeps only the expert that it chose, and says what was tried", as
   t.regex(wide.stdout, /^legal: within 900 % of dense's perplexity\n {2}sparsity 0\.\d\d: /);
   t.regex(wide.stdout, /method seap/);
   t.is((await store.keys()).filter((key) => key.startsWith("expert-")).length, 1);
+});
+
+test("where nothing fits the budget it says so, keeps no expert and does not try again", async (t) => {
+  // Wide enough to lose a twentieth.
+  const { flags, store, cacheDir } = setUp(t, { intermediateSize: 640 });
+  // Nothing is better at what dense wrote than dense.
+  const prompts = Array.from({ length: 80 }, (_, i) => `{"prompt": "Question ${i}?"}\n`);
+  writeFileSync(join(cacheDir, "legal.jsonl"), prompts.join(""));
+  const args = ["build", ...flags, "--method", "seap", "--max-loss-increase", "0.000000001"];
+  const { status, stdout, stderr } = await run(args);
+  t.is(status, 0, stderr);
+  t.regex(
+    stdout,
+    /^legal: nothing tried is within 1e-7 % of dense's perplexity: the dense model stays\n {2}sparsity 0\.05: .*, over the budget\n/,
+  );
+  t.deepEqual(
+    (await store.keys()).filter((key) => key.startsWith("expert-")),
+    [],
+  );
+  const again = await run([...args, "--json", "--progress", "json"]);
+  t.is(again.stderr, "");
+  const [result] = JSON.parse(again.stdout) as [
+    { report: null; trials: { sparsity: number; isWithin: boolean }[] },
+  ];
+  t.is(result.report, null);
+  t.true(result.trials.length >= 3 && result.trials.every(({ isWithin }) => !isWithin));
 });
 
 test("shards from two machines merge to the profile of one run", async (t) => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { writeGguf } from "./gguf-writer.ts";
 import { ggufMetadata, ggufTensors } from "./stored-model.ts";
 import { tinyModel } from "./tiny-model.ts";
+import type { TinyModelOptions } from "./tiny-model.ts";
 
 interface ByteLevelFixture {
   readonly tokens: readonly string[];
@@ -14,12 +15,16 @@ const tokenType = { normal: 1, control: 3 };
  * Writes a complete model file: random weights, a small byte-level vocabulary and the tokens of ChatML.
  * What it says is noise, but the same noise every time, and it seldom ends an answer by itself.
  */
-export function writeTinyGguf(path: string): void {
+export function writeTinyGguf(path: string, options: TinyModelOptions = {}): void {
   const { tokens, merges } = JSON.parse(
     readFileSync("test/fixtures/tokenizer-byte-level.json", "utf8"),
   ) as ByteLevelFixture;
   const vocabulary = [...tokens, "<|im_start|>", "<|im_end|>"];
-  const weights = tinyModel({ vocabSize: vocabulary.length, contextLength: 32_768 });
+  const weights = tinyModel({
+    ...options,
+    vocabSize: vocabulary.length,
+    contextLength: 32_768,
+  });
   const metadata = {
     ...ggufMetadata(weights),
     "general.name": "tiny",

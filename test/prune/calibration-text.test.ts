@@ -14,6 +14,7 @@ import { tempDir } from "../helpers/temp-dir.ts";
 const options: ExtendOptions = {
   minTokens: 200,
   maxSequenceTokens: 32,
+  maxAnswerTokens: 32,
   seed: 5,
   concurrency: 3,
   model: "hash",

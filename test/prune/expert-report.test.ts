@@ -5,7 +5,7 @@ import { readExpert } from "../../model/expert-artifact.ts";
 import { buildMiddle, totalBytes } from "../../model/model-stages.ts";
 import { buildExpert } from "../../prune/build-expert.ts";
 import { calibrate } from "../../prune/calibrate.ts";
-import { readReport, reportKey, reportOn } from "../../prune/expert-report.ts";
+import { knownReport, readReport, reportKey, reportOn } from "../../prune/expert-report.ts";
 import { HeldOutJudge } from "../../prune/held-out-judge.ts";
 import type { ProfileSource } from "../../prune/profile-source.ts";
 import { plainForward } from "../helpers/plain-forward.ts";
@@ -40,7 +40,8 @@ async function expertOf(t: ExecutionContext, target: number) {
     general: () => Promise.resolve(profile),
   };
   const options = { task: "math", method: "seap", target, format: "f32", numThreads: 1 } as const;
-  return { store, ...(await buildExpert(weights, profiles, store, options)) };
+  const { artifact, buildSeconds } = await buildExpert(weights, profiles, store, options);
+  return { store, expert: { key: artifact.key, ...readExpert(artifact) }, buildSeconds };
 }
 
 test("losses are those of a plain forward pass over the tokens that count", async (t) => {
@@ -69,11 +70,11 @@ test("losses are those of a plain forward pass over the tokens that count", asyn
 });
 
 test("a report has what the expert costs and saves, and is kept beside it", async (t) => {
-  const { store, artifact, buildSeconds } = await expertOf(t, 0.4);
+  const { store, expert: made, buildSeconds } = await expertOf(t, 0.4);
   const build = { calibrationTokens: 720, buildSeconds };
-  const report = await reportOn(store, artifact, judgeOf(t), build);
-  const { plan, segments } = readExpert(artifact);
-  t.is(report.expert, artifact.key);
+  const report = await reportOn(store, made, judgeOf(t), build);
+  const { key, plan, segments } = made;
+  t.is(report.expert, key);
   t.deepEqual(report.sparsity, plan.sparsity);
   t.deepEqual(report.recipe, plan.recipe);
   t.is(report.bytes.expert, totalBytes(segments));
@@ -83,17 +84,15 @@ test("a report has what the expert costs and saves, and is kept beside it", asyn
   t.true(Math.abs(lossIncrease.value - (expert.loss - dense.loss)) < 1e-9);
   t.true(lossIncrease.low <= lossIncrease.value && lossIncrease.value <= lossIncrease.high);
   t.true(kl.value > 0 && kl.low > 0);
-  t.true((await store.keys()).includes(reportKey(artifact.key)));
-  t.deepEqual(await readReport(store, artifact.key), report);
+  t.true((await store.keys()).includes(reportKey(key)));
+  t.deepEqual(await readReport(store, key), report);
 });
 
-test("a report that is there is not made again, but for other texts it is", async (t) => {
-  const { store, artifact, buildSeconds } = await expertOf(t, 0.4);
-  const first = await reportOn(store, artifact, judgeOf(t), {
-    calibrationTokens: 720,
-    buildSeconds,
-  });
-  const again = { calibrationTokens: 720, buildSeconds: null };
+test("a report is known by the texts that it is of", async (t) => {
+  const { store, expert, buildSeconds } = await expertOf(t, 0.4);
+  const { key, segments } = expert;
+  t.is(await knownReport(store, key, judgeOf(t)), null);
+  const first = await reportOn(store, expert, judgeOf(t), { calibrationTokens: 720, buildSeconds });
   const progress: number[] = [];
   const counting = new HeldOutJudge(weights, heldOut, {
     format: "f32",
@@ -101,16 +100,19 @@ test("a report that is there is not made again, but for other texts it is", asyn
     onProgress: (done, total) => progress.push(done / total),
   });
   t.teardown(() => counting.release());
-  t.deepEqual(await reportOn(store, artifact, counting, again), first);
+  t.deepEqual(await knownReport(store, key, counting), first);
   t.deepEqual(progress, []);
-  await counting.judge(readExpert(artifact).segments);
+  await counting.judge(segments);
   // Dense and then the expert.
   t.is(progress.filter((share) => share === 1).length, 2);
   t.true(progress.every((share) => share > 0 && share <= 1));
-  const other = await reportOn(store, artifact, judgeOf(t, heldOut.slice(1)), again);
+  const fewer = judgeOf(t, heldOut.slice(1));
+  t.is(await knownReport(store, key, fewer), null);
+  const again = { calibrationTokens: 720, buildSeconds: null };
+  const other = await reportOn(store, expert, fewer, again);
   t.is(other.heldOut.numSequences, heldOut.length - 1);
   t.is(other.buildSeconds, buildSeconds);
-  t.deepEqual(await readReport(store, artifact.key), other);
+  t.deepEqual(await knownReport(store, key, fewer), other);
 });
 
 test("a report of another release is none", async (t) => {

@@ -12,13 +12,16 @@ import { TaskTexts } from "../../prune/task-texts.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 
-/** Answers with as many times the seed's token as asked for, up to 30. */
+/** Answers with as many times the seed's token as asked for, up to 30 or another number. */
 class FakeWriter implements Writer {
   readonly seeds: number[] = [];
+  answerTokens = 30;
 
   write(_prompt: Uint32Array, maxTokens: number, seed: number): Promise<Uint32Array> {
     this.seeds.push(seed);
-    return Promise.resolve(new Uint32Array(Math.min(30, maxTokens)).fill(seed % 200));
+    return Promise.resolve(
+      new Uint32Array(Math.min(this.answerTokens, maxTokens)).fill(seed % 200),
+    );
   }
 }
 
@@ -80,13 +83,24 @@ test("prompts come with written answers, cut to the tokens that were asked for",
   t.is(sequences[0]!.length, asked!.tokenIds.length + 30);
 });
 
-test("fewer tokens are the beginning of more, and their answers are not written again", async (t) => {
+test("many tokens are the beginning of more, and their answers are not written again", async (t) => {
   const { texts, writer } = await setUp(t);
-  const many = await texts.calibration("asked", 2000);
+  const many = await texts.calibration("asked", 12_000);
   const asked = writer.seeds.length;
-  const few = await texts.calibration("asked", 700);
+  const few = await texts.calibration("asked", 9000);
   t.deepEqual(few.slice(0, -1), many.slice(0, few.length - 1));
   t.is(writer.seeds.length, asked);
+});
+
+test("few tokens are of several answers", async (t) => {
+  const { texts, writer, encoder } = await setUp(t);
+  writer.answerTokens = 400;
+  const sequences = await texts.calibration("asked", 1600);
+  const [first] = splitCorpus(prompts, 0.2).calibration;
+  const [prompt] = encoder.encode([first!], { maxSequenceTokens: 512 });
+  t.is(sequences[0]!.length, prompt!.tokenIds.length + 100);
+  // No more were asked for than it took, or hardly.
+  t.true(writer.seeds.length <= sequences.length + 2);
 });
 
 test("answers of the rows come first, and others only where those do not suffice", async (t) => {
@@ -168,6 +182,8 @@ test("the general profile is of equal parts of all tasks", async (t) => {
     ...(await texts.calibration("answered", 500)),
   ];
   t.is(general.info.corpus.numSequences, parts.length);
+  t.is((await profiles.general(0.25)).info.corpus.numTokens, 250);
+  t.is(await profiles.general(), general);
   t.true((await profiles.heldOut(generalTask)).length > (await texts.heldOut("asked", 999)).length);
 });
 
