@@ -7,6 +7,7 @@ import type { EngineOptions } from "../../engine/engine.ts";
 import {
   CancelledError,
   EngineStoppedError,
+  ExpertCommandError,
   InferenceError,
   OverloadedError,
   RouterLoadError,
@@ -130,6 +131,15 @@ test("an engine that was started without routers takes none", async (t) => {
   await t.throwsAsync(engine.useRouter("a.safetensors"), {
     instanceOf: RouterLoadError,
     message: "a.safetensors: this engine does not route.",
+  });
+});
+
+test("an engine that was started without experts has none, and none can be commanded", async (t) => {
+  const engine = await start(t);
+  t.deepEqual(engine.experts(), []);
+  await t.throwsAsync(engine.commandExpert("code", "load"), {
+    instanceOf: ExpertCommandError,
+    message: "This engine was started without experts.",
   });
 });
 
