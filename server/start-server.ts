@@ -128,6 +128,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     exit,
   });
   const loaded = load().then((model) => {
+    model.engine.observeSteps((report, seconds) => metrics.recordSteps(report, seconds));
     service.setLoaded(model);
   });
   return { server, url, loaded };

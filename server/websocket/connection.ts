@@ -152,7 +152,7 @@ export class Connection {
     try {
       if (this.#running.size >= limits.maxRunning) {
         const running = `${limits.maxRunning} answers are running on this connection`;
-        throw new RateLimitError(`${running}, which is the limit.`, 1);
+        throw new RateLimitError(`${running}, which is the limit.`, 1, "concurrency");
       }
       ends.push(security.admission.admit(client));
       this.#running.set(id, controller);

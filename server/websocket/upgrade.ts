@@ -53,7 +53,11 @@ export function acceptWebSockets(server: Server, options: ConnectionOptions): We
   };
 
   wss.on("wsClientError", (error, socket) => {
-    refuse(socket, new InvalidRequestError(`Bad WebSocket handshake: ${error.message}.`), "websocket");
+    refuse(
+      socket,
+      new InvalidRequestError(`Bad WebSocket handshake: ${error.message}.`),
+      "websocket",
+    );
   });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     let client: ClientId | null;

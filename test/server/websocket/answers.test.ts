@@ -51,7 +51,9 @@ test("deltas have the choices of the HTTP stream's chunks", async (t) => {
     .slice(0, -1)
     .flatMap((text) => (JSON.parse(text) as { choices: object[] }).choices);
   const byIndex = (choices: readonly object[]) =>
-    [0, 1].map((index) => choices.filter((choice) => (choice as { index: number }).index === index));
+    [0, 1].map((index) =>
+      choices.filter((choice) => (choice as { index: number }).index === index),
+    );
   t.deepEqual(byIndex(overSocket), byIndex(overHttp));
 });
 
@@ -66,7 +68,8 @@ test("many answers run side by side, each in order", async (t) => {
   for (const [i, id] of ids.entries()) {
     send({ type: "completion", id, body: { prompt: "x".repeat(i + 1), max_tokens: 20 } });
   }
-  for (const id of ids) if (!events.some((e) => e.type === "done" && e.id === id)) await untilEnd(id);
+  for (const id of ids)
+    if (!events.some((e) => e.type === "done" && e.id === id)) await untilEnd(id);
   for (const [i, id] of ids.entries()) {
     const wanted = Array.from({ length: 20 }, (_, step) => `${i + 1}.${step} `).join("");
     t.is(textOf(events, id), wanted);
