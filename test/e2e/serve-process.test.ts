@@ -112,7 +112,8 @@ test("a model file that is damaged is a message and exit status 1", async (t) =>
 
 test("the first start fits a router while it answers already, the next reads it", async (t) => {
   const model = tinyModelPath(t);
-  const args = ["serve", "--port", "0", "--model", model, "--cache-dir", tempDir(t)];
+  const flags = ["--port", "0", "--experts", "off", "--cache-dir", tempDir(t)];
+  const args = ["serve", "--model", model, ...flags];
   for (const isFirst of [true, false]) {
     const seap = runSeap(t, args);
     const url = /http:[^"]+/.exec(await seap.untilLine("listening"))![0];
