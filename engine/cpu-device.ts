@@ -129,7 +129,9 @@ class CpuStage implements Stage {
   }
 
   async forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates> {
-    const results = await this.#run(input, batch, {});
+    const all = Array.from({ length: batch.numNewTokens }, (_, row) => row);
+    const rows = this.model.hasHead ? { rows: rowIds(all), logit_rows: rowIds([]) } : {};
+    const results = await this.#run(input, batch, rows);
     return new CpuHidden(results["hidden_out"]!.data as Float32Array, this.model.hiddenSize);
   }
 
@@ -138,8 +140,10 @@ class CpuStage implements Stage {
     batch: ForwardBatch,
     rows: readonly number[],
   ): Promise<Float32Array> {
-    const rowIds = new ort.Tensor("int64", BigInt64Array.from(rows, BigInt), [rows.length]);
-    const results = await this.#run(input, batch, { rows: rowIds });
+    const results = await this.#run(input, batch, {
+      rows: rowIds(rows),
+      logit_rows: rowIds([...rows.keys()]),
+    });
     return results["logits"]!.data as Float32Array;
   }
 
@@ -201,6 +205,10 @@ class CpuStage implements Stage {
     }
     return results;
   }
+}
+
+function rowIds(rows: readonly number[]): ort.Tensor {
+  return new ort.Tensor("int64", BigInt64Array.from(rows, BigInt), [rows.length]);
 }
 
 /** Shape `[numSequences, 1, 1, numNewTokens, capacity + numNewTokens]`: own past, and causal among the new. */

@@ -78,7 +78,8 @@ export type StageInput = Uint32Array | HiddenStates;
 export interface Stage {
   readonly model: StageModel;
   /**
-   * Appends the new tokens' KV to the arena and returns the stage's hidden states.
+   * Appends the new tokens' KV to the arena and returns the stage's hidden states; of a stage with the head, those that
+   * its norm would take.
    * @throws InferenceError
    */
   forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates>;

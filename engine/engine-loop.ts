@@ -7,6 +7,7 @@ import type { GenerateEvent, GenerateRequest } from "./request.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Sequence } from "./sequence.ts";
 import type { Vocabulary } from "./sequence.ts";
+import type { StepMeter } from "./step-meter.ts";
 import type { ProgressEvent } from "./worker-protocol.ts";
 
 /** What the loop tells of a request. After `finish` or an error nothing more comes. */
@@ -27,6 +28,8 @@ export interface EngineLoopOptions {
   readonly experts?: Pick<ExpertPool, "choose">;
   /** Called when a step has something to do again that had to wait for an expert. */
   readonly onWork?: () => void;
+  /** Told of each pass and its parts; the runner's too. */
+  readonly meter?: StepMeter;
   /** Called with each sequence that has come to its end, before it leaves its middle. */
   readonly onFinish?: (sequence: Sequence) => void;
 }
@@ -111,22 +114,31 @@ export class EngineLoop {
       sequence.start();
       this.#outputs.push({ id: sequence.id, event: { type: "started" } });
     }
-    const { runner } = this.#options;
+    const { runner, meter } = this.#options;
+    meter?.begin("prefill");
     const logits = await this.#attempt([sequence], async () => {
       if (!this.#chooseMiddle(sequence)) return null;
       const result = await runner.prefill(sequence);
       this.#chooseMiddle(sequence);
       return result;
     });
-    if (!logits) return;
-    this.#scheduler.prefilled();
-    this.#advance(sequence, logits);
+    if (logits) {
+      this.#scheduler.prefilled();
+      await this.#advance(sequence, logits);
+      meter?.lap("sample");
+    }
+    meter?.end();
   }
 
   /** Where the sequence needs a middle: it gets one, or is parked. @returns whether it can go on */
   #chooseMiddle(sequence: Sequence): boolean {
     const { runner } = this.#options;
     if (!runner.needsMiddle(sequence)) return true;
+    if (sequence.request.reading === "route") {
+      this.#outputs.push({ id: sequence.id, event: sequence.finishRouting() });
+      this.#forget(sequence);
+      return false;
+    }
     sequence.lease ??= this.#lease(sequence);
     const { id, lease } = sequence;
     if (!lease) return false;
@@ -141,7 +153,7 @@ export class EngineLoop {
     const { experts, onWork } = this.#options;
     const { id, routing } = sequence;
     const task = routing?.route?.task ?? null;
-    if (!experts) return denseLease(task);
+    if (!experts || sequence.request.reading === "embedding") return denseLease(task);
     const choice = experts.choose(task, routing?.choice);
     if (choice.kind === "run") return choice.lease;
     this.#scheduler.park();
@@ -155,31 +167,50 @@ export class EngineLoop {
   }
 
   async #decode(): Promise<void> {
-    const { runner, kvBudgetBytes } = this.#options;
-    for (const sequence of this.#scheduler.preempt()) runner.release(sequence);
+    const { runner, kvBudgetBytes, meter } = this.#options;
+    for (const sequence of this.#scheduler.preempt()) {
+      runner.release(sequence);
+      meter?.countPreemption();
+    }
     const running = [...this.#scheduler.running];
     if (running.length === 0) return;
+    meter?.begin("decode");
     const logits = await this.#attempt(running, () => {
       runner.arrange(kvBudgetBytes);
+      meter?.lap("kv");
       return runner.decode((failed, error) => this.#failAll(failed, error));
     });
-    if (!logits) return;
     for (const sequence of running) {
-      const row = logits.get(sequence);
-      if (row) this.#advance(sequence, row);
+      const row = logits?.get(sequence);
+      if (row) await this.#advance(sequence, row);
     }
+    if (logits) meter?.lap("sample");
+    meter?.end();
   }
 
-  #advance(sequence: Sequence, logits: Float32Array): void {
+  async #advance(sequence: Sequence, logits: Float32Array): Promise<void> {
     try {
+      if (sequence.pending) await this.#waitFor(sequence.pending);
       const event = sequence.advance(logits);
       this.#outputs.push({ id: sequence.id, event });
-      if (!sequence.finished) return;
+      if (!sequence.finished) {
+        // The next mask is computed in this thread: later would not be sooner.
+        if (sequence.pending) await this.#waitFor(sequence.pending);
+        return;
+      }
       this.#options.onFinish?.(sequence);
       this.#forget(sequence);
     } catch (error) {
       this.#fail(sequence, asInferenceError(error));
     }
+  }
+
+  /** What a grammar needs for the next token. */
+  async #waitFor(pending: Promise<void>): Promise<void> {
+    const { meter } = this.#options;
+    meter?.lap("sample");
+    await pending;
+    meter?.lap("grammar");
   }
 
   /** A failed pass costs the sequences that were part of it, and nobody else. */
@@ -217,6 +248,7 @@ export class EngineLoop {
   #forget(sequence: Sequence): void {
     this.#scheduler.remove(sequence);
     this.#options.runner.release(sequence);
+    sequence.dispose();
     sequence.lease?.release();
     sequence.lease = null;
     this.#sequences.delete(sequence.id);

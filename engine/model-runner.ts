@@ -12,7 +12,9 @@ import { capacityFor, planCapacities } from "./kv-capacity.ts";
 import { KvPool } from "./kv-pool.ts";
 import type { KvSlot } from "./kv-pool.ts";
 import type { PromptLogprobs } from "./logprobs.ts";
+import type { PromptPool } from "./prompt-pool.ts";
 import type { SequenceRouting } from "./routing.ts";
+import type { StepMeter } from "./step-meter.ts";
 
 /** What a forward pass needs of a sequence. */
 export interface Tokens {
@@ -25,6 +27,8 @@ export interface Tokens {
   readonly routing?: SequenceRouting | undefined;
   /** Reads the logits of the prompt; absent where nobody asks for them. */
   readonly promptLogprobs?: PromptLogprobs | undefined;
+  /** Takes the hidden states of the prompt instead of logits; absent where nobody asks for them. */
+  readonly pool?: PromptPool | undefined;
 }
 
 export interface ModelStages {
@@ -45,6 +49,8 @@ export interface ModelRunnerOptions {
   readonly stages: ModelStages;
   /** Largest number of prompt tokens in one forward pass. */
   readonly prefillChunk: number;
+  /** Told of the parts of each pass. */
+  readonly meter?: StepMeter;
 }
 
 interface StageRunner {
@@ -84,6 +90,7 @@ const TRUNK_CHUNKS_PER_STEP = 4;
 export class ModelRunner {
   readonly #device: Device;
   readonly #prefillChunk: number;
+  readonly #meter: StepMeter | undefined;
   readonly #trunk: StageRunner;
   readonly #head: StageRunner;
   /** By name, dense among them. */
@@ -92,9 +99,10 @@ export class ModelRunner {
   /** KV bytes of one position in all stages, with the unpruned middle: no other one needs more. */
   readonly #bytesPerPosition: number;
 
-  constructor({ device, stages, prefillChunk }: ModelRunnerOptions) {
+  constructor({ device, stages, prefillChunk, meter }: ModelRunnerOptions) {
     this.#device = device;
     this.#prefillChunk = prefillChunk;
+    this.#meter = meter;
     this.#trunk = this.#createRunner(stages.trunk);
     this.#head = this.#createRunner(stages.head);
     this.addMiddle(denseExpert, stages.middle);
@@ -154,25 +162,31 @@ export class ModelRunner {
    * One step of the prefill: some chunks of the trunk, or one chunk of the middle and head. Chunk
    * borders depend on nothing but the prompt. After the last chunk of the trunk the sequence's routing has
    * decided and it needs a middle; it gets the unpruned one where none is set before the next step.
-   * @returns the last token's logits, `[vocabSize]`, when the prompt is through, else null
+   * @returns the last token's logits, `[vocabSize]`, when the prompt is through, else null; none where its hidden
+   *   states are wanted
    * @throws InferenceError
    */
   async prefill(sequence: Tokens): Promise<Float32Array | null> {
     const chunk = this.#prefillChunk;
     const state = this.#states.get(sequence) ?? this.#open(sequence, chunk);
-    const { numTokens: length, routing, promptLogprobs } = sequence;
+    const { numTokens: length, routing, promptLogprobs, pool } = sequence;
     if (state.trunk.length < length) {
       for (let i = 0; i < TRUNK_CHUNKS_PER_STEP && state.trunk.length < length; i++) {
         const hidden = await this.#trunkChunk(sequence, state, chunk);
         if (routing?.isReading) routing.add(await this.#device.readRows(hidden));
       }
       if (state.trunk.length === length) routing?.decide();
+      this.#meter?.lap("trunk");
       return null;
     }
     if (state.middle === null) this.setMiddle(sequence, denseExpert);
     const numRows = state.chunks[0]!.numRows;
     const start = state.head.length;
     const isLast = start + numRows === length;
+    if (pool) {
+      pool.add(start, await this.#restChunk(state, null), numRows);
+      return isLast ? new Float32Array(0) : null;
+    }
     const isRead = promptLogprobs?.isReading ?? false;
     const rows = Array.from({ length: numRows }, (_, row) => row);
     const logits = await this.#restChunk(state, isRead ? rows : isLast ? [numRows - 1] : []);
@@ -224,8 +238,11 @@ export class ModelRunner {
     return hidden;
   }
 
-  /** The trunk's next chunk through middle and head. @returns logits of some of its rows */
-  async #restChunk(state: SequenceState, rows: readonly number[]): Promise<Float32Array> {
+  /**
+   * The trunk's next chunk through middle and head.
+   * @returns logits of some of its rows; of null, what the last norm takes of all
+   */
+  async #restChunk(state: SequenceState, rows: readonly number[] | null): Promise<Float32Array> {
     const input = state.chunks[0]!;
     const { numRows } = input;
     const { use, slots } = state.middle!;
@@ -239,15 +256,29 @@ export class ModelRunner {
         );
         if (source !== input) source.dispose();
       }
+      this.#meter?.lap("expert");
       logits = await runPrefill(this.#head, state.head, numRows, (stage, batch) =>
-        stage.forwardLogits(hidden, batch, rows),
+        rows === null
+          ? this.#readForward(stage, hidden, batch)
+          : stage.forwardLogits(hidden, batch, rows),
       );
+      this.#meter?.lap("head");
+      this.#meter?.countTokens(numRows);
     } finally {
       if (hidden !== input) hidden.dispose();
     }
     input.dispose();
     state.chunks.shift();
     return logits;
+  }
+
+  async #readForward(stage: Stage, input: StageInput, batch: ForwardBatch): Promise<Float32Array> {
+    const hidden = await stage.forward(input, batch);
+    try {
+      return (await this.#device.readRows(hidden)).slice();
+    } finally {
+      hidden.dispose();
+    }
   }
 
   /**
@@ -290,8 +321,9 @@ export class ModelRunner {
       const trunkRows = await this.#decodeStage(this.#trunk, hidden, (slots) =>
         Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
       );
+      this.#meter?.lap("trunk");
       const middleRows = new Map<Tokens, HiddenRow>();
-      for (const { runners } of this.#middles.values()) {
+      for (const { name, runners } of this.#middles.values()) {
         try {
           let rows = trunkRows;
           for (const runner of runners) {
@@ -301,6 +333,7 @@ export class ModelRunner {
             );
           }
           for (const [owner, row] of rows) middleRows.set(owner, row);
+          this.#meter?.countRows(name, rows.size);
         } catch (error) {
           const sequences = [...runners[0]!.pool.groups()].flatMap(({ slots }) =>
             slots.map(({ owner }) => owner),
@@ -309,7 +342,11 @@ export class ModelRunner {
           for (const sequence of sequences) this.release(sequence);
         }
       }
-      return await this.#decodeHead(middleRows, hidden);
+      this.#meter?.lap("expert");
+      const logits = await this.#decodeHead(middleRows, hidden);
+      this.#meter?.lap("head");
+      this.#meter?.countTokens(logits.size);
+      return logits;
     } finally {
       for (const states of hidden) states.dispose();
     }

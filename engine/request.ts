@@ -1,6 +1,9 @@
 import type { ExpertSnapshot, ServeReason } from "./experts.ts";
+import type { GrammarSpec } from "./grammar/grammar-spec.ts";
 import type { LogprobsParams, TokenLogprobs } from "./logprobs.ts";
+import type { Decision } from "../router/router.ts";
 import type { Route, RoutingRequest } from "./routing.ts";
+import type { StepReport } from "./step-meter.ts";
 
 /** How the next token is drawn. Neutral values switch a rule off. */
 export interface SamplingParams {
@@ -41,8 +44,32 @@ export interface GenerateRequest {
   readonly logprobs?: LogprobsParams;
   /** Tell those of the prompt's tokens too. */
   readonly promptLogprobs?: LogprobsParams;
+  /** Only texts of this grammar are answers; one that has been compiled before, elsewhere. */
+  readonly grammar?: GrammarSpec;
   /** Absent where nobody asks for a task: the answer then has no `routed` event. */
   readonly routing?: RoutingRequest;
+  /** What is made of the prompt instead of an answer; `maxTokens` is 0 then, and there is no `routed` event. */
+  readonly reading?: Reading["kind"];
+}
+
+/** What became of a prompt that was read and not answered. */
+export type Reading = RouteReading | EmbeddingReading;
+
+/** How a prompt would be routed. Only the trunk sees it. */
+export interface RouteReading {
+  readonly kind: "route";
+  readonly route: Route;
+  /** What the router thinks; null where it was not asked. */
+  readonly decision: Decision | null;
+  /** What the decision cost. */
+  readonly seconds: number;
+}
+
+/** Of the unpruned model, whatever the task. */
+export interface EmbeddingReading {
+  readonly kind: "embedding";
+  /** Mean of what the last norm takes of each token, made 1 long. Shape `[hiddenSize]`. */
+  readonly embedding: Float32Array;
 }
 
 /** What was decided on the prompt: once, before the first token. */
@@ -106,6 +133,8 @@ export interface FinishEvent extends EventLogprobs {
   /** All generated tokens, the end-of-sequence token included. */
   readonly completionTokens: number;
   readonly timings: GenerateTimings;
+  /** Where the request asks for one. */
+  readonly reading?: Reading;
 }
 
 export interface EngineStats {
@@ -130,6 +159,9 @@ export interface EngineLimits {
 /** What a person can have done with an expert. */
 export type ExpertCommand = "build" | "load" | "evict";
 
+/** @param deliverySeconds from the end of the step to its tokens being written to the clients */
+export type StepObserver = (report: StepReport, deliverySeconds: number) => void;
+
 /** The engine as the server sees it. The real one runs in a worker thread. */
 export interface Engine {
   readonly limits: EngineLimits;
@@ -146,6 +178,8 @@ export interface Engine {
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void>;
   stats(): EngineStats;
+  /** Calls back about each step from now on, once what it brought was written to the clients. */
+  observeSteps(observer: StepObserver): void;
   /**
    * Routes the requests that come from now on by the router of a file.
    * @throws RouterLoadError when it cannot be used; what routed before goes on.

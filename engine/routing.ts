@@ -1,6 +1,6 @@
 import type { PendingDecision, PromptRouter } from "../router/prompt-router.ts";
 import type { PromptSpans } from "../router/prompt-spans.ts";
-import type { DecisionReason } from "../router/router.ts";
+import type { Decision, DecisionReason } from "../router/router.ts";
 import type { ChooseOptions } from "./expert-pool.ts";
 import type { TaskPolicy } from "./experts.ts";
 
@@ -47,6 +47,7 @@ export class SequenceRouting {
   readonly #now: () => number;
   #pending: PendingDecision | null = null;
   #route: Route | null = null;
+  #decision: Decision | null = null;
   #milliseconds = 0;
 
   /**
@@ -61,6 +62,11 @@ export class SequenceRouting {
 
   get route(): Route | null {
     return this.#route;
+  }
+
+  /** What the router thinks of the prompt; null where it was not asked. */
+  get decision(): Decision | null {
+    return this.#decision;
   }
 
   /** How the decision is to be served. */
@@ -109,7 +115,8 @@ export class SequenceRouting {
     const { assigned, sticky } = this.#request;
     if (assigned !== undefined) return { ...assigned, confidence: 1 };
     if (this.#pending === null) return { task: null, confidence: 0, reason: "no-router" };
-    const { task, confidence, reason, margin, scores } = this.#pending.decide();
+    this.#decision = this.#pending.decide();
+    const { task, confidence, reason, margin, scores } = this.#decision;
     const isClear = task !== null && margin >= (sticky?.margin ?? 0);
     if (sticky === undefined || sticky.task === task || isClear) {
       return { task, confidence, reason };

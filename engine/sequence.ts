@@ -1,10 +1,22 @@
 import type { TokenTable } from "../model/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import type { ExpertLease } from "./expert-pool.ts";
+import { InferenceError } from "./errors.ts";
+import type { GrammarSpec } from "./grammar/grammar-spec.ts";
+import type { Grammars } from "./grammar/grammars.ts";
+import type { TokenMatcher } from "./grammar/token-matcher.ts";
 import { PromptLogprobs, tokenLogprobs } from "./logprobs.ts";
 import type { Tokens } from "./model-runner.ts";
+import { PromptPool } from "./prompt-pool.ts";
 import type { PromptRouter } from "../router/prompt-router.ts";
-import type { FinishReason, GenerateEvent, GenerateRequest, TextEvent } from "./request.ts";
+import type {
+  FinishEvent,
+  FinishReason,
+  GenerateEvent,
+  GenerateRequest,
+  Reading,
+  TextEvent,
+} from "./request.ts";
 import { SequenceRouting } from "./routing.ts";
 import { Sampler } from "./sampler.ts";
 import { StopStrings } from "./stop-strings.ts";
@@ -13,6 +25,8 @@ import { StopStrings } from "./stop-strings.ts";
 export interface Vocabulary {
   readonly table: TokenTable;
   readonly size: number;
+  /** Absent where no request has a grammar. */
+  readonly grammars?: Grammars;
 }
 
 /** One answer in the making: owns its tokens, its sampler and the text that is not yet final. */
@@ -20,6 +34,7 @@ export class Sequence implements Tokens {
   readonly request: GenerateRequest;
   readonly routing: SequenceRouting | undefined;
   readonly promptLogprobs: PromptLogprobs | undefined;
+  readonly pool: PromptPool | undefined;
   /** Prompt and generated tokens; the last one is not yet in the KV cache while decoding. */
   readonly #tokenIds: Uint32Array;
   readonly #sampler: Sampler;
@@ -33,6 +48,11 @@ export class Sequence implements Tokens {
   #numTokens: number;
   #isRouteTold = false;
   finished = false;
+  /** What `advance` must wait for; null for nothing. */
+  pending: Promise<void> | null = null;
+  readonly #grammars: Grammars | undefined;
+  #matcher: TokenMatcher | null = null;
+  #isDisposed = false;
   /** It does not wait: neither in the queue nor, in the middle of its prefill, for its expert. */
   isStarted = false;
   /** The middle that the sequence runs on, from when its prompt has passed the trunk until its end. */
@@ -52,12 +72,14 @@ export class Sequence implements Tokens {
     this.routing = request.routing && new SequenceRouting(request.routing, router, now);
     this.promptLogprobs =
       request.promptLogprobs && new PromptLogprobs(request.promptTokenIds, request.promptLogprobs);
+    if (request.reading === "embedding") this.pool = new PromptPool();
     this.#numTokens = request.promptTokenIds.length;
     this.#tokenIds = new Uint32Array(this.#numTokens + request.maxTokens);
     this.#tokenIds.set(request.promptTokenIds);
     this.#sampler = new Sampler(request.sampling, vocabulary.size, request.promptTokenIds);
     this.#detokenizer = new Detokenizer(vocabulary.table);
     this.#stopStrings = new StopStrings(request.stop);
+    this.#grammars = vocabulary.grammars;
     this.#eosTokenIds = new Set(vocabulary.table.eosTokenIds);
     this.#now = now;
     this.#arrivedAt = now();
@@ -83,20 +105,52 @@ export class Sequence implements Tokens {
   /** The prefill begins, or goes on. The time of the first time counts. */
   start(): void {
     this.isStarted = true;
-    if (this.#startedAt === 0) this.#startedAt = this.#now();
+    if (this.#startedAt !== 0) return;
+    this.#startedAt = this.#now();
+    if (this.request.grammar) this.#await(this.#openMatcher(this.request.grammar));
+  }
+
+  /** Frees what the grammar needs. May be called twice. */
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#matcher?.dispose();
+  }
+
+  async #openMatcher(spec: GrammarSpec): Promise<void> {
+    try {
+      const matcher = await this.#grammars!.open(spec);
+      this.#matcher = matcher;
+      if (this.#isDisposed) matcher.dispose();
+    } catch (cause) {
+      throw new InferenceError(`The grammar cannot be used: ${String(cause)}`, { cause });
+    }
+  }
+
+  #await(promise: Promise<void>): void {
+    this.pending = promise;
+    // Nobody may come to wait for it.
+    promise.catch(() => undefined);
   }
 
   /** What was decided on the prompt, the first time that it is asked for; null before and after. */
   takeRoute({ expert, reason }: ExpertLease): GenerateEvent | null {
     const { routing } = this;
-    if (!routing?.route || this.#isRouteTold) return null;
+    if (!routing?.route || this.#isRouteTold || this.request.reading) return null;
     this.#isRouteTold = true;
     const { route, seconds } = routing;
     return { type: "routed", ...route, expert, serveReason: reason, seconds };
   }
 
+  /** The last event of a request that asks for nothing but its route, once that is decided. */
+  finishRouting(): GenerateEvent {
+    const { route, decision, seconds } = this.routing!;
+    this.#firstTokenAt = this.#now();
+    const reading: Reading = { kind: "route", route: route!, decision, seconds };
+    return { ...this.#finish("length", ""), numTokens: 0, reading };
+  }
+
   /**
-   * Draws the next token, where one may follow, and tells what it adds to the answer.
+   * Draws the next token, where one may follow, and tells what it adds to the answer. After what is `pending`.
    * @param logits shape `[vocabSize]`, left as they are
    * @throws InferenceError when no logit is a number
    */
@@ -106,9 +160,14 @@ export class Sequence implements Tokens {
     const promptLogprobs = isFirst && this.promptLogprobs?.tokens;
     const ofPrompt = promptLogprobs ? { promptLogprobs } : {};
     if (this.#numTokens === this.#tokenIds.length) {
-      return { ...this.#finish("length", ""), numTokens: 0, ...ofPrompt };
+      const reading: Reading | undefined = this.pool && {
+        kind: "embedding",
+        embedding: this.pool.embedding,
+      };
+      const end = { ...this.#finish("length", ""), numTokens: 0 };
+      return { ...end, ...ofPrompt, ...(reading && { reading }) };
     }
-    const tokenId = this.#sampler.next(logits);
+    const tokenId = this.#sampler.next(logits, this.#matcher?.mask);
     const { logprobs: params } = this.request;
     const logprobs = params && [tokenLogprobs(logits, tokenId, params)];
     return { ...this.#add(tokenId), ...(logprobs && { logprobs }), ...ofPrompt };
@@ -116,12 +175,13 @@ export class Sequence implements Tokens {
 
   #add(tokenId: number): TextEvent {
     this.#tokenIds[this.#numTokens++] = tokenId;
-    if (this.#eosTokenIds.has(tokenId) && !this.request.ignoreEos) {
-      return this.#finish("stop", this.#flush(""));
-    }
+    this.#matcher?.accept(tokenId);
+    const isEnd = this.#matcher?.isTerminated ?? !this.request.ignoreEos;
+    if (isEnd && this.#eosTokenIds.has(tokenId)) return this.#finish("stop", this.#flush(""));
     const { text, stopped } = this.#stopStrings.push(this.#detokenizer.push(tokenId));
     if (stopped) return this.#finish("stop", text);
     if (this.#numTokens === this.#tokenIds.length) return this.#finish("length", this.#flush(text));
+    if (this.#matcher) this.#await(this.#matcher.prepare());
     return { type: "delta", text, numTokens: 1 };
   }
 
@@ -130,7 +190,7 @@ export class Sequence implements Tokens {
     return text + tail.text + (tail.stopped ? "" : this.#stopStrings.flush());
   }
 
-  #finish(reason: FinishReason, text: string): TextEvent {
+  #finish(reason: FinishReason, text: string): FinishEvent {
     this.finished = true;
     const promptTokens = this.request.promptTokenIds.length;
     const seconds = (from: number, to: number) => (to - from) / 1000;

@@ -74,9 +74,11 @@ export function denseShape(config: ModelConfig): LayerShape {
  * | `score_split` | `[2]` int64 | P, S |
  * | `past_k.i`, `past_v.i` | `[B, kvHeads, 1, headDim, P]`, `[B, kvHeads, 1, P, headDim]` | per layer with attention |
  * | `rows` | `[R]` int64 | of the S new tokens; a stage with the head |
+ * | `logit_rows` | `[L]` int64 | of the R rows; a stage with the head |
  *
- * Results: `hidden_out` `[B, S, hiddenSize]` or `logits` `[B, R, vocabSize]`, and the new keys and values of
- * all layers side by side, `new_k` and `new_v` `[B, sum of kvHeads, 1, S, headDim]`.
+ * Results: `hidden_out` `[B, S, hiddenSize]`, or of a stage with the head `logits` `[B, L, vocabSize]` and `hidden_out`
+ * `[B, R, hiddenSize]`, the input of the last norm; and the new keys and values of all layers side by side, `new_k` and
+ * `new_v` `[B, sum of kvHeads, 1, S, headDim]`.
  *
  * The cache stays outside: ONNX Runtime for Node copies every output, so a graph that returned it would
  * copy it at each step. Scores over past and new keys are computed apart and joined for the softmax.
@@ -121,16 +123,21 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
 
   if (hasHead) {
     const gamma = weights.readTensor("finalNorm");
+    const hidden = sumOf(graph, state);
+    graph.output("hidden_out", hidden, ["B", "R", config.hiddenSize]);
+    const selected = graph.op("Gather", [hidden, graph.input("logit_rows", "int64", ["L"])], {
+      axis: 1n,
+    });
     const norm = graph.op(
       "SimplifiedLayerNormalization",
-      [sumOf(graph, state), graph.weight("final_norm", "float32", [config.hiddenSize], gamma)],
+      [selected, graph.weight("final_norm", "float32", [config.hiddenSize], gamma)],
       { epsilon: config.rmsNormEps, axis: -1n },
     );
     // The LM head in 4 bits costs more quality than all it saves in time.
     const headFormat = format === "q4" ? "q8" : format;
     const lmHead = weights.readTensor("lmHead");
     const logits = graph.linear("lm_head", norm, lmHead, config.vocabSize, headFormat);
-    graph.output("logits", logits, ["B", "R", config.vocabSize]);
+    graph.output("logits", logits, ["B", "L", config.vocabSize]);
   } else {
     graph.output("hidden_out", sumOf(graph, state), ["B", "S", config.hiddenSize]);
   }

@@ -30,6 +30,18 @@ export function plainForward(
   tokenIds: ArrayLike<number>,
   options: PlainForwardOptions = {},
 ): Float32Array {
+  const { hiddenSize, rmsNormEps } = weights.config;
+  const hidden = plainHidden(weights, tokenIds, options);
+  const normed = rmsNorm(hidden, weights.readTensor("finalNorm"), rmsNormEps);
+  return linear(normed, weights.readTensor("lmHead"), hiddenSize);
+}
+
+/** @returns what the last norm takes, `[numTokens, hiddenSize]`. */
+export function plainHidden(
+  weights: ModelWeights,
+  tokenIds: ArrayLike<number>,
+  options: PlainForwardOptions = {},
+): Float32Array {
   const { config } = weights;
   const { numLayers, hiddenSize, rmsNormEps } = config;
 
@@ -49,8 +61,7 @@ export function plainForward(
     }
     addRow(hidden, weights.readLayerBias?.(layer, "downBias"));
   }
-  const normed = rmsNorm(hidden, weights.readTensor("finalNorm"), rmsNormEps);
-  return linear(normed, weights.readTensor("lmHead"), hiddenSize);
+  return hidden;
 }
 
 /**

@@ -36,9 +36,9 @@ test("the trunk takes token ids, the middle hidden states, the head gives logits
   const head = await open(t, buildHead(weights, "q8"));
   t.deepEqual(
     head.inputNames.toSorted(),
-    [...attentionFeeds, ...pastFeeds(0, 1), "hidden", "rows"].toSorted(),
+    [...attentionFeeds, ...pastFeeds(0, 1), "hidden", "rows", "logit_rows"].toSorted(),
   );
-  t.deepEqual(head.outputNames.toSorted(), ["logits", "new_k", "new_v"]);
+  t.deepEqual(head.outputNames.toSorted(), ["hidden_out", "logits", "new_k", "new_v"]);
 });
 
 test("a pruned middle has its own widths, and modules of width 0 are left out", async (t) => {
