@@ -25,6 +25,7 @@ const rowSchema = z.looseObject({
   turns: z.array(z.string()).optional(),
   messages: z.array(z.looseObject({ role: z.string(), content: z.string() })).optional(),
   choices: z.array(z.string()).optional(),
+  tools: z.array(z.unknown()).optional(),
 });
 
 type Row = z.infer<typeof rowSchema>;
@@ -82,7 +83,7 @@ function promptOf(row: Row, form: PromptForm): string | null {
       : `${row.passage}\nQuestion: ${question}${options}\nAnswer:`;
   }
   const given = row.prompt ?? row.problem ?? row.turns?.[0] ?? firstUserMessage(row);
-  if (given !== undefined) return given;
+  if (given !== undefined) return row.tools === undefined ? given : withFunctions(row.tools, given);
   const question = questionOf(row);
   if (question !== undefined) {
     return form === "bare" ? question : `Question: ${question}${optionsOf(row)}\nAnswer:`;
@@ -103,6 +104,11 @@ function optionsOf({ choices }: Row): string {
   if (choices === undefined) return "";
   const lines = choices.map((choice, i) => `${String.fromCharCode(65 + i)}) ${choice}`);
   return `\nOptions:\n${lines.join("\n")}`;
+}
+
+/** As the prompt of a model that has no other place for the functions it may call. */
+function withFunctions(tools: readonly unknown[], request: string): string {
+  return `Functions: ${JSON.stringify(tools)}\n\n${request}`;
 }
 
 function firstUserMessage({ messages }: Row): string | undefined {
