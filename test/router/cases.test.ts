@@ -20,6 +20,7 @@ test("the cases are of every kind and name tasks that there are", (t) => {
     "long-document-end",
     "code-in-prose",
     "other-language",
+    "plain",
     "none",
   ]) {
     t.true(kinds.has(kind), kind);
