@@ -5,19 +5,20 @@ export interface GroupDistances {
   readonly none: number;
 }
 
-/** Nearer is as near as can be. */
-const smallestDistance = 1e-12;
-
 /**
- * How unlike the tasks' prompts a prompt is: the logarithm of its distance from them, and of how many times nearer
- * than they prompts of no task are. The first tells prompts of no kind, the second prompts of another kind; as
- * logarithms, they mean the same for tasks whose prompts lie close together and for broad ones.
+ * How unlike the tasks' prompts a prompt is, in distances to the nearest clusters: how much farther those of the
+ * tasks lie than those of no task, plus half of how far they lie, minus half of how much farther the second task
+ * lies. The first tells kinds of prompts that the background knows, the second those that nothing was fitted
+ * with; the third spares prompts that are far from the usual but clearly nearer to one task than to all others.
+ * The weights were chosen by measurement (docs/decisions/0010-rejection.md).
  */
 export function strangenessOf({ tasks, none }: GroupDistances): number {
-  const nearest = tasks.reduce((a, b) => Math.min(a, b), Infinity);
-  const distance = Math.log(Math.max(nearest, smallestDistance));
-  if (none === Infinity) return distance;
-  return 2 * distance - Math.log(Math.max(none, smallestDistance));
+  const [nearest, second = nearest] = Array.from(tasks, Math.sqrt).sort((a, b) => a - b) as [
+    number,
+    number?,
+  ];
+  const ahead = none === Infinity ? 0 : nearest - Math.sqrt(none);
+  return ahead + nearest / 2 - (second - nearest) / 2;
 }
 
 /** The value that `share` of the values lie above. */

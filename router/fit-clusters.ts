@@ -7,6 +7,9 @@ import { kMeans, squaredDistance } from "./k-means.ts";
 import { groupsOf, splitGroup } from "./training-set.ts";
 import type { Group, TrainingSet } from "./training-set.ts";
 
+/** Share of own prompts. */
+export const defaultFalseRejection = 0.05;
+
 export interface FitOptions {
   /** Content hash of the model that the features are of. */
   readonly model: string | null;
@@ -19,7 +22,7 @@ export interface FitOptions {
 }
 
 /** Grows when the same prompts give another router. */
-export const fitVersion = 1;
+export const fitVersion = 2;
 
 /** A cluster of fewer prompts would be about these alone. */
 const minClusterRows = 8;
@@ -30,7 +33,7 @@ const minClusterRows = 8;
  * @throws RouterError when there are too few tasks or prompts.
  */
 export function fitClusterRouter(set: TrainingSet, options: FitOptions): ClusterRouter {
-  const { model, falseRejection = 0.05 } = options;
+  const { model, falseRejection = defaultFalseRejection } = options;
   const groups = groupsOf(set);
   const parts = groups.map((group) => splitGroup(group));
   const trial = new ClusterRouter({

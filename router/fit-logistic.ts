@@ -1,5 +1,6 @@
 import { moments } from "./discriminant.ts";
 import { upperQuantile } from "./calibration.ts";
+import { defaultFalseRejection } from "./fit-clusters.ts";
 import type { FitOptions } from "./fit-clusters.ts";
 import { LogisticRouter } from "./logistic-router.ts";
 import { fitSoftmaxRegression } from "./softmax-regression.ts";
@@ -16,7 +17,7 @@ const decay = 1e-4;
  */
 export function fitLogisticRouter(
   { tasks }: Pick<TrainingSet, "tasks">,
-  { model, falseRejection = 0.05 }: Pick<FitOptions, "model" | "falseRejection">,
+  { model, falseRejection = defaultFalseRejection }: Pick<FitOptions, "model" | "falseRejection">,
 ): LogisticRouter {
   const groups = groupsOf({ tasks, background: new Map() });
   const names = groups.map(({ task }) => task!);

@@ -11,8 +11,8 @@ import { FixedRouter } from "./fixed-router.ts";
 import { LogisticRouter } from "./logistic-router.ts";
 import type { Router } from "./router.ts";
 
-/** Grows when files of before can no longer be read. */
-const formatVersion = 1;
+/** Grows when files of before can no longer be read, or their numbers mean something else. */
+const formatVersion = 2;
 const metadataKey = "seap_router";
 
 const common = { version: z.literal(formatVersion), model: z.string().nullable() };

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { defaultFalseRejection } from "../../router/fit-clusters.ts";
 import { integer, oneOf, text } from "../../server/config-values.ts";
 import { physicalCores } from "../../server/physical-cores.ts";
 
@@ -39,7 +40,7 @@ const fitShape = {
         "built-in corpora.",
     ),
   falseRejection: share()
-    .default(0.05)
+    .default(defaultFalseRejection)
     .describe("Share of the tasks' own prompts that may be turned away."),
 };
 

@@ -113,13 +113,19 @@ test("discriminants have one dimension fewer than groups, and unit spread within
   }
 });
 
-test("strangeness grows with the distance and with the nearness of the background", (t) => {
-  const at = (task: number, none: number) =>
-    strangenessOf({ tasks: Float64Array.of(task, task + 5), none });
+test("strangeness grows with the distance and the nearness of the background, and falls with the margin", (t) => {
+  const at = (task: number, none: number, second = task + 5) =>
+    strangenessOf({ tasks: Float64Array.of(second ** 2, task ** 2), none: none ** 2 });
   t.true(at(4, 10) > at(2, 10));
   t.true(at(4, 1) > at(4, 10));
-  t.is(at(4, Infinity), Math.log(4));
-  t.true(Number.isFinite(at(0, 0)));
+  t.true(at(4, 10, 5) > at(4, 10, 12));
+  t.true(at(50, 60) > at(4, 14), "far from everything is strange too");
+});
+
+test("strangeness goes without a background and without a second task", (t) => {
+  t.is(strangenessOf({ tasks: Float64Array.of(16, 36), none: Infinity }), 1);
+  t.is(strangenessOf({ tasks: Float64Array.of(16), none: 1 }), 5);
+  t.is(strangenessOf({ tasks: Float64Array.of(0, 0), none: 0 }), 0);
 });
 
 test("the threshold lets the asked share of own prompts through", (t) => {

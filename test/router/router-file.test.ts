@@ -45,7 +45,7 @@ test("a file that is cut off or no router says so", (t) => {
 test("a file of another version of the format is refused", (t) => {
   const path = join(tempDir(t), "router.safetensors");
   writeFileSync(path, Buffer.concat(routerFile(fitted("a"))));
-  const text = readFileSync(path, "latin1").replace('\\"version\\":1', '\\"version\\":9');
+  const text = readFileSync(path, "latin1").replace('\\"version\\":2', '\\"version\\":9');
   writeFileSync(path, text, "latin1");
   t.throws(() => readRouterFile(path, null), {
     instanceOf: ArtifactError,
