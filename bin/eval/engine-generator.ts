@@ -58,8 +58,9 @@ export class EngineGenerator implements AnswerGenerator {
     return new EngineGenerator(options, config, { device, trunk, head });
   }
 
-  async open(model: StageModel): Promise<OpenGenerator> {
-    const middle = await this.#device.loadStage(model);
+  async open(segments: readonly StageModel[]): Promise<OpenGenerator> {
+    const middle: Stage[] = [];
+    for (const segment of segments) middle.push(await this.#device.loadStage(segment));
     const runner = new ModelRunner({
       device: this.#device,
       stages: { trunk: this.#trunk, middle, head: this.#head },
@@ -81,7 +82,9 @@ export class EngineGenerator implements AnswerGenerator {
           emit,
         }),
       // Trunk and head stay; all sequences have left the runner.
-      () => middle.dispose(),
+      async () => {
+        for (const stage of middle) await stage.dispose();
+      },
       this.#options.signal,
     );
   }
