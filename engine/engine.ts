@@ -19,7 +19,10 @@ import type {
   ExpertCommand,
   GenerateEvent,
   GenerateRequest,
+  StepObserver,
 } from "./request.ts";
+import { steadySeconds } from "./steady-clock.ts";
+import type { StepReport } from "./step-meter.ts";
 import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
 
 export interface EngineOptions extends Omit<WorkerOptions, "experts"> {
@@ -106,6 +109,7 @@ class WorkerEngine implements Engine {
   #experts: readonly ExpertSnapshot[] = [];
   #numCommands = 0;
   #kvCacheUsage = 0;
+  #stepObserver: StepObserver | null = null;
   #stopped: EngineStoppedError | null = null;
 
   constructor(worker: Worker, options: WorkerEngineOptions) {
@@ -137,6 +141,10 @@ class WorkerEngine implements Engine {
     }
     const kvCacheUsage = runningRequests === 0 ? 0 : this.#kvCacheUsage;
     return { runningRequests, waitingRequests, waitingTokens, kvCacheUsage };
+  }
+
+  observeSteps(observer: StepObserver): void {
+    this.#stepObserver = observer;
   }
 
   async *generate(
@@ -231,7 +239,15 @@ class WorkerEngine implements Engine {
       case "outputs":
         this.#kvCacheUsage = message.kvCacheUsage;
         for (const output of message.outputs) this.#deliver(output);
+        this.#observe(message.report, message.sentAtSeconds);
     }
+  }
+
+  /** Those who were given outputs write them before the next turn of the event loop. */
+  #observe(report: StepReport, sentAtSeconds: number): void {
+    const observer = this.#stepObserver;
+    if (observer === null) return;
+    setImmediate(() => observer(report, steadySeconds() - sentAtSeconds));
   }
 
   #takeCommand(id: number): Settle<ExpertSnapshot> | undefined {

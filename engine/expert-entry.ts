@@ -2,6 +2,7 @@ import type { ExpertHandle } from "./expert-device.ts";
 import type {
   BuildProgress,
   BuiltExpert,
+  EvictionReason,
   ExpertSnapshot,
   ExpertState,
   TaskPolicy,
@@ -47,7 +48,9 @@ export class ExpertEntry {
   running = 0;
   hits = 0;
   misses = 0;
-  evictions = 0;
+  loads = 0;
+  stepSeconds: number | null = null;
+  readonly evictionReasons: Partial<Record<EvictionReason, number>> = {};
   #phase: ExpertPhase;
   #retryAtMs: number | null = null;
   #numFailures = 0;
@@ -134,6 +137,10 @@ export class ExpertEntry {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
+  countEviction(reason: EvictionReason): void {
+    this.evictionReasons[reason] = (this.evictionReasons[reason] ?? 0) + 1;
+  }
+
   settle(): void {
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
@@ -165,8 +172,11 @@ export class ExpertEntry {
       running: this.running,
       hits: this.hits,
       misses: this.misses,
-      evictions: this.evictions,
+      evictions: Object.values(this.evictionReasons).reduce((sum, count) => sum + count, 0),
+      evictionReasons: { ...this.evictionReasons },
+      loads: this.loads,
       loadSeconds: this.loadSeconds,
+      stepSeconds: this.stepSeconds,
       lastUsedMs: this.lastUsedMs,
       problem: this.#suspension ?? this.problem,
       retryAtMs: this.#retryAtMs,

@@ -4,7 +4,8 @@ import { messageOf } from "./build-queue.ts";
 import { EngineStoppedError } from "./errors.ts";
 import type { ExpertDevice, ExpertHandle } from "./expert-device.ts";
 import type { ExpertEntry } from "./expert-entry.ts";
-import { type BuiltExpert, generalExpert } from "./experts.ts";
+import { type BuiltExpert, type EvictionReason, generalExpert } from "./experts.ts";
+import { secondsOfOne } from "./serve-policy.ts";
 
 export interface ExpertMemoryOptions {
   readonly device: ExpertDevice;
@@ -87,13 +88,13 @@ export class ExpertMemory {
   }
 
   /** Sends it away: after the last sequence on it, and after its load. */
-  evict(entry: ExpertEntry): void {
+  evict(entry: ExpertEntry, reason: EvictionReason): void {
     if (entry.phase === "loading") entry.isUnwelcome = true;
     if (entry.phase !== "resident") return;
     this.#resident.delete(entry.name);
     this.#claimedUntilMs.delete(entry);
     this.#cancelIdleTimer(entry);
-    entry.evictions++;
+    entry.countEviction(reason);
     entry.moveTo("draining");
     this.#pinned.add(entry);
     if (entry.running === 0) void this.#release(entry);
@@ -113,7 +114,7 @@ export class ExpertMemory {
   /** Sends all away. Resolves when the last one is gone, which is after the last sequence. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const entry of [...this.#resident.values()]) this.evict(entry);
+    for (const entry of [...this.#resident.values()]) this.evict(entry, "stopping");
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       this.#checkEmpty();
@@ -132,7 +133,7 @@ export class ExpertMemory {
       leaving.push(entry);
     }
     if (missingBytes > 0) return false;
-    for (const entry of leaving) this.evict(entry);
+    for (const entry of leaving) this.evict(entry, "memory");
     return true;
   }
 
@@ -161,13 +162,17 @@ export class ExpertMemory {
       return onChange();
     }
     entry.loadSeconds = (nowMs() - startedAtMs) / 1000;
+    entry.loads++;
+    entry.stepSeconds = secondsOfOne(entry.handle.cost);
     log(`Expert ${entry.name} was loaded in ${entry.loadSeconds.toFixed(2)} s.`);
     if (entry.hasWaiters) this.#claimedUntilMs.set(entry, nowMs() + claimMs);
     this.#pinned.delete(entry);
     this.#resident.set(entry.name, entry);
     entry.moveTo("resident");
     this.#startIdleTimer(entry);
-    if (this.#isClosed || entry.isUnwelcome || entry.isSuspended) this.evict(entry);
+    if (this.#isClosed) this.evict(entry, "stopping");
+    else if (entry.isSuspended) this.evict(entry, "suspended");
+    else if (entry.isUnwelcome) this.evict(entry, "command");
     onChange();
   }
 
@@ -182,7 +187,7 @@ export class ExpertMemory {
         `Expert ${entry.name} was not loaded (${messageOf(error)}): all idle experts leave, and it is tried once more.`,
       );
     }
-    for (const idle of this.#idle()) this.evict(idle);
+    for (const idle of this.#idle()) this.evict(idle, "memory");
     await Promise.all(this.#releasing);
     return this.#options.device.load(built, entry.name);
   }
@@ -222,7 +227,7 @@ export class ExpertMemory {
     const { idleMs, setTimer } = this.#options;
     if (idleMs === null || entry.phase !== "resident" || entry.name === generalExpert) return;
     this.#cancelIdleTimer(entry);
-    const cancel = setTimer(() => this.evict(entry), idleMs);
+    const cancel = setTimer(() => this.evict(entry, "idle"), idleMs);
     this.#idleTimers.set(entry, cancel);
   }
 

@@ -12,7 +12,7 @@ import {
   generalExpert,
   type ServeReason,
 } from "./experts.ts";
-import type { StepCost } from "./serve-policy.ts";
+import { secondsOfOne, type StepCost } from "./serve-policy.ts";
 import { missReasons, reasonOf, sharingReasons } from "./serve-reasons.ts";
 
 export interface ExpertPoolOptions {
@@ -74,6 +74,7 @@ export class ExpertPool {
     const { options: experts, builder, device, nowMs, setTimer, log } = options;
     const alwaysServed = { isServed: true, whileBuilding: "general" } as const;
     this.#dense = new ExpertEntry(denseExpert, alwaysServed, "resident");
+    this.#dense.stepSeconds = secondsOfOne(options.denseCost);
     const policies = Object.entries(experts.tasks);
     if (experts.hasGeneral) policies.unshift([generalExpert, alwaysServed]);
     for (const [name, policy] of policies) this.#entries.set(name, new ExpertEntry(name, policy));
@@ -159,7 +160,7 @@ export class ExpertPool {
       const problem = `Its mean KL divergence from dense is ${kl.toFixed(3)} nats a token over ${entry.shadowRequests} requests, more than ${maxKl}.`;
       this.#options.log(`Expert ${name} is suspended. ${problem}`);
       entry.suspend(problem);
-      this.#memory.evict(entry);
+      this.#memory.evict(entry, "suspended");
     }
     this.#changed();
   }
@@ -256,7 +257,7 @@ export class ExpertPool {
 
   async #evict(entry: ExpertEntry): Promise<void> {
     entry.isWanted = false;
-    this.#memory.evict(entry);
+    this.#memory.evict(entry, "command");
     if (entry.phase === "draining" && entry.running === 0) await entry.whenSettled();
   }
 

@@ -43,6 +43,11 @@ export type ServeReason =
   | "suspended"
   | "off";
 
+/** Why an expert leaves memory. */
+export const evictionReasons = ["memory", "idle", "command", "suspended", "stopping"] as const;
+
+export type EvictionReason = (typeof evictionReasons)[number];
+
 /** An expert as the builder leaves it on disk. */
 export interface BuiltExpert {
   /** Key of its artifact in the store. */
@@ -104,9 +109,16 @@ export interface ExpertSnapshot {
   readonly hits: number;
   /** Sequences of its task that another middle answered while it was expected to. */
   readonly misses: number;
+  /** Times that it left memory. */
   readonly evictions: number;
+  /** Of these, so many for each reason; none of the others. */
+  readonly evictionReasons: Readonly<Partial<Record<EvictionReason, number>>>;
+  /** Times that it came into memory. */
+  readonly loads: number;
   /** Seconds that the last load took; null before the first. */
   readonly loadSeconds: number | null;
+  /** Seconds of one sequence's decode step through it, measured when it was loaded; null before. */
+  readonly stepSeconds: number | null;
   /** Milliseconds since the epoch; null when it was never used. */
   readonly lastUsedMs: number | null;
   /** Why it failed or is suspended, for a person. */

@@ -11,6 +11,8 @@ import type { EngineOutput } from "./engine-loop.ts";
 import { ExpertService } from "./expert-service.ts";
 import { loadStages } from "./load-stages.ts";
 import { ModelRunner } from "./model-runner.ts";
+import { steadySeconds } from "./steady-clock.ts";
+import { StepMeter } from "./step-meter.ts";
 import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
 
 /** What a router must fit. */
@@ -58,7 +60,8 @@ async function load(): Promise<Loaded> {
     const stages = await loadStages(device, weights, options.weights, (name) =>
       send({ type: "progress", text: `building ${name} (${options.weights})` }),
     );
-    const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });
+    const meter = new StepMeter(() => performance.now());
+    const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk, meter });
     const wakeUp = new WakeUp();
     const experts =
       options.experts === undefined
@@ -70,6 +73,7 @@ async function load(): Promise<Loaded> {
           });
     const loop = new EngineLoop({
       runner,
+      meter,
       vocabulary: { table: options.tokenTable, size: vocabSize },
       maxBatch: options.maxBatch,
       kvBudgetBytes: kvBudget(runner),
@@ -84,6 +88,8 @@ async function load(): Promise<Loaded> {
           type: "outputs",
           outputs: outputs.map(toWorkerOutput),
           kvCacheUsage: loop.kvCacheUsage,
+          report: meter.take(),
+          sentAtSeconds: steadySeconds(),
         }),
     });
     return {

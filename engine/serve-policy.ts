@@ -6,6 +6,11 @@ export interface StepCost {
   readonly perRowSeconds: number;
 }
 
+/** What a step with one sequence takes. */
+export function secondsOfOne({ fixedSeconds, perRowSeconds }: StepCost): number {
+  return fixedSeconds + perRowSeconds;
+}
+
 /** The running sequences of one task whose expert is in memory. */
 export interface TaskGroup {
   readonly task: string;

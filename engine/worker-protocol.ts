@@ -3,6 +3,7 @@ import type { TokenTable } from "../model/token-table.ts";
 import type { ExpertOptions, ExpertSnapshot } from "./experts.ts";
 import type { FromBuilder, ToBuilder } from "./remote-builder.ts";
 import type { ExpertCommand, GenerateEvent, GenerateRequest } from "./request.ts";
+import type { StepReport } from "./step-meter.ts";
 
 /** Handed to the worker when it starts. */
 export interface WorkerOptions {
@@ -56,6 +57,9 @@ export type FromWorker =
       readonly outputs: readonly WorkerOutput[];
       /** 0 to 1 */
       readonly kvCacheUsage: number;
+      readonly report: StepReport;
+      /** On the clock of `steadySeconds`. */
+      readonly sentAtSeconds: number;
     };
 
 /** For the counts: a request started, or it waits again, for its expert. */

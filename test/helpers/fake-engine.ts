@@ -15,6 +15,7 @@ import type {
   GenerateEvent,
   GenerateRequest,
   RoutedEvent,
+  StepObserver,
 } from "../../engine/request.ts";
 import type { Route } from "../../engine/routing.ts";
 
@@ -58,6 +59,8 @@ export class FakeEngine implements Engine {
   /** What `experts` tells; set by tests. */
   snapshots: readonly ExpertSnapshot[] = [];
   readonly commands: (readonly [name: string, command: ExpertCommand])[] = [];
+  /** Reports steps to the server; called by tests. */
+  onSteps: StepObserver = () => undefined;
   isClosed = false;
   /** Decides the answer; set by tests. */
   script: (request: GenerateRequest) => Script = () => ({ steps: ["Hello", " world"] });
@@ -87,6 +90,10 @@ export class FakeEngine implements Engine {
       ),
       kvCacheUsage: this.#running.size / this.limits.maxBatch,
     };
+  }
+
+  observeSteps(observer: StepObserver): void {
+    this.onSteps = observer;
   }
 
   /** Settles once `condition` holds; looked at after every change. */
