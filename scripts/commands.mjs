@@ -11,6 +11,9 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench [flags]           compare the server's speed with llama.cpp's
   bench-experts [flags]   compare pruned experts' speed with the dense model's
   bench-serving [flags]   measure what serving many experts at once costs and gives
+  test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
+  docs-metrics            write docs/metrics.md from the definitions of the metrics
+  build-dashboards        write grafana/dashboards/ from grafana/src/
 
 Each command first installs packages and builds where that is needed.`;
 
@@ -39,6 +42,18 @@ export async function main(root, [command, ...args]) {
     case "test":
       await ensureInstalled(root);
       return test(root, args);
+    case "test-ops":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return testOps(root, args);
+    case "docs-metrics":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "scripts/write-metrics-doc.mjs")]);
+    case "build-dashboards":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "scripts/write-dashboards.mjs")]);
     default:
       console.error(usage);
       process.exit(command === "--help" ? 0 : 2);
@@ -68,6 +83,16 @@ async function test(root, avaArgs) {
   const { passed, failed } = parseAvaCounts(result.stdout, result.code === 0);
   console.log(`\n${passed} passed, ${failed} failed`);
   exitIfFailed(result);
+}
+
+/** The part of the tests that needs Prometheus, by itself and with all that it has to say. */
+async function testOps(root, avaArgs) {
+  const ava = join(root, "node_modules/ava/entrypoints/cli.mjs");
+  const result = await run(process.execPath, [ava, "dist/test/ops/**/*.test.js", ...avaArgs], {
+    cwd: root,
+    env: { ...process.env, SEAP_OPS_REPORT: "1" },
+  });
+  exitLike(result);
 }
 
 function heading(title) {

@@ -1,5 +1,5 @@
 import type { ErrorRequestHandler, Request, Response } from "express";
-import { CancelledError } from "../engine/errors.ts";
+import { CancelledError, OverloadedError } from "../engine/errors.ts";
 import { SeapError } from "../model/errors.ts";
 import {
   InvalidJsonError,
@@ -11,6 +11,7 @@ import {
 } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { RateLimitError } from "./security/errors.ts";
 
 /** HTTP status and OpenAI error type of each error code; the codes are also the metric label. */
 const errorTable: Readonly<Record<string, readonly [status: number, type: string]>> = {
@@ -85,6 +86,8 @@ export function toErrorResponse(error: unknown): ErrorResponse {
 export function reportError(error: unknown, log: Log, metrics: Metrics): ErrorResponse {
   const response = toErrorResponse(error);
   metrics.countError(response.body.error.code);
+  if (error instanceof RateLimitError) metrics.countRejection(error.limit);
+  if (error instanceof OverloadedError) metrics.countRejection("queue");
   if (response.status === 500) {
     log.error("request failed", { error: error instanceof Error ? error.stack : String(error) });
   }

@@ -1,17 +1,16 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { Counter, Histogram, Registry } from "prom-client";
 import type { EngineStats, FinishReason, GenerateTimings, RoutedEvent } from "../engine/request.ts";
-import {
-  confidenceEdges,
-  firstTokenEdges,
-  interTokenEdges,
-  phaseEdges,
-  routingEdges,
-  tokenCountEdges,
-} from "./metric-buckets.ts";
+import type { StepReport } from "../engine/step-meter.ts";
 import { registerExpertMetrics } from "./experts/expert-metrics.ts";
 import type { ExpertMetricsSource } from "./experts/expert-metrics.ts";
+import { engineMetrics } from "./metrics/engine-metrics.ts";
+import { httpMetrics } from "./metrics/http-metrics.ts";
+import { MetricSet } from "./metrics/metric-set.ts";
+import type { LabelOf } from "./metrics/metric.ts";
+import { registerProcessMetrics } from "./metrics/process-metrics.ts";
+import { requestMetrics } from "./metrics/request-metrics.ts";
+import { routingMetrics } from "./metrics/routing-metrics.ts";
 import { noTask } from "./routing/rules.ts";
-import { registerVllmAlias } from "./vllm-alias.ts";
 
 /** Label of HTTP metrics; paths that are none of these count as `other`. */
 export type Endpoint =
@@ -43,174 +42,89 @@ export interface MetricsOptions {
   readonly experts: () => ExpertMetricsSource | undefined;
 }
 
+type Counts<Definition extends Parameters<MetricSet["counter"]>[0]> = Counter<LabelOf<Definition>>;
+type Measures<Definition extends Parameters<MetricSet["histogram"]>[0]> = Histogram<
+  LabelOf<Definition>
+>;
+
+/** Why a request was refused that would have been served at another time. */
+export const rejectionReasons = ["queue", "rate", "concurrency"] as const;
+
+export type RejectionReason = (typeof rejectionReasons)[number];
+
 /** All metrics of the server. Labels come from closed sets: never a prompt, key or user. */
 export class Metrics {
   readonly registry: Registry;
-  readonly #modelName: () => string | undefined;
-  readonly #httpRequests: Counter<"endpoint" | "status">;
-  readonly #errors: Counter<"code">;
-  readonly #webSocketMessages: Counter<"direction" | "type">;
-  readonly #finished: Counter<"finished_reason">;
+  readonly #httpRequests: Counts<typeof httpMetrics.httpRequests>;
+  readonly #errors: Counts<typeof httpMetrics.errors>;
+  readonly #rejections: Counts<typeof httpMetrics.rejections>;
+  readonly #delivery: Measures<typeof httpMetrics.delivery>;
+  readonly #webSocketMessages: Counts<typeof httpMetrics.webSocketMessages>;
+  readonly #finished: Counts<typeof requestMetrics.finished>;
   readonly #promptTokens: Counter;
   readonly #generationTokens: Counter;
   readonly #timeToFirstToken: Histogram;
   readonly #interTokenLatency: Histogram;
+  readonly #timePerOutputToken: Histogram;
   readonly #duration: Histogram;
   readonly #queue: Histogram;
   readonly #prefill: Histogram;
   readonly #decode: Histogram;
   readonly #promptLength: Histogram;
   readonly #generationLength: Histogram;
-  readonly #expertRequests: Counter<"expert" | "task" | "reason">;
-  readonly #routingDecisions: Counter<"task" | "reason">;
+  readonly #stepSeconds: Measures<typeof engineMetrics.stepSeconds>;
+  readonly #stepTokens: Measures<typeof engineMetrics.stepTokens>;
+  readonly #expertBatch: Measures<typeof engineMetrics.expertBatch>;
+  readonly #preemptions: Counter;
+  readonly #routingDecisions: Counts<typeof routingMetrics.decisions>;
   readonly #routingConfidence: Histogram;
   readonly #routingSeconds: Histogram;
+  readonly #expertRequests: Counts<typeof routingMetrics.expertRequests>;
 
   constructor({ registry, modelName, stats, webSockets, experts }: MetricsOptions) {
     this.registry = registry;
-    this.#modelName = modelName;
-    collectDefaultMetrics({ register: registry });
+    registerProcessMetrics(registry);
+    const set = new MetricSet(registry, modelName);
 
-    const registers = [registry];
-    this.#httpRequests = new Counter({
-      name: "seap_http_requests_total",
-      help: "HTTP responses by endpoint and status; 499 is a client that left before the end.",
-      labelNames: ["endpoint", "status"],
-      registers,
-    });
-    this.#gauge("seap_websocket_connections", "Open WebSocket connections.", null, webSockets);
-    this.#webSocketMessages = new Counter({
-      name: "seap_websocket_messages_total",
-      help: "WebSocket messages: sent ones by type of event, received ones as text or binary.",
-      labelNames: ["direction", "type"],
-      registers,
-    });
-    this.#errors = new Counter({
-      name: "seap_request_errors_total",
-      help: "Errors by the code the client was told, those inside a stream included.",
-      labelNames: ["code"],
-      registers,
-    });
+    this.#httpRequests = set.counter(httpMetrics.httpRequests);
+    this.#errors = set.counter(httpMetrics.errors);
+    this.#rejections = set.counter(httpMetrics.rejections);
+    // A rate is of the first one too.
+    for (const reason of rejectionReasons) this.#rejections.inc({ reason }, 0);
+    this.#delivery = set.histogram(httpMetrics.delivery);
+    set.gauge(httpMetrics.webSocketConnections, webSockets);
+    this.#webSocketMessages = set.counter(httpMetrics.webSocketMessages);
 
-    this.#gauge(
-      "seap_requests_running",
-      "Requests in the batch.",
-      "vllm:num_requests_running",
-      () => {
-        return stats()?.runningRequests;
-      },
-    );
-    this.#gauge(
-      "seap_requests_waiting",
-      "Requests in the queue.",
-      "vllm:num_requests_waiting",
-      () => {
-        return stats()?.waitingRequests;
-      },
-    );
-    this.#gauge("seap_waiting_tokens", "Prompt tokens of the requests in the queue.", null, () => {
-      return stats()?.waitingTokens;
-    });
-    this.#gauge(
-      "seap_kv_cache_usage_ratio",
-      "Used share of the KV memory budget, 0 to 1.",
-      "vllm:kv_cache_usage_perc",
-      () => stats()?.kvCacheUsage,
-    );
+    set.gauge(requestMetrics.running, () => stats()?.runningRequests);
+    set.gauge(requestMetrics.waiting, () => stats()?.waitingRequests);
+    set.gauge(requestMetrics.waitingTokens, () => stats()?.waitingTokens);
+    this.#finished = set.counter(requestMetrics.finished);
+    for (const reason of ["stop", "length", "abort", "error"]) {
+      this.#finished.inc({ finished_reason: reason }, 0);
+    }
+    this.#promptTokens = set.counter(requestMetrics.promptTokens);
+    this.#generationTokens = set.counter(requestMetrics.generationTokens);
+    this.#timeToFirstToken = set.histogram(requestMetrics.timeToFirstToken);
+    this.#interTokenLatency = set.histogram(requestMetrics.interTokenLatency);
+    this.#timePerOutputToken = set.histogram(requestMetrics.timePerOutputToken);
+    this.#duration = set.histogram(requestMetrics.duration);
+    this.#queue = set.histogram(requestMetrics.queue);
+    this.#prefill = set.histogram(requestMetrics.prefill);
+    this.#decode = set.histogram(requestMetrics.decode);
+    this.#promptLength = set.histogram(requestMetrics.promptLength);
+    this.#generationLength = set.histogram(requestMetrics.generationLength);
 
-    this.#finished = new Counter({
-      name: "seap_requests_finished_total",
-      help: "Answers by how they ended: stop, length, abort (client gone or shutdown), error.",
-      labelNames: ["finished_reason"],
-      registers,
-    });
-    this.#alias(this.#finished, "seap_requests_finished_total", "vllm:request_success_total");
-    this.#promptTokens = this.#counter(
-      "seap_prompt_tokens_total",
-      "Prompt tokens processed.",
-      "vllm:prompt_tokens_total",
-    );
-    this.#generationTokens = this.#counter(
-      "seap_generation_tokens_total",
-      "Tokens generated.",
-      "vllm:generation_tokens_total",
-    );
+    this.#stepSeconds = set.histogram(engineMetrics.stepSeconds);
+    this.#stepTokens = set.histogram(engineMetrics.stepTokens);
+    this.#expertBatch = set.histogram(engineMetrics.expertBatch);
+    this.#preemptions = set.counter(engineMetrics.preemptions);
+    set.gauge(engineMetrics.kvCacheUsage, () => stats()?.kvCacheUsage);
 
-    this.#timeToFirstToken = this.#histogram(
-      "seap_time_to_first_token_seconds",
-      "Arrival of the request to its first token.",
-      "vllm:time_to_first_token_seconds",
-      firstTokenEdges,
-    );
-    this.#interTokenLatency = this.#histogram(
-      "seap_inter_token_latency_seconds",
-      "Time from one token of an answer to the next.",
-      "vllm:inter_token_latency_seconds",
-      interTokenEdges,
-    );
-    this.#duration = this.#histogram(
-      "seap_request_duration_seconds",
-      "Arrival of the request to its last token.",
-      "vllm:e2e_request_latency_seconds",
-      phaseEdges,
-    );
-    this.#queue = this.#histogram(
-      "seap_request_queue_seconds",
-      "Time in the waiting queue.",
-      "vllm:request_queue_time_seconds",
-      phaseEdges,
-    );
-    this.#prefill = this.#histogram(
-      "seap_request_prefill_seconds",
-      "Start of the prefill to the first token.",
-      "vllm:request_prefill_time_seconds",
-      phaseEdges,
-    );
-    this.#decode = this.#histogram(
-      "seap_request_decode_seconds",
-      "First token to the last.",
-      "vllm:request_decode_time_seconds",
-      phaseEdges,
-    );
-    this.#promptLength = this.#histogram(
-      "seap_request_prompt_tokens",
-      "Prompt tokens of finished requests.",
-      "vllm:request_prompt_tokens",
-      tokenCountEdges,
-    );
-    this.#generationLength = this.#histogram(
-      "seap_request_generation_tokens",
-      "Generated tokens of finished requests.",
-      "vllm:request_generation_tokens",
-      tokenCountEdges,
-    );
-
-    this.#expertRequests = new Counter({
-      name: "seap_expert_requests_total",
-      help: "Answers by the expert that gave them, the task of their prompt, and why it was that expert.",
-      labelNames: ["expert", "task", "reason"],
-      registers,
-    });
-    registerExpertMetrics(registry, experts);
-
-    this.#routingDecisions = new Counter({
-      name: "seap_routing_decisions_total",
-      help: "Answers by the task of their prompt, and why it got that task.",
-      labelNames: ["task", "reason"],
-      registers,
-    });
-    this.#routingConfidence = new Histogram({
-      name: "seap_routing_confidence",
-      help: "Confidence of the router's decisions, 0 to 1.",
-      buckets: confidenceEdges,
-      registers,
-    });
-    this.#routingSeconds = new Histogram({
-      name: "seap_routing_seconds",
-      help: "What the router's decisions cost: adding up the trunk's output, and deciding.",
-      buckets: routingEdges,
-      registers,
-    });
+    this.#routingDecisions = set.counter(routingMetrics.decisions);
+    this.#routingConfidence = set.histogram(routingMetrics.confidence);
+    this.#routingSeconds = set.histogram(routingMetrics.seconds);
+    this.#expertRequests = set.counter(routingMetrics.expertRequests);
+    registerExpertMetrics(set, experts);
   }
 
   countWebSocketMessage(direction: "received" | "sent", type: string): void {
@@ -223,6 +137,26 @@ export class Metrics {
 
   countError(code: string): void {
     this.#errors.inc({ code });
+  }
+
+  /** In addition to `countError`. */
+  countRejection(reason: RejectionReason): void {
+    this.#rejections.inc({ reason });
+  }
+
+  /** @param deliverySeconds from the end of the last step to its tokens being written to the clients */
+  recordSteps({ steps, preemptions }: StepReport, deliverySeconds: number): void {
+    this.#delivery.observe(deliverySeconds);
+    this.#preemptions.inc(preemptions);
+    for (const { pass, tokens, seconds, experts } of steps) {
+      for (const [phase, phaseSeconds] of Object.entries(seconds)) {
+        this.#stepSeconds.observe({ pass, phase }, phaseSeconds);
+      }
+      if (tokens > 0) this.#stepTokens.observe({ pass }, tokens);
+      for (const [expert, rows] of Object.entries(experts)) {
+        this.#expertBatch.observe({ expert }, rows);
+      }
+    }
   }
 
   recordRoute({ task, reason, confidence, seconds, expert, serveReason }: RoutedEvent): void {
@@ -259,42 +193,12 @@ export class Metrics {
     this.#queue.observe(timings.queueSeconds);
     this.#prefill.observe(timings.prefillSeconds);
     this.#decode.observe(timings.decodeSeconds);
+    if (completionTokens > 1) {
+      this.#timePerOutputToken.observe(timings.decodeSeconds / (completionTokens - 1));
+    }
   }
 
   countUnfinished(reason: "abort" | "error"): void {
     this.#finished.inc({ finished_reason: reason });
-  }
-
-  #counter(name: string, help: string, vllmName: string): Counter {
-    const counter = new Counter({ name, help, registers: [this.registry] });
-    this.#alias(counter, name, vllmName);
-    return counter;
-  }
-
-  #gauge(
-    name: string,
-    help: string,
-    vllmName: string | null,
-    read: () => number | undefined,
-  ): void {
-    const gauge = new Gauge({
-      name,
-      help,
-      registers: [this.registry],
-      collect() {
-        this.set(read() ?? 0);
-      },
-    });
-    if (vllmName !== null) this.#alias(gauge, name, vllmName);
-  }
-
-  #histogram(name: string, help: string, vllmName: string, buckets: number[]): Histogram {
-    const histogram = new Histogram({ name, help, buckets, registers: [this.registry] });
-    this.#alias(histogram, name, vllmName);
-    return histogram;
-  }
-
-  #alias(source: Counter | Gauge | Histogram, name: string, vllmName: string): void {
-    registerVllmAlias(this.registry, source, name, vllmName, this.#modelName);
   }
 }

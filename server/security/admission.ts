@@ -33,12 +33,13 @@ export class Admission {
       onQuota(quota);
       if (!quota.isAllowed) {
         const message = `Rate limit reached: ${quota.limit} requests.`;
-        throw new RateLimitError(message, Math.max(1, Math.ceil(quota.waitMs / 1000)));
+        throw new RateLimitError(message, Math.max(1, Math.ceil(quota.waitMs / 1000)), "rate");
       }
     }
     const running = this.#running.get(client) ?? 0;
     if (running >= this.#maxConcurrent) {
-      throw new RateLimitError(`${running} requests are running, which is the limit.`, 1);
+      const message = `${running} requests are running, which is the limit.`;
+      throw new RateLimitError(message, 1, "concurrency");
     }
     this.#running.set(client, running + 1);
     let hasEnded = false;

@@ -17,10 +17,13 @@ export class RateLimitError extends SeapError {
   readonly code = "rate_limit_exceeded";
   /** Whole seconds after which another attempt makes sense. */
   readonly retryAfterSeconds: number;
+  readonly limit: "rate" | "concurrency";
 
-  constructor(message: string, retryAfterSeconds: number) {
+  /** @param limit that was reached */
+  constructor(message: string, retryAfterSeconds: number, limit: "rate" | "concurrency") {
     super(`${message} Retry in ${retryAfterSeconds} s.`);
     this.retryAfterSeconds = retryAfterSeconds;
+    this.limit = limit;
   }
 }
 

@@ -156,7 +156,7 @@ test("in memory for two experts the third takes the place of the one that was no
   const { memory_budget_bytes: given, memory_used_bytes: used } = await expertsOf(served);
   t.is(given, budget);
   t.true(used > 0 && used <= budget, String(used));
-  t.is(await served.metric('seap_expert_evictions_total{expert="code"}'), 1);
+  t.is(await served.metric('seap_expert_evictions_total{expert="code",reason="memory"}'), 1);
 });
 
 test("where the request or the configuration says so, a prompt waits for its expert", async (t) => {

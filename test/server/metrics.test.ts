@@ -13,6 +13,8 @@ test("the metrics agree with the requests that were served", async (t) => {
   await post("/v1/completions", {});
 
   const labels = '{model_name="org/fake",engine="0"';
+  const genAi =
+    '{gen_ai_operation_name="generate_content",gen_ai_provider_name="seap",gen_ai_request_model="org/fake"';
   const expected = {
     'seap_http_requests_total{endpoint="chat_completions",status="200"}': 2,
     'seap_http_requests_total{endpoint="completions",status="200"}': 1,
@@ -43,6 +45,9 @@ test("the metrics agree with the requests that were served", async (t) => {
     [`vllm:num_requests_running${labels}}`]: 0,
     [`vllm:num_requests_waiting${labels}}`]: 0,
     [`vllm:kv_cache_usage_perc${labels}}`]: 0,
+    [`gen_ai_server_time_to_first_token_seconds_count${genAi}}`]: 3,
+    [`gen_ai_server_time_per_output_token_seconds_count${genAi}}`]: 2,
+    [`gen_ai_server_request_duration_seconds_bucket${genAi},le="+Inf"}`]: 3,
   };
   for (const [sample, value] of Object.entries(expected)) {
     const actual = await metric(sample);
@@ -63,6 +68,51 @@ test("gauges show what the engine is doing while it is doing it", async (t) => {
   gate.open();
   await Promise.all(answers);
   t.is(await metric("seap_requests_running"), 0);
+});
+
+test("the engine's steps are told by phase, with their batches and what their delivery took", async (t) => {
+  const { engine, metric } = await startServer(t);
+  const seconds = { kv: 0.001, trunk: 0.002, expert: 0.01, head: 0.003, sample: 0.001 };
+  const decode = { pass: "decode", tokens: 5, seconds, experts: { code: 3, dense: 2 } } as const;
+  const trunkOnly = { pass: "prefill", tokens: 0, seconds: { trunk: 0.25 }, experts: {} } as const;
+  engine.onSteps({ steps: [trunkOnly, decode], preemptions: 2 }, 0.0004);
+  engine.onSteps({ steps: [decode], preemptions: 0 }, 0.0006);
+  const expected = {
+    'seap_engine_step_seconds_count{pass="decode",phase="expert"}': 2,
+    'seap_engine_step_seconds_sum{pass="decode",phase="expert"}': 0.02,
+    'seap_engine_step_seconds_sum{pass="prefill",phase="trunk"}': 0.25,
+    'seap_engine_step_tokens_sum{pass="decode"}': 10,
+    'seap_engine_step_tokens_count{pass="prefill"}': undefined,
+    'seap_engine_expert_batch_size_sum{expert="code"}': 6,
+    'seap_engine_expert_batch_size_bucket{le="2",expert="dense"}': 2,
+    seap_preemptions_total: 2,
+    seap_http_delivery_seconds_count: 2,
+    seap_http_delivery_seconds_sum: 0.001,
+    'vllm:iteration_tokens_total_sum{model_name="org/fake",engine="0",pass="decode"}': 10,
+    'vllm:num_preemptions_total{model_name="org/fake",engine="0"}': 2,
+  };
+  for (const [sample, value] of Object.entries(expected)) t.is(await metric(sample), value, sample);
+});
+
+test("requests that are refused for a limit are counted by the limit", async (t) => {
+  const gate = new Gate();
+  const engine = new FakeEngine({ maxBatch: 1, maxWaitingRequests: 1 });
+  engine.script = () => ({ steps: [{ hold: gate }] });
+  const security = { rateLimit: { requests: 3, perMs: 60_000 } };
+  const { post, metric } = await startServer(t, { engine, security });
+  const rejections = (reason: string) =>
+    metric(`seap_admission_rejections_total{reason="${reason}"}`);
+  t.is(await rejections("queue"), 0);
+  const answers = [1, 2].map(() => post("/v1/chat/completions", { messages }));
+  await engine.until(() => engine.stats().waitingRequests === 1);
+  t.is((await post("/v1/chat/completions", { messages })).status, 429);
+  t.is((await post("/v1/chat/completions", { messages })).status, 429);
+  gate.open();
+  await Promise.all(answers);
+  t.deepEqual(
+    [await rejections("queue"), await rejections("rate"), await rejections("concurrency")],
+    [1, 1, 0],
+  );
 });
 
 test("labels come from closed sets whatever clients send", async (t) => {

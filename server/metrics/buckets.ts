@@ -29,3 +29,18 @@ export const confidenceEdges = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9
 export const tokenCountEdges = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000,
 ];
+
+/** Sequences that decode together. */
+export const batchEdges = [1, 2, 4, 8, 16, 32, 64, 128];
+
+/** Tokens of one step. */
+export const stepTokenEdges = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
+
+export const stepEdges = [
+  0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+  2.5,
+];
+
+export const deliveryEdges = [
+  0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+];

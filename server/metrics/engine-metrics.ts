@@ -1,0 +1,49 @@
+import { batchEdges, stepEdges, stepTokenEdges } from "./buckets.ts";
+import type { MetricDefinition } from "./metric.ts";
+
+/** What the engine's thread does, step by step. */
+export const engineMetrics = {
+  stepSeconds: {
+    name: "seap_engine_step_seconds",
+    type: "histogram",
+    unit: "seconds",
+    help: "What a step of the engine took, by the phase of it.",
+    labels: {
+      pass: "prefill, decode",
+      phase:
+        "kv (moving keys and values), trunk, expert (the layers that experts replace), head, grammar (masks of structured output), sample",
+    },
+    buckets: stepEdges,
+  },
+  stepTokens: {
+    name: "seap_engine_step_tokens",
+    type: "histogram",
+    unit: "tokens",
+    help: "Tokens of a step: of a prompt in prefill, one of each sequence of the batch in decode.",
+    labels: { pass: "prefill, decode" },
+    buckets: stepTokenEdges,
+    vllm: "vllm:iteration_tokens_total",
+  },
+  expertBatch: {
+    name: "seap_engine_expert_batch_size",
+    type: "histogram",
+    unit: "sequences",
+    help: "Sequences that ran on an expert in a decode step, of steps with at least one.",
+    labels: { expert: "dense, general and the tasks" },
+    buckets: batchEdges,
+  },
+  preemptions: {
+    name: "seap_preemptions_total",
+    type: "counter",
+    unit: "events",
+    help: "Times that a sequence lost its keys and values for want of memory, and was prefilled again.",
+    vllm: "vllm:num_preemptions_total",
+  },
+  kvCacheUsage: {
+    name: "seap_kv_cache_usage_ratio",
+    type: "gauge",
+    unit: "share",
+    help: "Used share of the KV memory budget, 0 to 1.",
+    vllm: "vllm:kv_cache_usage_perc",
+  },
+} as const satisfies Record<string, MetricDefinition>;
