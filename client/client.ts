@@ -121,7 +121,8 @@ export class SeapClient {
       case "done":
         this.#take(event.id)?.take(event);
         return;
-      default:
+      case "start":
+      case "delta":
         this.#answers.get(event.id)?.take(event);
     }
   }

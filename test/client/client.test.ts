@@ -131,7 +131,7 @@ test("iterating gives the events as they are on the wire", async (t) => {
 test("client and server mean the same messages", (t) => {
   // Compiles only while they do.
   const toServer = (message: wire.ClientMessage) => message as ClientMessage satisfies object;
-  const types: Record<ServerEvent["type"], true> & Record<wire.ServerEvent["type"], true> = {
+  const types: Record<ServerEvent["type"], true> = {
     authenticated: true,
     pong: true,
     start: true,
@@ -139,8 +139,9 @@ test("client and server mean the same messages", (t) => {
     done: true,
     error: true,
   };
+  const clientTypes: Record<wire.ServerEvent["type"], true> = types;
   const route: wire.Route = {} as NonNullable<Extract<ServerEvent, { type: "start" }>["seap"]>;
   t.is(typeof toServer, "function");
-  t.is(Object.keys(types).length, 6);
+  t.is(Object.keys(clientTypes).length, 6);
   t.truthy(route);
 });
