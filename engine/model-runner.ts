@@ -1,19 +1,11 @@
-import type {
-  Device,
-  ForwardBatch,
-  HiddenRow,
-  HiddenStates,
-  KvArena,
-  Stage,
-  StageInput,
-} from "./device.ts";
+import type { Device, ForwardBatch, HiddenRow, HiddenStates, Stage, StageInput } from "./device.ts";
 import { denseExpert } from "./experts.ts";
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
-import { KvPool } from "./kv-pool.ts";
 import type { KvSlot } from "./kv-pool.ts";
 import type { PromptLogprobs } from "./logprobs.ts";
 import type { PromptPool } from "./prompt-pool.ts";
 import type { SequenceRouting } from "./routing.ts";
+import { StageRunner } from "./stage-runner.ts";
 import type { StepMeter } from "./step-meter.ts";
 
 /** What a forward pass needs of a sequence. */
@@ -53,15 +45,10 @@ export interface ModelRunnerOptions {
   readonly meter?: StepMeter;
 }
 
-interface StageRunner {
-  readonly stage: Stage;
-  readonly pool: KvPool<Tokens>;
-}
-
 /** What an expert is: stages one after the other. */
 interface Middle {
   readonly name: string;
-  readonly runners: readonly StageRunner[];
+  readonly runners: readonly StageRunner<Tokens>[];
 }
 
 type Slots = readonly KvSlot<Tokens>[];
@@ -91,8 +78,8 @@ export class ModelRunner {
   readonly #device: Device;
   readonly #prefillChunk: number;
   readonly #meter: StepMeter | undefined;
-  readonly #trunk: StageRunner;
-  readonly #head: StageRunner;
+  readonly #trunk: StageRunner<Tokens>;
+  readonly #head: StageRunner<Tokens>;
   /** By name, dense among them. */
   readonly #middles = new Map<string, Middle>();
   readonly #states = new Map<Tokens, SequenceState>();
@@ -103,11 +90,12 @@ export class ModelRunner {
     this.#device = device;
     this.#prefillChunk = prefillChunk;
     this.#meter = meter;
-    this.#trunk = this.#createRunner(stages.trunk);
-    this.#head = this.#createRunner(stages.head);
+    this.#trunk = new StageRunner(device, stages.trunk);
+    this.#head = new StageRunner(device, stages.head);
     this.addMiddle(denseExpert, stages.middle);
-    this.#bytesPerPosition = [stages.trunk, ...stages.middle, stages.head].reduce(
-      (sum, stage) => sum + kvBytesPerPosition(stage),
+    const { runners } = this.#middles.get(denseExpert)!;
+    this.#bytesPerPosition = [this.#trunk, ...runners, this.#head].reduce(
+      (sum, { bytesPerPosition }) => sum + bytesPerPosition,
       0,
     );
   }
@@ -125,7 +113,8 @@ export class ModelRunner {
   addMiddle(name: string, stages: readonly Stage[]): void {
     if (this.#middles.has(name)) throw new Error(`There is a middle ${name} already.`);
     if (stages.length === 0) throw new Error(`Middle ${name} has no stage.`);
-    this.#middles.set(name, { name, runners: stages.map((stage) => this.#createRunner(stage)) });
+    const runners = stages.map((stage) => new StageRunner<Tokens>(this.#device, stage));
+    this.#middles.set(name, { name, runners });
   }
 
   /**
@@ -231,7 +220,7 @@ export class ModelRunner {
   async #trunkChunk(sequence: Tokens, state: SequenceState, size: number): Promise<HiddenStates> {
     const { trunk: slot, chunks } = state;
     const tokenIds = sequence.tokenIds(slot.length, slot.length + size);
-    const hidden = await runPrefill(this.#trunk, slot, tokenIds.length, (stage, batch) =>
+    const hidden = await this.#trunk.prefill(slot, tokenIds.length, (stage, batch) =>
       stage.forward(tokenIds, batch),
     );
     chunks.push(hidden);
@@ -251,13 +240,13 @@ export class ModelRunner {
     try {
       for (const [i, runner] of use.runners.entries()) {
         const source = hidden;
-        hidden = await runPrefill(runner, slots[i]!, numRows, (stage, batch) =>
+        hidden = await runner.prefill(slots[i]!, numRows, (stage, batch) =>
           stage.forward(source, batch),
         );
         if (source !== input) source.dispose();
       }
       this.#meter?.lap("expert");
-      logits = await runPrefill(this.#head, state.head, numRows, (stage, batch) =>
+      logits = await this.#head.prefill(state.head, numRows, (stage, batch) =>
         rows === null
           ? this.#readForward(stage, hidden, batch)
           : stage.forwardLogits(hidden, batch, rows),
@@ -318,8 +307,9 @@ export class ModelRunner {
   ): Promise<Map<Tokens, Float32Array>> {
     const hidden: HiddenStates[] = [];
     try {
-      const trunkRows = await this.#decodeStage(this.#trunk, hidden, (slots) =>
-        Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
+      const trunkRows = await this.#trunk.decode(
+        (slots) => Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
+        hidden,
       );
       this.#meter?.lap("trunk");
       const middleRows = new Map<Tokens, HiddenRow>();
@@ -328,64 +318,26 @@ export class ModelRunner {
           let rows = trunkRows;
           for (const runner of runners) {
             const input = rows;
-            rows = await this.#decodeStage(runner, hidden, (slots) =>
-              this.#collect(slots, input, hidden),
-            );
+            rows = await runner.decode((slots) => this.#collect(slots, input, hidden), hidden);
           }
           for (const [owner, row] of rows) middleRows.set(owner, row);
           this.#meter?.countRows(name, rows.size);
         } catch (error) {
-          const sequences = [...runners[0]!.pool.groups()].flatMap(({ slots }) =>
-            slots.map(({ owner }) => owner),
-          );
+          const sequences = runners[0]!.decoding;
           onFailure(sequences, error);
           for (const sequence of sequences) this.release(sequence);
         }
       }
       this.#meter?.lap("expert");
-      const logits = await this.#decodeHead(middleRows, hidden);
+      const logits = await this.#head.decodeLogits((slots) =>
+        this.#collect(slots, middleRows, hidden),
+      );
       this.#meter?.lap("head");
       this.#meter?.countTokens(logits.size);
       return logits;
     } finally {
       for (const states of hidden) states.dispose();
     }
-  }
-
-  /** @param hidden collects what is to be disposed when the step is over */
-  async #decodeStage(
-    { stage, pool }: StageRunner,
-    hidden: HiddenStates[],
-    inputOf: (slots: Slots) => StageInput,
-  ): Promise<Map<Tokens, HiddenRow>> {
-    const rows = new Map<Tokens, HiddenRow>();
-    for (const { arena, slots } of pool.groups()) {
-      const source = await stage.forward(inputOf(slots), decodeBatch(arena, slots));
-      hidden.push(source);
-      for (const [row, slot] of slots.entries()) {
-        pool.advance(slot, 1);
-        rows.set(slot.owner, { source, row });
-      }
-    }
-    return rows;
-  }
-
-  async #decodeHead(
-    rows: ReadonlyMap<Tokens, HiddenRow>,
-    hidden: HiddenStates[],
-  ): Promise<Map<Tokens, Float32Array>> {
-    const { stage, pool } = this.#head;
-    const logits = new Map<Tokens, Float32Array>();
-    const { vocabSize } = stage.model;
-    for (const { arena, slots } of pool.groups()) {
-      const input = this.#collect(slots, rows, hidden);
-      const all = await stage.forwardLogits(input, decodeBatch(arena, slots), [0]);
-      for (const [row, slot] of slots.entries()) {
-        pool.advance(slot, 1);
-        logits.set(slot.owner, all.subarray(row * vocabSize, (row + 1) * vocabSize));
-      }
-    }
-    return logits;
   }
 
   /** The rows of some sequences, as they are when they already lie together in order. */
@@ -426,11 +378,6 @@ export class ModelRunner {
     yield { pool: this.#head.pool, slot: head };
   }
 
-  #createRunner(stage: Stage): StageRunner {
-    const { layers, headDim } = stage.model;
-    return { stage, pool: new KvPool(this.#device, layers, headDim) };
-  }
-
   #open(sequence: Tokens, chunk: number): SequenceState {
     const capacity = capacityFor(Math.min(sequence.numTokens, chunk));
     const state: SequenceState = {
@@ -444,29 +391,4 @@ export class ModelRunner {
     sequence.routing?.begin();
     return state;
   }
-}
-
-/** The next tokens of one sequence through a stage, with room made for them. */
-async function runPrefill<Result>(
-  { stage, pool }: StageRunner,
-  slot: KvSlot<Tokens>,
-  numNewTokens: number,
-  run: (stage: Stage, batch: ForwardBatch) => Promise<Result>,
-): Promise<Result> {
-  pool.grow(slot, capacityFor(slot.length + numNewTokens));
-  const { arena, index: firstSlot, length } = slot;
-  const result = await run(stage, { arena, firstSlot, pastLengths: [length], numNewTokens });
-  pool.advance(slot, numNewTokens);
-  return result;
-}
-
-/** One new token for every sequence of a shared arena. */
-function decodeBatch(arena: KvArena, slots: Slots): ForwardBatch {
-  return { arena, firstSlot: 0, pastLengths: slots.map((slot) => slot.length), numNewTokens: 1 };
-}
-
-function kvBytesPerPosition({ model: { layers, headDim } }: Stage): number {
-  return layers.reduce((sum, { numHeads, numKvHeads }) => {
-    return numHeads > 0 ? sum + 2 * numKvHeads * headDim * Float32Array.BYTES_PER_ELEMENT : sum;
-  }, 0);
 }
