@@ -46,7 +46,7 @@ test("headers beyond what Node takes get 431", async (t) => {
 });
 
 test("headers that do not arrive in time get 408, and so does a body", async (t) => {
-  const server = await startServer(t, { receiveTimeoutSeconds: 0.05 });
+  const server = await startServer(t, { receiveTimeoutSeconds: 0.4 });
   const slow = open(t, server);
   slow.write("GET /health HTTP/1.1\r\nHost: x\r\n");
   const answer = await readAll(slow);
@@ -62,7 +62,7 @@ test("an answer that takes long is not cut off while the client waits for it", a
   const engine = new FakeEngine();
   const gate = new Gate();
   engine.script = () => ({ steps: [{ hold: gate }, "late"] });
-  const limits = { receiveTimeoutSeconds: 0.02, slowClientSeconds: 0.02 };
+  const limits = { receiveTimeoutSeconds: 5, slowClientSeconds: 0.4 };
   const server = await startServer(t, { engine, ...limits });
   const socket = open(t, server);
   socket.write(request('{"messages":[{"role":"user","content":"Hi"}]}'));
@@ -80,7 +80,7 @@ test("a client that leaves its stream unread is cut off, and its answer cancelle
   const engine = new FakeEngine();
   const piece = "x".repeat(200_000);
   engine.script = () => ({ steps: Array.from({ length: 200 }, () => piece) });
-  const server = await startServer(t, { engine, slowClientSeconds: 0.05 });
+  const server = await startServer(t, { engine, slowClientSeconds: 0.4 });
   const socket = open(t, server);
   socket.pause();
   const body = '{"stream":true,"messages":[{"role":"user","content":"Hi"}]}';
@@ -90,6 +90,6 @@ test("a client that leaves its stream unread is cut off, and its answer cancelle
 });
 
 test("a connection on which nothing comes is closed", async (t) => {
-  const server = await startServer(t, { slowClientSeconds: 0.05 });
+  const server = await startServer(t, { slowClientSeconds: 0.4 });
   t.is(await readAll(open(t, server)), "");
 });
