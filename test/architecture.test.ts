@@ -14,7 +14,15 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   server: { model: "all", engine: "all", router: "all" },
   client: {},
   bin: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
-  bench: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
+  grafana: { server: "all" },
+  bench: {
+    model: "all",
+    prune: "all",
+    router: "all",
+    engine: "all",
+    server: "all",
+    bin: "all",
+  },
   test: {
     model: "all",
     prune: "all",
@@ -23,6 +31,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
     server: "all",
     bin: "all",
     bench: "all",
+    grafana: "all",
     client: "all",
   },
 };
