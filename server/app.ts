@@ -26,6 +26,8 @@ import { cors } from "./security/cors.ts";
 import { admit, authenticate, securityHeaders } from "./security/middleware.ts";
 import type { Security } from "./security/security.ts";
 import { openApi } from "./openapi/endpoint.ts";
+import { embeddingsEndpoint } from "./reading/embeddings.ts";
+import { routeEndpoint } from "./reading/route.ts";
 import { createResponse, deleteResponse, retrieveResponse } from "./responses/responses.ts";
 import { ResponseStore } from "./responses/response-store.ts";
 import { applyTemplateEndpoint } from "./tokenizing/apply-template.ts";
@@ -95,7 +97,9 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
     .all(allowOnly("GET", "HEAD", "DELETE"));
   const json = <Body extends { readonly model?: string | undefined }>(
     endpoint: JsonEndpoint<Body>,
-  ) => jsonHandler(endpoint, service, context.unknownFields);
+  ) => jsonHandler(endpoint, context);
+  post("/v1/embeddings", "embeddings", json(embeddingsEndpoint));
+  post("/v1/route", "route", json(routeEndpoint));
   post("/tokenize", "tokenize", json(tokenizeEndpoint));
   post("/detokenize", "detokenize", json(detokenizeEndpoint));
   post("/apply-template", "apply_template", json(applyTemplateEndpoint));

@@ -29,7 +29,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   },
 };
 
-function toPrompt(messages: readonly ChatMessage[], codec: TextCodec): Prompt {
+export function toPrompt(messages: readonly ChatMessage[], codec: TextCodec): Prompt {
   const text = messages.findLast(({ role }) => role === "user")?.content ?? "";
   return { tokenIds: codec.encodeChat(messages), text, messages };
 }

@@ -82,7 +82,8 @@ function maxTokensFor(promptTokens: number, options: GenerationOptions): number 
   return tokenLimit.value;
 }
 
-function checkPrompt(tokenIds: Uint32Array, field: string, vocabSize: number): void {
+/** @throws InvalidRequestError */
+export function checkPrompt(tokenIds: Uint32Array, field: string, vocabSize: number): void {
   if (tokenIds.length === 0) {
     throw new InvalidRequestError("The prompt is empty: it must have at least one token.", field);
   }

@@ -1,8 +1,9 @@
+import { randomUUID } from "node:crypto";
 import type { Request, RequestHandler } from "express";
 import type { z } from "zod";
-import { type LoadedModel, type ModelService, resolveModel } from "./model-service.ts";
+import type { GenerationContext } from "./generation-endpoint.ts";
+import { type LoadedModel, type ResolvedName, resolveModel } from "./model-service.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
-import type { UnknownFields } from "./unknown-fields.ts";
 import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
 
 /** What a JSON endpoint's answer is made from. */
@@ -10,31 +11,39 @@ export interface JsonCall<Body> {
   readonly req: Request;
   readonly body: Body;
   readonly loaded: LoadedModel;
+  readonly model: ResolvedName;
+  readonly context: GenerationContext;
+  /** Of the call. */
+  readonly id: string;
+  /** Call it when the engine is needed: what aborts the controller then ends the call. */
+  readonly begin: () => AbortController;
 }
 
-/** A POST that answers at once, without generating. */
+/** A POST that is answered with one object, without generating. */
 export interface JsonEndpoint<Body extends { readonly model?: string | undefined }> {
   readonly schema: z.ZodObject & z.ZodType<Body>;
   readonly unsupported: UnsupportedTable;
-  /** @throws RequestError */
-  answer(call: JsonCall<Body>): object;
+  /** @throws RequestError, and what the engine throws */
+  answer(call: JsonCall<Body>): object | Promise<object>;
 }
 
 export function jsonHandler<Body extends { readonly model?: string | undefined }>(
   endpoint: JsonEndpoint<Body>,
-  service: ModelService,
-  unknownFields: UnknownFields,
+  context: GenerationContext,
 ): RequestHandler {
+  const { service, unknownFields, inFlight } = context;
   const { schema, unsupported } = endpoint;
   const isKnown = (field: string) =>
     Object.hasOwn(schema.shape, field) || Object.hasOwn(unsupported, field);
-  return (req, res) => {
+  return async (req, res) => {
     const loaded = service.ready();
     const fields = withoutNulls(req.body);
     unknownFields.note(fields, isKnown);
     const body = validate(schema, fields);
     refuseUnsupported(fields, unsupported);
-    resolveModel(loaded, body.model);
-    res.json(endpoint.answer({ req, body, loaded }));
+    const model = resolveModel(loaded, body.model);
+    const id = randomUUID();
+    const begin = () => inFlight.begin(res, id);
+    res.json(await endpoint.answer({ req, body, loaded, model, context, id, begin }));
   };
 }

@@ -19,6 +19,8 @@ export type Endpoint =
   | "models"
   | "experts"
   | "responses"
+  | "embeddings"
+  | "route"
   | "tokenize"
   | "detokenize"
   | "tokenizer_info"
@@ -165,6 +167,11 @@ export class Metrics {
     if (reason === "override" || reason === "rule" || reason === "no-router") return;
     this.#routingConfidence.observe(confidence);
     this.#routingSeconds.observe(seconds);
+  }
+
+  /** Of prompts that were not answered. */
+  countReadTokens(promptTokens: number): void {
+    this.#promptTokens.inc(promptTokens);
   }
 
   recordFirstToken(promptTokens: number, seconds: number): void {

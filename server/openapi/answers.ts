@@ -160,6 +160,39 @@ const model = z.looseObject({
   max_model_len: z.int(),
 });
 
+const embedding = z.looseObject({
+  object: z.literal("embedding"),
+  index: z.int().min(0),
+  embedding: z
+    .union([z.array(z.number()), z.string()])
+    .describe("Numbers, or base64 of 32-bit floats, least significant byte first."),
+});
+
+const probability = z.number().min(0).max(1);
+
+const routeExplanation = z.looseObject({
+  object: z.literal("route"),
+  model: z.string(),
+  task: z.string(),
+  confidence: probability,
+  reason: z.string(),
+  router: z
+    .looseObject({
+      task: z.string(),
+      confidence: probability,
+      reason: z.string(),
+      margin: z.number().nullable().describe("Log-odds over the second best; null without one."),
+      strangeness: z.number(),
+      threshold: z.number(),
+      scores: z.array(z.looseObject({ task: z.string(), probability })),
+      nearest: z.array(z.looseObject({ task: z.string(), cluster: z.int(), distance: z.number() })),
+    })
+    .nullable()
+    .describe("What the router thinks; null where it was not asked."),
+  routing_seconds: z.number(),
+  usage: z.looseObject({ prompt_tokens: z.int() }),
+});
+
 const tokens = z.looseObject({
   count: z.int().min(0),
   max_model_len: z.int(),
@@ -220,6 +253,13 @@ export const answers = {
     object: z.literal("response"),
     deleted: z.literal(true),
   }),
+  EmbeddingList: z.looseObject({
+    object: z.literal("list"),
+    data: z.array(embedding),
+    model: z.string(),
+    usage: z.looseObject({ prompt_tokens: z.int(), total_tokens: z.int() }),
+  }),
+  RouteExplanation: routeExplanation,
   Model: model,
   ModelList: z.looseObject({ object: z.literal("list"), data: z.array(model) }),
   Tokens: tokens,

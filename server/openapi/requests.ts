@@ -1,4 +1,6 @@
 import { chatSchema, completionSchema } from "../request-schemas.ts";
+import { embeddingsSchema } from "../reading/embeddings.ts";
+import { routeSchema } from "../reading/route.ts";
 import { responsesSchema } from "../responses/request-schema.ts";
 import {
   applyTemplateSchema,
@@ -11,6 +13,8 @@ export const requests = {
   ChatCompletionRequest: chatSchema,
   CompletionRequest: completionSchema,
   ResponseRequest: responsesSchema,
+  EmbeddingRequest: embeddingsSchema,
+  RouteRequest: routeSchema,
   TokenizeRequest: tokenizeSchema,
   DetokenizeRequest: detokenizeSchema,
   ApplyTemplateRequest: applyTemplateSchema,

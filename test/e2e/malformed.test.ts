@@ -62,6 +62,11 @@ const bodies: Readonly<Record<string, readonly object[]>> = {
       include: [],
     },
   ],
+  "/v1/embeddings": [
+    { model: "tiny", input: ["a b", "c"], encoding_format: "base64", dimensions: 8 },
+    { input: [[1, 2], [3]] },
+  ],
+  "/v1/route": [{ model: "tiny", messages }, { prompt: "a b" }],
   "/tokenize": [
     { prompt: "a b", add_special_tokens: false },
     { messages, with_pieces: true },

@@ -14,10 +14,12 @@ import type {
   FinishReason,
   GenerateEvent,
   GenerateRequest,
+  Reading,
   RoutedEvent,
   StepObserver,
 } from "../../engine/request.ts";
 import type { Route } from "../../engine/routing.ts";
+import type { Decision } from "../../router/router.ts";
 
 /** What a fake answer does next: a text per token ("" while text is held back), a pause, or a failure. */
 export type Step = string | { readonly hold: Gate } | { readonly fail: Error };
@@ -25,6 +27,8 @@ export type Step = string | { readonly hold: Gate } | { readonly fail: Error };
 export interface Script {
   /** @default what was assigned, else none without a router */
   readonly route?: Route;
+  /** What the router thinks. @default null */
+  readonly decision?: Decision;
   /** Holds the route until it is opened. */
   readonly routing?: Gate;
   /** @default dense, of a task that has no expert */
@@ -115,13 +119,14 @@ export class FakeEngine implements Engine {
     this.requests.push(request);
     const admitted = this.#admit(request);
     let isFinished = false;
+    const left = new AbortController();
     const cancelled = new Promise<never>((_, reject) => {
       const onAbort = () => {
         if (!isFinished) this.#cancel(request.id);
         reject(new CancelledError(request.id));
       };
       if (signal?.aborted === true) onAbort();
-      else signal?.addEventListener("abort", onAbort, { once: true });
+      else signal?.addEventListener("abort", onAbort, { once: true, signal: left.signal });
     });
     cancelled.catch(() => undefined);
     try {
@@ -136,7 +141,7 @@ export class FakeEngine implements Engine {
         : (script.route ?? { task: null, confidence: 0, reason: "no-router" as const });
       const serveReason = route.task === null ? "no-task" : "off";
       const { served = { expert: "dense", serveReason } } = script;
-      yield { type: "routed", ...route, ...served, seconds: 0.0001 };
+      if (!request.reading) yield { type: "routed", ...route, ...served, seconds: 0.0001 };
       let completionTokens = 0;
       for (const step of steps) {
         if (completionTokens === request.maxTokens) break;
@@ -159,8 +164,10 @@ export class FakeEngine implements Engine {
         promptTokens: request.promptTokenIds.length,
         completionTokens,
         timings: { queueSeconds: 0.001, prefillSeconds: 0.002, decodeSeconds: 0.003 },
+        ...(request.reading && { reading: readingOf(request, route, script.decision ?? null) }),
       };
     } finally {
+      left.abort();
       this.#leave(request.id);
     }
   }
@@ -218,4 +225,16 @@ export class FakeEngine implements Engine {
     this.#watchers.clear();
     for (const wake of watchers) wake();
   }
+}
+
+/** An embedding has four numbers, the first of them the larger the longer the prompt is. */
+function readingOf(
+  { reading, promptTokenIds }: GenerateRequest,
+  route: Route,
+  decision: Decision | null,
+): Reading {
+  if (reading === "route") return { kind: "route", route, decision, seconds: 0.0001 };
+  const values = [promptTokenIds.length, 2, 2, 2];
+  const length = Math.hypot(...values);
+  return { kind: "embedding", embedding: Float32Array.from(values, (value) => value / length) };
 }

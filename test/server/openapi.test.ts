@@ -70,6 +70,13 @@ for (const [path, request, fitting, unfitting] of [
       { input: "Hi", max_output_tokens: 0 },
     ],
   ],
+  [
+    "/v1/embeddings",
+    "EmbeddingRequest",
+    [{ input: "a" }, { input: ["a", "b"], encoding_format: "base64" }, { input: [1, 2] }],
+    [{}, { input: [] }, { input: "a", encoding_format: "hex" }, { input: "a", dimensions: 0 }],
+  ],
+  ["/v1/route", "RouteRequest", [{ prompt: "a" }, { messages }], [{ prompt: 1 }]],
   ["/tokenize", "TokenizeRequest", [{ prompt: "a" }, { messages }], [{ prompt: 1 }]],
   ["/detokenize", "DetokenizeRequest", [{ tokens: [] }], [{}, { tokens: [-1] }]],
   ["/apply-template", "ApplyTemplateRequest", [{ messages }], [{ messages: "Hi" }]],
@@ -101,6 +108,8 @@ test("answers are what the document says", async (t) => {
   const asked: [string, () => Promise<Response>][] = [
     ["ChatCompletion", () => server.post("/v1/chat/completions", { messages })],
     ["Completion", () => server.post("/v1/completions", { prompt: ["a", "b"] })],
+    ["EmbeddingList", () => server.post("/v1/embeddings", { input: "a" })],
+    ["RouteExplanation", () => server.post("/v1/route", { messages })],
     ["Response", () => server.post("/v1/responses", { input: "Hi" })],
     ["ModelList", () => server.get("/v1/models")],
     ["Model", () => server.get("/v1/models/fake")],

@@ -1,0 +1,80 @@
+import { z } from "zod";
+import type { RouteReading } from "../../engine/request.ts";
+import { toChatMessage, toPrompt } from "../chat.ts";
+import type { Prompt, TextCodec } from "../codec.ts";
+import { ContextLengthError } from "../errors.ts";
+import { checkPrompt } from "../generation.ts";
+import type { JsonEndpoint } from "../json-endpoint.ts";
+import { chatSchema } from "../request-schemas.ts";
+import { noTask } from "../routing/rules.ts";
+import { readingRequest, readPrompts } from "./read-prompts.ts";
+
+const { model, messages } = chatSchema.shape;
+
+export const routeSchema = z
+  .object({ model, prompt: z.string().optional(), messages: messages.optional() })
+  .refine((body) => (body.prompt === undefined) !== (body.messages === undefined), {
+    path: ["prompt"],
+    message: "expected either prompt or messages",
+  });
+
+export type RouteBody = z.output<typeof routeSchema>;
+
+/**
+ * POST /v1/route: which task a prompt would be taken for, and what the router thinks of it. Headers and names that
+ * choose a task do so here too. Nothing is generated, counted or remembered.
+ */
+export const routeEndpoint: JsonEndpoint<RouteBody> = {
+  schema: routeSchema,
+  unsupported: {},
+  async answer({ req, body, loaded, model, context, id, begin }) {
+    const { engine, codec, tasks } = loaded;
+    const prompt = promptOf(body, codec);
+    const { tokenIds } = prompt;
+    const field = body.messages === undefined ? "prompt" : "messages";
+    const { vocabSize, contextLength } = engine.limits;
+    checkPrompt(tokenIds, field, vocabSize);
+    if (tokenIds.length > contextLength) {
+      throw new ContextLengthError(field, tokenIds.length, 0, contextLength);
+    }
+    const header = (name: string) => req.get(name);
+    const request = { tasks, modelTask: model.task, header };
+    const routing = context.routing.routingFor(prompt, request, codec);
+    const requests = [readingRequest(id, tokenIds, "route", routing)];
+    const [reading] = await readPrompts(engine, requests, begin());
+    return toWire(reading!, model.id, tokenIds.length);
+  },
+};
+
+function promptOf({ prompt, messages }: RouteBody, codec: TextCodec): Prompt {
+  if (messages !== undefined) return toPrompt(messages.map(toChatMessage), codec);
+  const text = prompt ?? "";
+  return { tokenIds: codec.encodeText(text), text, messages: null };
+}
+
+function toWire(
+  { route, decision, seconds }: RouteReading,
+  model: string,
+  promptTokens: number,
+): object {
+  return {
+    object: "route",
+    model,
+    task: route.task ?? noTask,
+    confidence: route.confidence,
+    reason: route.reason,
+    router: decision && {
+      task: decision.task ?? noTask,
+      confidence: decision.confidence,
+      reason: decision.reason,
+      // Infinite where there is no second task.
+      margin: Number.isFinite(decision.margin) ? decision.margin : null,
+      strangeness: decision.strangeness,
+      threshold: decision.threshold,
+      scores: decision.scores,
+      nearest: decision.nearest.map((each) => ({ ...each, task: each.task ?? noTask })),
+    },
+    routing_seconds: seconds,
+    usage: { prompt_tokens: promptTokens },
+  };
+}
