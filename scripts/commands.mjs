@@ -14,6 +14,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
   docs-metrics            write docs/metrics.md from the definitions of the metrics
   build-dashboards        write grafana/dashboards/ from grafana/src/
+  ship-router [flags]     fit the package's router anew; the flags are those of "seap router fit"
 
 Each command first installs packages and builds where that is needed.`;
 
@@ -54,6 +55,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "scripts/write-dashboards.mjs")]);
+    case "ship-router":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "scripts/ship-router.mjs"), ...args]);
     default:
       console.error(usage);
       process.exit(command === "--help" ? 0 : 2);

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { ArtifactError } from "../../model/errors.ts";
 import type { ClusterRouter } from "../../router/cluster-router.ts";
 import { fitClusterRouter, fitVersion } from "../../router/fit-clusters.ts";
@@ -6,8 +5,7 @@ import { routerFile, readRouterFile } from "../../router/router-file.ts";
 import type { Router } from "../../router/router.ts";
 import type { TrainingSet } from "../../router/training-set.ts";
 import type { PromptSource } from "./prompt-source.ts";
-import type { Conversation } from "./routed-prompt.ts";
-import { featuresVersion } from "./router-run.ts";
+import { routerKey, shippedRouter } from "./router-key.ts";
 import type { RouterRun } from "./router-run.ts";
 
 export const routerFileName = "router.safetensors";
@@ -18,11 +16,11 @@ export interface FittedRouter {
   readonly key: string;
   /** Where its file lies. */
   readonly path: string;
-  /** False when it was in the cache folder. */
+  /** False when it came with the package or was in the cache folder. */
   readonly isNew: boolean;
 }
 
-/** The router of some prompts, from the cache folder or else fitted now. @throws SeapError */
+/** The router of some prompts, from the package, the cache folder or else fitted now. @throws SeapError */
 export async function fittedRouter(
   run: RouterRun,
   source: PromptSource,
@@ -32,6 +30,10 @@ export async function fittedRouter(
   const model = weights.contentHash;
   const { falseRejection, weights: format } = recipe;
   const key = routerKey(source, { falseRejection, format, model });
+  const shipped = shippedRouter(key);
+  if (shipped !== null) {
+    return { router: readRouterFile(shipped, model), key, path: shipped, isNew: false };
+  }
   try {
     const artifact = await store.read(key);
     if (artifact !== null) {
@@ -62,16 +64,4 @@ export async function trainingSet(run: RouterRun, source: PromptSource): Promise
     tasks: await featuresOf(source.tasks),
     background: await featuresOf(source.background),
   };
-}
-
-function routerKey(source: PromptSource, recipe: Readonly<Record<string, unknown>>): string {
-  const sorted = (groups: ReadonlyMap<string, readonly Conversation[]>) =>
-    [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
-  const content = [
-    { ...recipe, fitVersion, featuresVersion },
-    sorted(source.tasks),
-    sorted(source.background),
-  ];
-  const hash = createHash("sha256").update(JSON.stringify(content)).digest("hex");
-  return `router-${hash.slice(0, 32)}`;
 }

@@ -2,6 +2,8 @@ import type { Engine } from "../../engine/request.ts";
 import { SeapError } from "../../model/errors.ts";
 import { RouterError } from "../../router/errors.ts";
 import { readRouterFile } from "../../router/router-file.ts";
+import { createRouterMap } from "../../router/router-map.ts";
+import type { RouterMap } from "../../router/router-map.ts";
 import { ConfigError } from "../config-error.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
@@ -21,6 +23,8 @@ export interface RouterSource {
 export interface RouterFileOptions {
   /** GGUF file or model folder. */
   readonly modelPath: string;
+  /** Of the model. */
+  readonly contentHash: string;
   readonly weights: Config["weights"];
   readonly cacheDir: string | undefined;
   readonly signal: AbortSignal;
@@ -30,6 +34,8 @@ export interface RouterFileOptions {
 export interface PlannedRouter {
   /** Tasks that may be asked for; none without a router. */
   readonly tasks: readonly string[];
+  /** Null before the router is used, and where its strategy has none. */
+  readonly map: RouterMap | null;
   /** Hands the router to the engine: one of the user's now, another when it is there. @throws SeapError */
   use(engine: Engine): Promise<void>;
   /** Ends the making of a router. May be called twice. */
@@ -54,13 +60,14 @@ export function planRouter(options: PlanOptions): PlannedRouter {
   const { config, contentHash, source } = options;
   if (config.router === "off" || (config.router === "auto" && source === null)) {
     checkRules(config, []);
-    return { tasks: [], use: () => Promise.resolve(), close: () => undefined };
+    return { tasks: [], map: null, use: () => Promise.resolve(), close: () => undefined };
   }
   if (config.router === "auto") {
     checkRules(config, source!.tasks);
     return sourceRouter(source!, options);
   }
-  const { tasks, featureKind } = readRouterFile(config.router, contentHash);
+  const router = readRouterFile(config.router, contentHash);
+  const { tasks, featureKind } = router;
   if (featureKind === "embedding") {
     throw new RouterError(
       `${config.router}: decides by input embeddings, which the server does not add up. Expected a router ` +
@@ -68,22 +75,30 @@ export function planRouter(options: PlanOptions): PlannedRouter {
     );
   }
   checkRules(config, tasks);
-  return { tasks, use: (engine) => engine.useRouter(config.router), close: () => undefined };
+  return {
+    tasks,
+    map: createRouterMap(router),
+    use: (engine) => engine.useRouter(config.router),
+    close: () => undefined,
+  };
 }
 
 function sourceRouter(source: RouterSource, options: PlanOptions): PlannedRouter {
-  const { config, modelPath, log } = options;
+  const { config, modelPath, contentHash, log } = options;
   const { weights, cacheDir } = config;
   const controller = new AbortController();
   const { signal } = controller;
   const startedAt = performance.now();
   log.info("preparing a router in the background", { tasks: source.tasks.join(",") });
-  const file = source.file({ modelPath, weights, cacheDir, signal });
+  const file = source.file({ modelPath, contentHash, weights, cacheDir, signal });
   // Looked at when the engine is there.
   file.catch(() => undefined);
+  let map: RouterMap | null = null;
   const use = async (engine: Engine) => {
     try {
-      await engine.useRouter(await file);
+      const path = await file;
+      await engine.useRouter(path);
+      map = createRouterMap(readRouterFile(path, contentHash));
       const seconds = Number(((performance.now() - startedAt) / 1000).toFixed(1));
       log.info("routing prompts", { seconds });
     } catch (error) {
@@ -94,6 +109,9 @@ function sourceRouter(source: RouterSource, options: PlanOptions): PlannedRouter
   };
   return {
     tasks: source.tasks,
+    get map() {
+      return map;
+    },
     // Requests are answered meanwhile.
     use: (engine) => {
       void use(engine);

@@ -9,6 +9,7 @@ test("what the fitting says of a failure is passed on", async (t) => {
   const { signal } = new AbortController();
   const options = {
     modelPath: "/nowhere/model.gguf",
+    contentHash: "of no model",
     weights: "q8",
     cacheDir: tempDir(t),
   } as const;
