@@ -1,0 +1,135 @@
+import { engineMetrics } from "../../server/metrics/engine-metrics.ts";
+import { httpMetrics } from "../../server/metrics/http-metrics.ts";
+import { dashboard } from "./dashboard.ts";
+import { distribution, series } from "./panels.ts";
+import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "./queries.ts";
+
+const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
+const inDecode = { where: 'pass="decode"' };
+const inPrefill = { where: 'pass="prefill"' };
+
+export const engine = dashboard({
+  name: "engine",
+  title: "Engine",
+  about: "What the engine's thread does, step by step.",
+  rows: {
+    Batches: [
+      series({
+        title: "Batch size",
+        about: "Sequences that decode together. More share the reading of the weights.",
+        unit: "none",
+        queries: {
+          mean: mean(stepTokens, inDecode),
+          p95: quantile(0.95, stepTokens, inDecode),
+        },
+      }),
+      series({
+        title: "Batch by expert, mean",
+        about:
+          "Sequences of a step on each expert, of steps with at least one. Many experts make small batches.",
+        unit: "none",
+        queries: { "{{expert}}": mean(expertBatch, { by: "expert" }) },
+      }),
+      distribution({
+        title: "Tokens of a step",
+        about: "Prefill steps have up to --prefill-chunk, decode steps one for each sequence.",
+        unit: "none",
+        queries: { "{{le}}": bucketRate(stepTokens) },
+      }),
+      series({
+        title: "Steps",
+        about: "Passes a second.",
+        unit: "ops",
+        queries: { "{{pass}}": countRate(stepTokens, { by: "pass" }) },
+      }),
+      series({
+        title: "Prompt tokens of a prefill step, mean",
+        about: "Short prompts make short steps.",
+        unit: "none",
+        queries: { tokens: mean(stepTokens, inPrefill) },
+      }),
+    ],
+    "Phases of a step": [
+      series({
+        title: "Decode step, mean",
+        about:
+          "expert is the layers that experts replace, kv moving keys and values, grammar the masks of structured output.",
+        unit: "s",
+        stacked: true,
+        queries: { "{{phase}}": mean(stepSeconds, { by: "phase", ...inDecode }) },
+      }),
+      series({
+        title: "Prefill step, mean",
+        about: "A step is some chunks of the trunk, or one of the rest.",
+        unit: "s",
+        stacked: true,
+        queries: { "{{phase}}": mean(stepSeconds, { by: "phase", ...inPrefill }) },
+      }),
+      series({
+        title: "Decode phases, p95",
+        about: "Outliers that the mean hides.",
+        unit: "s",
+        queries: { "{{phase}}": quantile(0.95, stepSeconds, { by: "phase", ...inDecode }) },
+      }),
+      series({
+        title: "Busy with",
+        about: "Share of the time that goes into each phase. Together at 1 the engine is full.",
+        unit: "percentunit",
+        stacked: true,
+        queries: { "{{pass}} {{phase}}": sumRate(stepSeconds, { by: "pass, phase" }) },
+      }),
+      series({
+        title: "Delivery to clients (HTTP)",
+        about:
+          "From the end of a step to its tokens being written. High: the serving thread is behind.",
+        unit: "s",
+        queries: {
+          p50: quantile(0.5, httpMetrics.delivery),
+          p95: quantile(0.95, httpMetrics.delivery),
+          mean: mean(httpMetrics.delivery),
+        },
+      }),
+    ],
+    "Memory and threads": [
+      series({
+        title: "KV memory",
+        about: "Used share of the budget, --kv-memory.",
+        unit: "percentunit",
+        max: 1,
+        queries: { "{{instance}}": selector(kvCacheUsage.name) },
+      }),
+      series({
+        title: "Preemptions",
+        about: "Sequences that lost their keys and values for want of memory. Expected: none.",
+        unit: "ops",
+        queries: { preemptions: rate(preemptions) },
+      }),
+      series({
+        title: "Event loop",
+        about: "Delay of the thread that serves HTTP; up to 0.01 s is how it is measured.",
+        unit: "s",
+        queries: {
+          "p99 {{instance}}": selector("nodejs_eventloop_lag_p99_seconds"),
+          "max {{instance}}": selector("nodejs_eventloop_lag_max_seconds"),
+        },
+      }),
+      series({
+        title: "Heap",
+        about: "Of the thread that serves HTTP. Steady growth over hours is a leak.",
+        unit: "bytes",
+        queries: {
+          "used {{instance}}": selector("nodejs_heap_size_used_bytes"),
+          "total {{instance}}": selector("nodejs_heap_size_total_bytes"),
+        },
+      }),
+      series({
+        title: "Garbage collection",
+        about: "Share of the serving thread's time.",
+        unit: "percentunit",
+        queries: {
+          "{{kind}}": `sum by (kind) (rate(${selector("nodejs_gc_duration_seconds_sum")}[$__rate_interval]))`,
+        },
+      }),
+    ],
+  },
+});
