@@ -1,0 +1,145 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export interface PrometheusTools {
+  readonly prometheus: string;
+  readonly promtool: string;
+}
+
+/** Debian's package, unpacked here where it is not installed: no service is started, and nothing needs root. */
+const unpacked = resolve(".cache/prometheus");
+
+/** @returns why there is none, where it cannot be had */
+export async function findPrometheus(): Promise<PrometheusTools | string> {
+  const installed = toolsIn(process.env["PATH"]?.split(delimiter) ?? []);
+  const found = installed ?? toolsIn([join(unpacked, "usr/bin")]);
+  if (found !== undefined) return found;
+  try {
+    await unpackDebianPackage();
+  } catch (error) {
+    const { stderr = "", message } = error as Error & { stderr?: string };
+    return `Debian's package prometheus cannot be had: ${stderr.trim() || message}`;
+  }
+  return toolsIn([join(unpacked, "usr/bin")]) ?? "Debian's package has no prometheus in it.";
+}
+
+function toolsIn(folders: readonly string[]): PrometheusTools | undefined {
+  for (const folder of folders) {
+    const tools = {
+      prometheus: join(folder, "prometheus"),
+      promtool: join(folder, "promtool"),
+    };
+    if (Object.values(tools).every((path) => existsSync(path))) return tools;
+  }
+  return undefined;
+}
+
+/** With the machine's package lists, or own ones where these are missing or too old. */
+async function unpackDebianPackage(): Promise<void> {
+  const [lists, cache] = [join(unpacked, "lists"), join(unpacked, "cache")];
+  for (const folder of [lists, cache]) mkdirSync(join(folder, "partial"), { recursive: true });
+  const own = ["-o", `Dir::State::Lists=${lists}`, "-o", `Dir::Cache=${cache}`];
+  const apt = (...args: string[]) => run("apt-get", args, { cwd: unpacked, timeout: 120_000 });
+  try {
+    await apt("download", "prometheus");
+  } catch {
+    await apt(...own, "update");
+    await apt(...own, "download", "prometheus");
+  }
+  const archive = readdirSync(unpacked).find((name) => /^prometheus_.*\.deb$/.test(name));
+  if (archive === undefined) throw new Error("apt-get download brought no archive.");
+  await run("dpkg-deb", ["-x", archive, "."], { cwd: unpacked });
+}
+
+/** What a check prints, and whether it is content. */
+export async function promtool(
+  { promtool: path }: PrometheusTools,
+  args: readonly string[],
+  input = "",
+): Promise<{ readonly ok: boolean; readonly output: string }> {
+  const child = spawn(path, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const chunks: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
+  child.stdin.end(input);
+  const [code] = (await once(child, "close")) as [number | null];
+  return { ok: code === 0, output: Buffer.concat(chunks).toString() };
+}
+
+export interface Sample {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A running Prometheus. */
+export class Prometheus {
+  readonly #child: ChildProcess;
+  readonly #url: string;
+
+  private constructor(child: ChildProcess, url: string) {
+    this.#child = child;
+    this.#url = url;
+  }
+
+  /** On a free port; ready when this settles. @throws with its log when it ends before. */
+  static async start(tools: PrometheusTools, config: string, dataDir: string): Promise<Prometheus> {
+    const child = spawn(
+      tools.prometheus,
+      [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${dataDir}`,
+        "--web.listen-address=127.0.0.1:0",
+      ],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
+    let url: string | undefined;
+    let isReady = false;
+    const lines: string[] = [];
+    for await (const line of createInterface(child.stderr)) {
+      lines.push(line);
+      const address = /msg="Listening on" address=(\S+)/.exec(line)?.[1];
+      if (address !== undefined) url = `http://${address}`;
+      isReady ||= line.includes("Server is ready to receive web requests");
+      if (isReady && url !== undefined) break;
+    }
+    if (url === undefined || !isReady) throw new Error(lines.join("\n"));
+    child.stderr.resume();
+    return new Prometheus(child, url);
+  }
+
+  /** At this moment. @throws with Prometheus's message where the expression is wrong. */
+  async query(expression: string): Promise<Sample[]> {
+    interface Result {
+      readonly resultType: "vector" | "scalar";
+      readonly result: unknown;
+    }
+    const { resultType, result } = await this.get<Result>("query", { query: expression });
+    if (resultType === "scalar") {
+      return [{ metric: {}, value: Number((result as readonly [number, string])[1]) }];
+    }
+    const samples = result as readonly { metric: Sample["metric"]; value: [number, string] }[];
+    return samples.map(({ metric, value }) => ({ metric, value: Number(value[1]) }));
+  }
+
+  /** @param path below `/api/v1/` */
+  async get<Data>(path: string, parameters: Readonly<Record<string, string>> = {}): Promise<Data> {
+    const query = new URLSearchParams(parameters).toString();
+    const response = await fetch(`${this.#url}/api/v1/${path}?${query}`);
+    const body = (await response.json()) as { status: string; error?: string; data: Data };
+    if (body.status !== "success") throw new Error(body.error);
+    return body.data;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    const closed = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    await closed;
+  }
+}
