@@ -4,6 +4,7 @@ import type { RoutedEvent, TextEvent } from "../../engine/request.ts";
 import type { Answer } from "../answer.ts";
 import { chatEndpoint } from "../chat.ts";
 import { drainChoice } from "../choices.ts";
+import { UnsupportedParameterError } from "../errors.ts";
 import { reportError } from "../error-response.ts";
 import { answerBeginner, type GenerationContext } from "../generation-endpoint.ts";
 import type { GenerationEndpoint } from "../generation-endpoint.ts";
@@ -179,6 +180,11 @@ function keep(
 /** GET /v1/responses/{id} */
 export function retrieveResponse(store: ResponseStore): RequestHandler {
   return (req, res) => {
+    // Events are not kept.
+    const { stream } = req.query;
+    if (stream !== undefined && stream !== "false") {
+      throw new UnsupportedParameterError("stream", "only false is accepted.");
+    }
     res.json(store.get(String(req.params["id"]), ownerOf(res)).wire);
   };
 }

@@ -98,6 +98,9 @@ test("a response can be read until it is deleted", async (t) => {
   const { client } = await startServer(t);
   const made = await client.responses.create({ model: "fake", input: "Hi" });
   t.deepEqual(await client.responses.retrieve(made.id), made);
+  await t.throwsAsync(client.responses.retrieve(made.id, { stream: true }), {
+    message: /stream is not supported/,
+  });
   await client.responses.delete(made.id);
   for (const ask of [
     () => client.responses.retrieve(made.id),
