@@ -129,8 +129,14 @@ export class ExpertPool {
     // Not before: what makes room for the general expert must not be what was just chosen.
     const isShared = sharingReasons.has(reason) || this.#options.options.policy === "load-aware";
     const general = this.#entries.get(generalExpert);
-    if (isShared && general !== undefined) this.#ask(general);
+    if (isShared && general !== undefined && this.#isWorthSharing(general)) this.#ask(general);
     return choice;
+  }
+
+  /** The general expert takes the longest to build: tasks come first, and one task needs nothing to share. */
+  #isWorthSharing(general: ExpertEntry): boolean {
+    const others = [...this.#entries.values()].filter((entry) => entry !== general);
+    return general.built !== null || others.filter(({ built }) => built !== null).length >= 2;
   }
 
   /**
