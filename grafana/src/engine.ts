@@ -6,6 +6,7 @@ import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "
 
 const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
 const inDecode = { where: 'pass="decode"' };
+const grammar = { where: 'pass="decode", phase="grammar"' };
 const inPrefill = { where: 'pass="prefill"' };
 
 export const engine = dashboard({
@@ -70,6 +71,15 @@ export const engine = dashboard({
         about: "Outliers that the mean hides.",
         unit: "s",
         queries: { "{{phase}}": quantile(0.95, stepSeconds, { by: "phase", ...inDecode }) },
+      }),
+      series({
+        title: "Masks of structured output",
+        about: "What grammars and schemas add to a decode step, of steps that have any.",
+        unit: "s",
+        queries: {
+          p50: quantile(0.5, stepSeconds, grammar),
+          p95: quantile(0.95, stepSeconds, grammar),
+        },
       }),
       series({
         title: "Busy with",

@@ -54,6 +54,11 @@ export async function createLoad(
       chat("Name it.", { headers: { "x-seap-task": task } }),
       conversation(),
       overSocket(),
+      post("/v1/chat/completions", {
+        ...hello,
+        max_tokens: 8,
+        response_format: { type: "json_object" },
+      }),
       post("/v1/completions", { prompt: "Once upon a time", max_tokens: 8 }),
       post("/v1/responses", { input: "Hi", max_output_tokens: 8 }),
       post("/v1/chat/completions", { messages: [], temperature: "hot" }),
