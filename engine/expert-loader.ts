@@ -29,13 +29,24 @@ export interface ExpertLoaderOptions {
 export class ExpertLoader implements ExpertDevice {
   readonly #options: ExpertLoaderOptions;
   readonly #closing = new AbortController();
+  /** Settles, and never rejects, when the load before is over. */
+  #previous: Promise<unknown> = Promise.resolve();
 
   constructor(options: ExpertLoaderOptions) {
     this.#options = options;
   }
 
-  /** @throws ArtifactError, InferenceError, EngineStoppedError; nothing of it is kept then. */
+  /**
+   * One after the other, as an artifact is in memory twice while it is loaded.
+   * @throws ArtifactError, InferenceError, EngineStoppedError; nothing of it is kept then.
+   */
   async load(built: BuiltExpert, name: string): Promise<ExpertHandle> {
+    const handle = this.#previous.then(() => this.#load(built, name));
+    this.#previous = handle.catch(() => undefined);
+    return handle;
+  }
+
+  async #load(built: BuiltExpert, name: string): Promise<ExpertHandle> {
     const { device, runner, timer, turnstile, onRelease, read = readSegments } = this.#options;
     const { signal } = this.#closing;
     const segments = [...(await read(built, signal))];
