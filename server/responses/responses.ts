@@ -4,7 +4,7 @@ import type { RoutedEvent, TextEvent } from "../../engine/request.ts";
 import type { Answer } from "../answer.ts";
 import { chatEndpoint } from "../chat.ts";
 import { drainChoice } from "../choices.ts";
-import { UnsupportedParameterError } from "../errors.ts";
+import { InvalidRequestError, UnsupportedParameterError } from "../errors.ts";
 import { reportError } from "../error-response.ts";
 import { answerBeginner, type GenerationContext } from "../generation-endpoint.ts";
 import type { GenerationEndpoint } from "../generation-endpoint.ts";
@@ -64,16 +64,32 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
     const before =
       previous === undefined ? [] : store.get(previous, owner, "previous_response_id").messages;
     const messages = [...before, ...toMessages(body.input)];
-    const { answer } = await begin({
-      body: toChatBody(body, messages),
-      header: (name) => req.get(name),
-      begin: (id) => inFlight.begin(res, id),
-    });
+    const { answer } = await inOwnWords(
+      begin({
+        body: toChatBody(body, messages),
+        header: (name) => req.get(name),
+        begin: (id) => inFlight.begin(res, id),
+      }),
+    );
     const { created: createdAt, model } = answer.head;
     const id = `resp_${randomUUID().replaceAll("-", "")}`;
     const work: Work = { head: { id, createdAt, model, body }, owner, answer, messages };
     await (body.stream ? stream(res, work, store, context) : send(res, work, store));
   };
+}
+
+/** What the chat endpoint finds wrong with a field, under the name that it has here. */
+async function inOwnWords<T>(begun: Promise<T>): Promise<T> {
+  try {
+    return await begun;
+  } catch (error) {
+    if (!(error instanceof InvalidRequestError) || error.param === null) throw error;
+    const param = error.param
+      .replace(/^response_format(\.json_schema)?/, "text.format")
+      .replace(/^(tools\[\d+\])\.function/, "$1")
+      .replace(/^(tool_choice)\.function/, "$1");
+    throw new InvalidRequestError(error.message.replaceAll(error.param, param), param);
+  }
 }
 
 async function send(res: Response, work: Work, store: ResponseStore): Promise<void> {

@@ -222,6 +222,24 @@ test("D18: a client that leaves cancels its response, which is not kept", async 
   t.is(await metric("seap_requests_running"), 0);
 });
 
+test("a format of the text is enforced as a chat's is", async (t) => {
+  const server = await startServer(t);
+  const schema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
+  const definition = { name: "thing", schema, strict: true };
+  const format = { type: "json_schema", ...definition };
+  t.like(await create(server, { input: "Hi", text: { format } }), { text: { format } });
+  const response_format = { type: "json_schema", json_schema: definition };
+  await server.post("/v1/chat/completions", {
+    messages: [{ role: "user", content: "Hi" }],
+    response_format,
+  });
+  const [own, chat] = server.engine.requests;
+  t.truthy(own?.grammar);
+  t.deepEqual(own?.grammar, chat?.grammar);
+  await create(server, { input: "Hi", text: { format: { type: "text" } } });
+  t.is(server.engine.requests[2]?.grammar, undefined);
+});
+
 for (const [body, param] of [
   [{ input: "Hi", background: true }, "background"],
   [{ input: "Hi", conversation: "c" }, "conversation"],
@@ -229,6 +247,13 @@ for (const [body, param] of [
   [{ input: "Hi", include: ["file_search_call.results"] }, "include[0]"],
   [{ input: "Hi", tools: [{ type: "web_search" }] }, "tools[0].type"],
   [{ input: "Hi", text: { format: { type: "xml" } } }, "text.format.type"],
+  [
+    {
+      input: "Hi",
+      text: { format: { type: "json_schema", name: "x", schema: { pattern: "(" } } },
+    },
+    "text.format.schema",
+  ],
   [{ input: "Hi", previous_response_id: 1 }, "previous_response_id"],
   [{ input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0]"],
   [{ input: [{ type: "item_reference", id: "x" }] }, "input[0].type"],
