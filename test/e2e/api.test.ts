@@ -141,6 +141,24 @@ test("a response that goes on from another reads all that was said", async (t) =
   await t.throwsAsync(client.responses.retrieve(whole.id), { message: /no response/ });
 });
 
+test("a response tells log-probabilities where it is asked to", async (t) => {
+  const { output, usage } = await served.client.responses.create({
+    model,
+    input: "Hi",
+    max_output_tokens: 5,
+    top_logprobs: 2,
+    include: ["message.output_text.logprobs"],
+  });
+  const [item] = output;
+  const [part] = item?.type === "message" ? item.content : [];
+  const logprobs = part?.type === "output_text" ? part.logprobs : undefined;
+  t.is(logprobs?.length, usage!.output_tokens);
+  for (const { logprob, top_logprobs: top } of logprobs ?? []) {
+    t.true(logprob <= 0);
+    t.is(top.length, 2);
+  }
+});
+
 test("embeddings are 1 long, the same each time, for text and for its tokens", async (t) => {
   const { client } = served;
   const input = ["The quick brown fox", "jumps over ".repeat(60), "Ünïcödé 😀"];
