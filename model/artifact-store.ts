@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { statSync } from "node:fs";
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { ArtifactError, ModelLoadError } from "./errors.ts";
@@ -76,6 +76,26 @@ export class ArtifactStore {
         // Another process may have removed or replaced it meanwhile.
         if (folderIdentity(dir) === before) throw error;
       }
+    }
+  }
+
+  /**
+   * One file of an artifact, without a look at the others; null where there is no such artifact.
+   * @throws ArtifactError when the file is damaged, or the artifact has none of this name.
+   */
+  async readFile(key: string, fileName: string): Promise<Uint8Array | null> {
+    const dir = this.#place(key);
+    if (!this.has(key)) return null;
+    try {
+      const file = readManifest(dir).files.find(({ name }) => name === fileName);
+      if (file === undefined) throw new ArtifactError(dir, `has no file ${fileName}`);
+      const path = join(dir, fileName);
+      await checkFile(path, file);
+      return await readFile(path);
+    } catch (error) {
+      // Another process may have removed it meanwhile.
+      if (!this.has(key)) return null;
+      throw error;
     }
   }
 

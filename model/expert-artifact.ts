@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import type { Artifact, ArtifactFile } from "./artifact-store.ts";
+import type { Artifact, ArtifactFile, ArtifactStore } from "./artifact-store.ts";
 import { parseExpertPlan, serializeExpertPlan } from "./expert-plan.ts";
 import type { ExpertPlan } from "./expert-plan.ts";
 import { ArtifactError } from "./errors.ts";
@@ -90,6 +90,18 @@ export function readExpert(artifact: Artifact): StoredExpert {
     return readSegment(segment, graph, bytes);
   });
   return { plan, segments };
+}
+
+/**
+ * What an expert keeps, without a look at its weights; null where there is no such artifact.
+ * @throws ArtifactError, ModelLoadError
+ */
+export async function readStoredPlan(
+  store: ArtifactStore,
+  key: string,
+): Promise<ExpertPlan | null> {
+  const bytes = await store.readFile(key, PLAN_FILE);
+  return bytes && parseExpertPlan(`${key}/${PLAN_FILE}`, Buffer.from(bytes).toString());
 }
 
 /** All memory that the segments of an expert from the disk lie in. */

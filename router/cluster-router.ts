@@ -73,6 +73,7 @@ export class ClusterRouter implements Router {
       threshold,
       scores: scores.map(({ task, probability }) => ({ task, probability })),
       nearest: this.#nearest(squared),
+      place: [...place],
     };
   }
 

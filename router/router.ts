@@ -46,6 +46,8 @@ export interface Decision {
   readonly scores: readonly TaskScore[];
   /** The nearest few, nearest first; empty where a strategy has none. */
   readonly nearest: readonly NearbyCluster[];
+  /** Where the prompt lies in the router's space; absent where a strategy has none. */
+  readonly place?: readonly number[];
 }
 
 /** Chooses a task for a prompt. The same features give the same decision. */

@@ -35,6 +35,20 @@ test("an artifact is read as it was written", async (t) => {
   t.deepEqual(await store.keys(), ["key"]);
 });
 
+test("one file is read by itself, whatever has become of the others", async (t) => {
+  const dir = tempDir(t);
+  const store = new ArtifactStore(dir);
+  t.is(await store.readFile("key", "words.txt"), null);
+  await store.write("key", null, files);
+  truncateSync(join(dir, "key", "numbers.bin"), 1);
+  t.is(Buffer.from((await store.readFile("key", "words.txt"))!).toString(), "words");
+  await t.throwsAsync(store.readFile("key", "other"), { message: /has no file other/ });
+  await t.throwsAsync(store.readFile("key", "numbers.bin"), {
+    instanceOf: ArtifactError,
+    message: /1 bytes, expected 4/,
+  });
+});
+
 test("a removed artifact is gone", async (t) => {
   const store = new ArtifactStore(tempDir(t));
   await store.write("key", null, files);

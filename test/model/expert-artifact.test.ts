@@ -2,7 +2,12 @@ import { writeFileSync } from "node:fs";
 import test from "ava";
 import { ArtifactStore } from "../../model/artifact-store.ts";
 import { ArtifactError } from "../../model/errors.ts";
-import { expertArtifact, expertBuffers, readExpert } from "../../model/expert-artifact.ts";
+import {
+  expertArtifact,
+  expertBuffers,
+  readExpert,
+  readStoredPlan,
+} from "../../model/expert-artifact.ts";
 import { createExpertPlan } from "../../model/expert-plan.ts";
 import { buildMiddleSegments } from "../../model/model-stages.ts";
 import { stageContent } from "../helpers/stage-content.ts";
@@ -28,6 +33,14 @@ test("an expert of several segments comes back as it was written", async (t) => 
   const read = readExpert((await store.read("expert-1"))!);
   t.deepEqual(read.plan, plan);
   t.deepEqual(read.segments.map(stageContent), segments.map(stageContent));
+});
+
+test("the plan of an expert is read by itself", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  t.is(await readStoredPlan(store, "expert-1"), null);
+  const { metadata, files } = expertArtifact({ plan, segments });
+  await store.write("expert-1", metadata, files);
+  t.deepEqual(await readStoredPlan(store, "expert-1"), plan);
 });
 
 test("what is read can be transferred to another thread, and lies aligned", async (t) => {
