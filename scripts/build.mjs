@@ -7,7 +7,8 @@ import { exitIfFailed, progress, run, stopwatch } from "./run.mjs";
 export async function ensureBuilt(root) {
   const config = JSON.parse(readFileSync(join(root, "tsconfig.json"), "utf8"));
   const sources = findSources(root, config.include);
-  const fingerprint = fingerprintOf(root, [...sources, "tsconfig.json", "package-lock.json"]);
+  const settings = ["tsconfig.json", "server/page/tsconfig.json", "package-lock.json"];
+  const fingerprint = fingerprintOf(root, [...sources, ...settings]);
   const stampPath = join(root, "dist/.build-stamp");
   const complete = sources.every((source) => existsSync(join(root, outputOf(source))));
   if (complete && existsSync(stampPath) && readFileSync(stampPath, "utf8") === fingerprint) return;
@@ -18,7 +19,10 @@ export async function ensureBuilt(root) {
   if (!complete) rmSync(join(root, "dist/.tsbuildinfo"), { force: true });
   removeOrphans(root, sources);
   const tsc = join(root, "node_modules/typescript/bin/tsc");
-  exitIfFailed(await run(process.execPath, [tsc, "--build"], { cwd: root, stdout: "stderr" }));
+  const projects = [".", "server/page"];
+  exitIfFailed(
+    await run(process.execPath, [tsc, "--build", ...projects], { cwd: root, stdout: "stderr" }),
+  );
   writeFileSync(stampPath, fingerprint);
   progress(`built in ${elapsed()}`);
 }

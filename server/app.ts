@@ -6,6 +6,7 @@ import {
   expertCommands,
   listExperts,
   retrieveExpert,
+  retrieveExpertPlan,
 } from "./experts/expert-endpoints.ts";
 import { errorHandler } from "./error-response.ts";
 import { RouteNotFoundError } from "./errors.ts";
@@ -28,6 +29,8 @@ import type { Security } from "./security/security.ts";
 import { openApi } from "./openapi/endpoint.ts";
 import { embeddingsEndpoint } from "./reading/embeddings.ts";
 import { routeEndpoint } from "./reading/route.ts";
+import { page } from "./page-files.ts";
+import { routerMap } from "./routing/router-map-endpoint.ts";
 import { createResponse, deleteResponse, retrieveResponse } from "./responses/responses.ts";
 import { ResponseStore } from "./responses/response-store.ts";
 import { applyTemplateEndpoint } from "./tokenizing/apply-template.ts";
@@ -66,6 +69,7 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
     route.post(...readBody, handler).all(allowOnly("POST"));
   };
 
+  app.use(page());
   get("/health", "health", health);
   get("/ready", "ready", ready(service));
   const metricsHandler: RequestHandler = async (_req, res) => {
@@ -80,6 +84,7 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
   get("/v1/models/*id", "models", retrieveModel(service, created));
   get("/v1/experts", "experts", listExperts(service));
   get("/v1/experts/:task", "experts", retrieveExpert(service));
+  get("/v1/experts/:task/plan", "experts", retrieveExpertPlan(service));
   for (const command of expertCommands) {
     const route = app.route(`/v1/experts/:task/${command}`).all(labelled("experts"));
     // A command has no body.
@@ -100,6 +105,7 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
   ) => jsonHandler(endpoint, context);
   post("/v1/embeddings", "embeddings", json(embeddingsEndpoint));
   post("/v1/route", "route", json(routeEndpoint));
+  get("/v1/router/map", "router_map", routerMap(service));
   post("/tokenize", "tokenize", json(tokenizeEndpoint));
   post("/detokenize", "detokenize", json(detokenizeEndpoint));
   post("/apply-template", "apply_template", json(applyTemplateEndpoint));

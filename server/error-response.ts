@@ -25,6 +25,7 @@ const errorTable: Readonly<Record<string, readonly [status: number, type: string
   origin_not_allowed: [403, "invalid_request_error"],
   model_not_found: [404, "invalid_request_error"],
   expert_not_found: [404, "invalid_request_error"],
+  expert_plan_not_found: [404, "invalid_request_error"],
   response_not_found: [404, "invalid_request_error"],
   not_found: [404, "invalid_request_error"],
   expert_command: [409, "invalid_request_error"],

@@ -62,6 +62,15 @@ export class ExpertNotFoundError extends RequestError {
   }
 }
 
+/** It was never built, or its artifact is no longer there. */
+export class ExpertPlanNotFoundError extends RequestError {
+  readonly code = "expert_plan_not_found";
+
+  constructor(name: string) {
+    super(`The expert ${quote(name)} has no plan: there is no artifact of it.`);
+  }
+}
+
 /** Never stored, deleted, or forgotten for newer ones. */
 export class ResponseNotFoundError extends RequestError {
   readonly code = "response_not_found";

@@ -2,9 +2,11 @@ import { startEngine } from "../engine/engine.ts";
 import type { Engine } from "../engine/request.ts";
 import { createChatTemplate } from "../model/chat-template.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { stageBorders } from "../model/model-stages.ts";
 import { openModel } from "../model/open-model.ts";
 import { resolveModel } from "../model/source.ts";
 import type { ResolvedModel } from "../model/source.ts";
+import { denseShape } from "../model/stage-graph.ts";
 import { createTokenizer } from "../model/tokenizer.ts";
 import { ConfigError } from "./config-error.ts";
 import type { Config } from "./config.ts";
@@ -95,6 +97,8 @@ export async function loadModel(
     codec,
     tasks: router.tasks,
     experts: experts && { memoryBytes: experts.options.memoryBytes, builder: experts.builder },
+    middle: { firstLayer: stageBorders(weights.config).middle, layer: denseShape(weights.config) },
+    routerMap: () => router.map,
     async close() {
       router.close();
       await engine.close();

@@ -1,4 +1,6 @@
 import type { Engine } from "../engine/request.ts";
+import type { LayerShape } from "../model/stage-graph.ts";
+import type { RouterMap } from "../router/router-map.ts";
 import type { TextCodec } from "./codec.ts";
 import type { ObservedBuilder } from "./experts/observed-builder.ts";
 import { findTask } from "./routing/request-routing.ts";
@@ -13,6 +15,10 @@ export interface LoadedModel {
   readonly tasks: readonly string[];
   /** Null where there are none but dense. */
   readonly experts: ServedExperts | null;
+  /** What experts are pruned of. */
+  readonly middle: MiddleShape;
+  /** Null as long as no router chooses, and where its strategy has none. */
+  readonly routerMap: () => RouterMap | null;
   /** Cancels what is in flight. May be called twice. */
   close(): Promise<void>;
 }
@@ -22,6 +28,13 @@ export interface ServedExperts {
   /** Budget of all of them together. */
   readonly memoryBytes: number;
   readonly builder: Pick<ObservedBuilder, "numBuilds">;
+}
+
+/** Layers between the protected ones, all of the same shape. */
+export interface MiddleShape {
+  /** Of the model, from 0. */
+  readonly firstLayer: number;
+  readonly layer: LayerShape;
 }
 
 /** What a client means by a model's name. */

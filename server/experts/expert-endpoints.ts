@@ -1,9 +1,12 @@
 import type { Request, RequestHandler } from "express";
 import type { ExpertSnapshot } from "../../engine/experts.ts";
 import type { ExpertCommand } from "../../engine/request.ts";
-import { ExpertNotFoundError } from "../errors.ts";
+import { ArtifactStore } from "../../model/artifact-store.ts";
+import { readStoredPlan } from "../../model/expert-artifact.ts";
+import { ExpertNotFoundError, ExpertPlanNotFoundError } from "../errors.ts";
 import type { ModelService } from "../model-service.ts";
 import { toWireExpert, toWireExperts } from "./expert-wire.ts";
+import { toWirePlan } from "./plan-wire.ts";
 
 /** What can be done to an expert. */
 export const expertCommands: readonly ExpertCommand[] = ["build", "load", "evict"];
@@ -20,6 +23,17 @@ export function listExperts(service: ModelService): RequestHandler {
 export function retrieveExpert(service: ModelService): RequestHandler {
   return (req, res) => {
     res.json(toWireExpert(namedExpert(service, req)));
+  };
+}
+
+/** GET /v1/experts/{task}/plan: what its artifact keeps of the model. */
+export function retrieveExpertPlan(service: ModelService): RequestHandler {
+  return async (req, res) => {
+    const { name, built } = namedExpert(service, req);
+    const { middle } = service.ready();
+    const plan = built && (await readStoredPlan(new ArtifactStore(built.storeDir), built.key));
+    if (plan === null) throw new ExpertPlanNotFoundError(name);
+    res.json(toWirePlan(name, plan, middle));
   };
 }
 

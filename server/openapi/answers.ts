@@ -170,6 +170,20 @@ const embedding = z.looseObject({
 
 const probability = z.number().min(0).max(1);
 
+const position = z.tuple([z.number(), z.number()]);
+
+const routerMap = z.looseObject({
+  object: z.literal("router_map"),
+  tasks: z.array(z.string()),
+  clusters: z
+    .array(z.looseObject({ task: z.string(), position }))
+    .describe("None as long as no router chooses, and where it has no map."),
+  share: z
+    .number()
+    .nullable()
+    .describe("Of what the tasks' clusters lie apart, squared: as much is to be seen."),
+});
+
 const routeExplanation = z.looseObject({
   object: z.literal("route"),
   model: z.string(),
@@ -186,6 +200,7 @@ const routeExplanation = z.looseObject({
       threshold: z.number(),
       scores: z.array(z.looseObject({ task: z.string(), probability })),
       nearest: z.array(z.looseObject({ task: z.string(), cluster: z.int(), distance: z.number() })),
+      position: position.nullable().describe("On the router's map; null where it has none."),
     })
     .nullable()
     .describe("What the router thinks; null where it was not asked."),
@@ -238,6 +253,22 @@ const expert = z.looseObject({
   retry_at: isoTime,
 });
 
+const indices = z.array(z.int().min(0));
+
+const expertPlan = z.looseObject({
+  object: z.literal("expert_plan"),
+  task: z.string(),
+  recipe: z.looseObject({}).describe("How it was made."),
+  sparsity: z.looseObject({ middle: probability, blocks: probability, model: probability }),
+  first_layer: z.int().describe("Of the model, from 0; the layers before and the last are whole."),
+  dense: z
+    .looseObject({ heads: z.int(), kv_heads: z.int(), channels: z.int() })
+    .describe("What a layer has that is not pruned."),
+  layers: z.array(
+    z.looseObject({ kept_heads: indices, kept_kv_heads: indices, kept_channels: indices }),
+  ),
+});
+
 /** By their names in the document. */
 export const answers = {
   Error: error,
@@ -268,6 +299,8 @@ export const answers = {
   TokenizerInfo: tokenizerInfo,
   Status: z.looseObject({ status: z.string() }),
   Expert: expert,
+  ExpertPlan: expertPlan,
+  RouterMap: routerMap,
   ExpertList: z.looseObject({
     object: z.literal("list"),
     memory_budget_bytes: z.number(),

@@ -90,6 +90,14 @@ export const operations: readonly Operation[] = [
   },
   {
     method: "get",
+    path: "/v1/router/map",
+    id: "retrieveRouterMap",
+    tag: "Experts",
+    summary: "Where the router's clusters lie, seen from where the tasks lie farthest apart.",
+    answer: "RouterMap",
+  },
+  {
+    method: "get",
     path: "/v1/ws",
     id: "connect",
     tag: "Generation",
@@ -161,6 +169,14 @@ export const operations: readonly Operation[] = [
     id: "retrieveExpert",
     ...experts,
     summary: "The expert of a task.",
+  },
+  {
+    method: "get",
+    path: "/v1/experts/{task}/plan",
+    id: "retrieveExpertPlan",
+    tag: "Experts",
+    summary: "What the expert of a task keeps of each layer.",
+    answer: "ExpertPlan",
   },
   ...(["build", "load", "evict"] as const).map((command): Operation => ({
     method: "post",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { RouteReading } from "../../engine/request.ts";
+import type { RouterMap } from "../../router/router-map.ts";
 import { toChatMessage, toPrompt } from "../chat.ts";
 import type { Prompt, TextCodec } from "../codec.ts";
 import { ContextLengthError } from "../errors.ts";
@@ -42,7 +43,7 @@ export const routeEndpoint: JsonEndpoint<RouteBody> = {
     const routing = context.routing.routingFor(prompt, request, codec);
     const requests = [readingRequest(id, tokenIds, "route", routing)];
     const [reading] = await readPrompts(engine, requests, begin());
-    return toWire(reading!, model.id, tokenIds.length);
+    return toWire(reading!, model.id, tokenIds.length, loaded.routerMap());
   },
 };
 
@@ -56,6 +57,7 @@ function toWire(
   { route, decision, seconds }: RouteReading,
   model: string,
   promptTokens: number,
+  map: RouterMap | null,
 ): object {
   return {
     object: "route",
@@ -73,6 +75,7 @@ function toWire(
       threshold: decision.threshold,
       scores: decision.scores,
       nearest: decision.nearest.map((each) => ({ ...each, task: each.task ?? noTask })),
+      position: (decision.place && map?.position(decision.place)) ?? null,
     },
     routing_seconds: seconds,
     usage: { prompt_tokens: promptTokens },

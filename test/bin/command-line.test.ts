@@ -34,6 +34,8 @@ function fakeLoad() {
     codec: new FakeCodec(),
     tasks: [],
     experts: null,
+    middle: { firstLayer: 0, layer: { numHeads: 1, numKvHeads: 1, intermediateSize: 1 } },
+    routerMap: () => null,
     close,
   });
 }

@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import type { ExecutionContext } from "ava";
 import OpenAI from "openai";
 import { createLog } from "../../server/log.ts";
+import type { RouterMap } from "../../router/router-map.ts";
 import type { ServedExperts } from "../../server/model-service.ts";
 import type { Clock } from "../../server/clock.ts";
 import type { RoutingRule } from "../../server/routing/rules.ts";
@@ -47,9 +48,14 @@ export interface TestServerOptions {
   readonly clock?: Clock;
   /** @default none */
   readonly experts?: ServedExperts;
+  /** @default none */
+  readonly routerMap?: RouterMap;
   /** Holds the loading of the model until it is opened. */
   readonly loading?: Gate;
 }
+
+/** Of the model that the engine would have. */
+const middle = { firstLayer: 2, layer: { numHeads: 4, numKvHeads: 2, intermediateSize: 8 } };
 
 /** The real server on a free port with a fake engine; stopped when the test ends. */
 export async function startServer(
@@ -63,6 +69,7 @@ export async function startServer(
     rules = [],
     stickyMargin = 2,
     experts = null,
+    routerMap = null,
     loading,
   } = options;
   const codec = new FakeCodec();
@@ -88,7 +95,8 @@ export async function startServer(
     log: createLog("debug", (line) => logLines.push(line)),
     load: async () => {
       await loading?.opened;
-      return { names, engine, codec, tasks, experts, close: () => engine.close() };
+      const close = () => engine.close();
+      return { names, engine, codec, tasks, experts, middle, routerMap: () => routerMap, close };
     },
     signals,
     exit: (status) => {

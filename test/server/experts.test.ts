@@ -1,12 +1,16 @@
 import test from "ava";
 import type { ExpertBuilder, ExpertSnapshot, ServeReason } from "../../engine/experts.ts";
 import { ExpertCommandError } from "../../engine/errors.ts";
+import { ArtifactStore } from "../../model/artifact-store.ts";
+import { serializeExpertPlan } from "../../model/expert-plan.ts";
+import type { ExpertPlan } from "../../model/expert-plan.ts";
 import { ObservedBuilder } from "../../server/experts/observed-builder.ts";
 import type { WireExpertList } from "../../server/experts/expert-wire.ts";
 import { createLog } from "../../server/log.ts";
 import { expertSnapshot } from "../helpers/expert-snapshot.ts";
 import { FakeEngine } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
+import { tempDir } from "../helpers/temp-dir.ts";
 
 const tasks = ["code", "math", "chat"];
 const built = {
@@ -85,6 +89,44 @@ test("an expert's state, memory, use and quality are listed", async (t) => {
   t.like(data[2], { id: "math", progress: { phase: "calibrating", share: 0.4 }, artifact: null });
   t.like(data[3], { problem: "no space left", retry_at: "2026-01-02T00:00:00.000Z" });
   t.deepEqual(await (await get("/v1/experts/code")).json(), data[1]);
+});
+
+test("an expert's plan comes from its artifact, and is 404 where there is none", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  const layer = { keptHeads: [0, 1], keptKvHeads: [0], keptChannels: [1, 5, 6] };
+  const plan: ExpertPlan = {
+    schemaVersion: 1,
+    modelHash: "0123",
+    task: "code",
+    recipe: { method: "seap" },
+    layers: [layer, layer],
+    sparsity: { middle: 0.6, blocks: 0.3, model: 0.2 },
+  };
+  const content = [Buffer.from(serializeExpertPlan(plan))];
+  await store.write("expert-0123", null, [["plan.json", content]]);
+  const stored = { ...resident, built: { ...built, storeDir: store.dir } };
+  const engine = engineWith(stored, building);
+  const { get } = await startServer(t, { engine, tasks });
+  t.deepEqual(await (await get("/v1/experts/code/plan")).json(), {
+    object: "expert_plan",
+    task: "code",
+    recipe: { method: "seap" },
+    sparsity: plan.sparsity,
+    first_layer: 2,
+    dense: { heads: 4, kv_heads: 2, channels: 8 },
+    layers: plan.layers.map(() => ({
+      kept_heads: [0, 1],
+      kept_kv_heads: [0],
+      kept_channels: [1, 5, 6],
+    })),
+  });
+  await store.remove("expert-0123");
+  for (const task of ["math", "code"]) {
+    const response = await get(`/v1/experts/${task}/plan`);
+    t.is(response.status, 404);
+    t.like(await response.json(), { error: { code: "expert_plan_not_found" } });
+  }
+  t.is((await get("/v1/experts/poetry/plan")).status, 404);
 });
 
 test("a command is passed on and answered with the expert, without a body", async (t) => {

@@ -119,6 +119,7 @@ test("answers are what the document says", async (t) => {
     ["RenderedPrompt", () => server.post("/apply-template", { messages })],
     ["TokenizerInfo", () => server.get("/tokenizer_info")],
     ["ExpertList", () => server.get("/v1/experts")],
+    ["RouterMap", () => server.get("/v1/router/map")],
     ["Status", () => server.get("/ready")],
   ];
   for (const [name, response] of asked) {

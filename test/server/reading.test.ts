@@ -1,5 +1,7 @@
 import test from "ava";
+import { ClusterRouter } from "../../router/cluster-router.ts";
 import type { Decision } from "../../router/router.ts";
+import { RouterMap } from "../../router/router-map.ts";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
 
@@ -113,11 +115,55 @@ test("a route is told with what the router thinks, and what it was asked about",
       ...decision,
       margin: null,
       nearest: [{ task: "none", cluster: 1, distance: 0.9 }],
+      position: null,
     },
     routing_seconds: 0.0001,
     usage: { prompt_tokens: 2 },
   });
   t.like(engine.requests[0], { maxTokens: 0, reading: "route" });
+});
+
+test("the router's map tells its clusters, and a route where the prompt lies among them", async (t) => {
+  const unit = (index: number) => Float64Array.of(Number(index === 0), Number(index === 1));
+  const router = new ClusterRouter({
+    model: null,
+    projection: { center: new Float64Array(2), matrix: [unit(0), unit(1)] },
+    clusters: [
+      { task: "code", centroid: Float64Array.of(-2, 0) },
+      { task: "math", centroid: Float64Array.of(2, 0) },
+      { task: null, centroid: Float64Array.of(0, 5) },
+    ],
+    temperature: 1,
+    threshold: 1,
+  });
+  const engine = new FakeEngine();
+  engine.script = () => ({
+    steps: [],
+    route: { task: "math", confidence: 0.75, reason: "matched" },
+    decision: router.route(Float32Array.of(2, 0)),
+  });
+  const tasks = ["code", "math"];
+  const { get, post } = await startServer(t, { engine, tasks, routerMap: new RouterMap(router) });
+  const map = (await (await get("/v1/router/map")).json()) as {
+    clusters: { task: string; position: [number, number] }[];
+  };
+  t.like(map, { object: "router_map", tasks, share: 1 });
+  t.deepEqual(
+    map.clusters.map(({ task }) => task),
+    ["code", "math", "none"],
+  );
+  const route = await (await post("/v1/route", { messages })).json();
+  t.like(route, { router: { position: map.clusters[1]!.position } });
+});
+
+test("without a router there is no map", async (t) => {
+  const { get } = await startServer(t);
+  t.deepEqual(await (await get("/v1/router/map")).json(), {
+    object: "router_map",
+    tasks: [],
+    clusters: [],
+    share: null,
+  });
 });
 
 test("without a router, and where the client chooses, the router was not asked", async (t) => {
