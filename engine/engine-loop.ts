@@ -124,7 +124,7 @@ export class EngineLoop {
     });
     if (logits) {
       this.#scheduler.prefilled();
-      await this.#advance(sequence, logits);
+      this.#advance(sequence, logits);
       meter?.lap("sample");
     }
     meter?.end();
@@ -182,22 +182,18 @@ export class EngineLoop {
     });
     for (const sequence of running) {
       const row = logits?.get(sequence);
-      if (row) await this.#advance(sequence, row);
+      if (row) this.#advance(sequence, row);
     }
     if (logits) meter?.lap("sample");
     meter?.end();
   }
 
-  async #advance(sequence: Sequence, logits: Float32Array): Promise<void> {
+  #advance(sequence: Sequence, logits: Float32Array): void {
     try {
-      if (sequence.pending) await this.#waitFor(sequence.pending);
+      if (sequence.hasGrammar) this.#prepareGrammar(sequence);
       const event = sequence.advance(logits);
       this.#outputs.push({ id: sequence.id, event });
-      if (!sequence.finished) {
-        // The next mask is computed in this thread: later would not be sooner.
-        if (sequence.pending) await this.#waitFor(sequence.pending);
-        return;
-      }
+      if (!sequence.finished) return;
       this.#options.onFinish?.(sequence);
       this.#forget(sequence);
     } catch (error) {
@@ -205,11 +201,10 @@ export class EngineLoop {
     }
   }
 
-  /** What a grammar needs for the next token. */
-  async #waitFor(pending: Promise<void>): Promise<void> {
+  #prepareGrammar(sequence: Sequence): void {
     const { meter } = this.#options;
     meter?.lap("sample");
-    await pending;
+    sequence.prepare();
     meter?.lap("grammar");
   }
 
@@ -248,7 +243,6 @@ export class EngineLoop {
   #forget(sequence: Sequence): void {
     this.#scheduler.remove(sequence);
     this.#options.runner.release(sequence);
-    sequence.dispose();
     sequence.lease?.release();
     sequence.lease = null;
     this.#sequences.delete(sequence.id);

@@ -47,3 +47,8 @@ export class ExpertCommandError extends SeapError {
 export class EngineStoppedError extends SeapError {
   readonly code = "engine_stopped";
 }
+
+/** A text is no grammar, or none that can be enforced. */
+export class GrammarError extends SeapError {
+  readonly code = "grammar";
+}

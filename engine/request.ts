@@ -1,5 +1,5 @@
 import type { ExpertSnapshot, ServeReason } from "./experts.ts";
-import type { GrammarSpec } from "./grammar/grammar-spec.ts";
+import type { Grammar } from "./grammar/grammar.ts";
 import type { LogprobsParams, TokenLogprobs } from "./logprobs.ts";
 import type { Decision } from "../router/router.ts";
 import type { Route, RoutingRequest } from "./routing.ts";
@@ -44,8 +44,8 @@ export interface GenerateRequest {
   readonly logprobs?: LogprobsParams;
   /** Tell those of the prompt's tokens too. */
   readonly promptLogprobs?: LogprobsParams;
-  /** Only texts of this grammar are answers; one that has been compiled before, elsewhere. */
-  readonly grammar?: GrammarSpec;
+  /** Only its texts are answers. `buildAutomaton` has accepted it. */
+  readonly grammar?: Grammar;
   /** Absent where nobody asks for a task: the answer then has no `routed` event. */
   readonly routing?: RoutingRequest;
   /** What is made of the prompt instead of an answer; `maxTokens` is 0 then, and there is no `routed` event. */

@@ -9,6 +9,7 @@ import { CpuDevice } from "./cpu-device.ts";
 import { EngineLoop } from "./engine-loop.ts";
 import type { EngineOutput } from "./engine-loop.ts";
 import { ExpertService } from "./expert-service.ts";
+import { Grammars } from "./grammar/grammars.ts";
 import { loadStages } from "./load-stages.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { steadySeconds } from "./steady-clock.ts";
@@ -74,7 +75,11 @@ async function load(): Promise<Loaded> {
     const loop = new EngineLoop({
       runner,
       meter,
-      vocabulary: { table: options.tokenTable, size: vocabSize },
+      vocabulary: {
+        table: options.tokenTable,
+        size: vocabSize,
+        grammars: new Grammars(options.tokenTable, vocabSize),
+      },
       maxBatch: options.maxBatch,
       kvBudgetBytes: kvBudget(runner),
       now: () => performance.now(),

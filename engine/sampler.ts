@@ -16,7 +16,7 @@ export const greedy: SamplingParams = {
 };
 
 /**
- * Draws the tokens of one sequence. First the logits are adjusted: biases are added, then the
+ * Draws the tokens of one sequence, of those that its grammar allows. First the logits are adjusted: biases are added, then the
  * repetition penalty applies to tokens of prompt and output, then frequency and presence penalty to
  * tokens of the output. Then the most likely token is taken (temperature 0), or one is drawn as
  * `drawToken` says.
@@ -54,10 +54,15 @@ export class Sampler {
   /**
    * The next token, which then counts as part of the output.
    * @param logits shape `[vocabSize]`; left as they are, they may be part of a batch
-   * @throws InferenceError when no logit is a number above -Infinity.
+   * @param mask of the tokens that may come, bit `i % 32` of element `i / 32` for token `i`; null for all
+   * @throws InferenceError when no logit of these is a number above -Infinity.
    */
-  next(logits: Float32Array): number {
-    const adjusted = this.#adjustsLogits ? this.#adjust(logits) : logits;
+  next(logits: Float32Array, mask: Int32Array | null = null): number {
+    let adjusted = this.#adjustsLogits ? this.#adjust(logits) : logits;
+    if (mask !== null) {
+      if (adjusted === logits) adjusted = this.#copy(logits);
+      excludeUnset(adjusted, mask);
+    }
     const tokenId =
       this.#params.temperature === 0
         ? argmax(adjusted)
@@ -69,10 +74,14 @@ export class Sampler {
     return tokenId;
   }
 
-  #adjust(logits: Float32Array): Float32Array {
+  #copy(logits: Float32Array): Float32Array {
     this.#adjusted ??= new Float32Array(this.#vocabSize);
-    const adjusted = this.#adjusted;
-    adjusted.set(logits);
+    this.#adjusted.set(logits);
+    return this.#adjusted;
+  }
+
+  #adjust(logits: Float32Array): Float32Array {
+    const adjusted = this.#copy(logits);
     const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = this.#params;
     for (const [id, bias] of logitBias) adjusted[id]! += bias;
     for (const id of this.#seen) {
@@ -83,5 +92,18 @@ export class Sampler {
       adjusted[id]! -= count * frequencyPenalty + presencePenalty;
     }
     return adjusted;
+  }
+}
+
+function excludeUnset(logits: Float32Array, mask: Int32Array): void {
+  for (let word = 0; word * 32 < logits.length; word++) {
+    const bits = mask[word] ?? 0;
+    if (bits === -1) continue;
+    const start = word * 32;
+    if (bits === 0) logits.fill(-Infinity, start, start + 32);
+    else {
+      const end = Math.min(32, logits.length - start);
+      for (let i = 0; i < end; i++) if (((bits >>> i) & 1) === 0) logits[start + i] = -Infinity;
+    }
   }
 }

@@ -1,10 +1,8 @@
 import type { TokenTable } from "../model/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import type { ExpertLease } from "./expert-pool.ts";
-import { InferenceError } from "./errors.ts";
-import type { GrammarSpec } from "./grammar/grammar-spec.ts";
 import type { Grammars } from "./grammar/grammars.ts";
-import type { TokenMatcher } from "./grammar/token-matcher.ts";
+import type { Matcher } from "./grammar/matcher.ts";
 import { PromptLogprobs, tokenLogprobs } from "./logprobs.ts";
 import type { Tokens } from "./model-runner.ts";
 import { PromptPool } from "./prompt-pool.ts";
@@ -48,11 +46,8 @@ export class Sequence implements Tokens {
   #numTokens: number;
   #isRouteTold = false;
   finished = false;
-  /** What `advance` must wait for; null for nothing. */
-  pending: Promise<void> | null = null;
-  readonly #grammars: Grammars | undefined;
-  #matcher: TokenMatcher | null = null;
-  #isDisposed = false;
+  readonly #matcher: Matcher | null;
+  #mask: Int32Array | null = null;
   /** It does not wait: neither in the queue nor, in the middle of its prefill, for its expert. */
   isStarted = false;
   /** The middle that the sequence runs on, from when its prompt has passed the trunk until its end. */
@@ -79,7 +74,8 @@ export class Sequence implements Tokens {
     this.#sampler = new Sampler(request.sampling, vocabulary.size, request.promptTokenIds);
     this.#detokenizer = new Detokenizer(vocabulary.table);
     this.#stopStrings = new StopStrings(request.stop);
-    this.#grammars = vocabulary.grammars;
+    const { grammars } = vocabulary;
+    this.#matcher = request.grammar && grammars ? grammars.open(request.grammar) : null;
     this.#eosTokenIds = new Set(vocabulary.table.eosTokenIds);
     this.#now = now;
     this.#arrivedAt = now();
@@ -105,31 +101,17 @@ export class Sequence implements Tokens {
   /** The prefill begins, or goes on. The time of the first time counts. */
   start(): void {
     this.isStarted = true;
-    if (this.#startedAt !== 0) return;
-    this.#startedAt = this.#now();
-    if (this.request.grammar) this.#await(this.#openMatcher(this.request.grammar));
+    if (this.#startedAt === 0) this.#startedAt = this.#now();
   }
 
-  /** Frees what the grammar needs. May be called twice. */
-  dispose(): void {
-    this.#isDisposed = true;
-    this.#matcher?.dispose();
+  /** The answer has a grammar: `prepare` before `advance`. */
+  get hasGrammar(): boolean {
+    return this.#matcher !== null;
   }
 
-  async #openMatcher(spec: GrammarSpec): Promise<void> {
-    try {
-      const matcher = await this.#grammars!.open(spec);
-      this.#matcher = matcher;
-      if (this.#isDisposed) matcher.dispose();
-    } catch (cause) {
-      throw new InferenceError(`The grammar cannot be used: ${String(cause)}`, { cause });
-    }
-  }
-
-  #await(promise: Promise<void>): void {
-    this.pending = promise;
-    // Nobody may come to wait for it.
-    promise.catch(() => undefined);
+  /** Finds the tokens that the grammar allows next. */
+  prepare(): void {
+    this.#mask = this.#matcher?.mask() ?? null;
   }
 
   /** What was decided on the prompt, the first time that it is asked for; null before and after. */
@@ -150,7 +132,7 @@ export class Sequence implements Tokens {
   }
 
   /**
-   * Draws the next token, where one may follow, and tells what it adds to the answer. After what is `pending`.
+   * Draws the next token, where one may follow, and tells what it adds to the answer.
    * @param logits shape `[vocabSize]`, left as they are
    * @throws InferenceError when no logit is a number
    */
@@ -167,7 +149,7 @@ export class Sequence implements Tokens {
       const end = { ...this.#finish("length", ""), numTokens: 0 };
       return { ...end, ...ofPrompt, ...(reading && { reading }) };
     }
-    const tokenId = this.#sampler.next(logits, this.#matcher?.mask);
+    const tokenId = this.#sampler.next(logits, this.#mask);
     const { logprobs: params } = this.request;
     const logprobs = params && [tokenLogprobs(logits, tokenId, params)];
     return { ...this.#add(tokenId), ...(logprobs && { logprobs }), ...ofPrompt };
@@ -176,12 +158,12 @@ export class Sequence implements Tokens {
   #add(tokenId: number): TextEvent {
     this.#tokenIds[this.#numTokens++] = tokenId;
     this.#matcher?.accept(tokenId);
-    const isEnd = this.#matcher?.isTerminated ?? !this.request.ignoreEos;
-    if (isEnd && this.#eosTokenIds.has(tokenId)) return this.#finish("stop", this.#flush(""));
+    // Nothing can follow the end of a grammar's text.
+    const isEnding = this.#matcher !== null || !this.request.ignoreEos;
+    if (isEnding && this.#eosTokenIds.has(tokenId)) return this.#finish("stop", this.#flush(""));
     const { text, stopped } = this.#stopStrings.push(this.#detokenizer.push(tokenId));
     if (stopped) return this.#finish("stop", text);
     if (this.#numTokens === this.#tokenIds.length) return this.#finish("length", this.#flush(text));
-    if (this.#matcher) this.#await(this.#matcher.prepare());
     return { type: "delta", text, numTokens: 1 };
   }
 

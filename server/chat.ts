@@ -4,6 +4,7 @@ import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
 import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
+import { structuredGrammar } from "./structured/structured-output.ts";
 import { unsupportedInChat } from "./unsupported-parameters.ts";
 
 /** POST /v1/chat/completions */
@@ -24,6 +25,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
       tokenLimit: tokenLimitOf(body),
       defaultMaxTokens: Infinity,
       logprobs: logprobs ? { numTop } : undefined,
+      grammar: structuredGrammar(body),
       writerFor: (index) => new ChatWriter(index, logprobs ? codec : null),
     };
   },

@@ -3,6 +3,7 @@ import { CompletionWriter } from "./completion-writer.ts";
 import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type CompletionBody, completionSchema } from "./request-schemas.ts";
+import { structuredGrammar } from "./structured/structured-output.ts";
 import { unsupportedInCompletions } from "./unsupported-parameters.ts";
 
 /** POST /v1/completions */
@@ -26,6 +27,7 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
       defaultMaxTokens: 16,
       logprobs,
       promptLogprobs: echo ? logprobs : undefined,
+      grammar: structuredGrammar(body),
       writerFor: (index, { text, tokenIds }) =>
         new CompletionWriter(index, codec, {
           echo: echo ? { text: text || codec.decode(tokenIds), tokenIds } : null,

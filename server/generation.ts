@@ -1,3 +1,4 @@
+import type { Grammar } from "../engine/grammar/grammar.ts";
 import type { LogprobsParams } from "../engine/logprobs.ts";
 import type { EngineLimits, GenerateRequest } from "../engine/request.ts";
 import type { RoutingRequest } from "../engine/routing.ts";
@@ -18,6 +19,7 @@ export interface GenerationOptions {
   readonly defaultMaxTokens: number;
   readonly logprobs?: LogprobsParams | undefined;
   readonly promptLogprobs?: LogprobsParams | undefined;
+  readonly grammar?: Grammar | undefined;
   readonly limits: EngineLimits;
   /** Unsigned 32-bit, for requests that bring no seed. */
   readonly randomSeed: () => number;
@@ -32,7 +34,7 @@ export interface GenerationOptions {
  * @throws ContextLengthError when prompt and limit do not fit into the context.
  */
 export function toGenerateRequests(options: GenerationOptions): GenerateRequest[] {
-  const { body, id, prompts, promptField, limits, logprobs, promptLogprobs } = options;
+  const { body, id, prompts, promptField, limits, logprobs, promptLogprobs, grammar } = options;
   if (prompts.length * body.n > limits.maxWaitingRequests) {
     const message = `${prompts.length} prompts with n ${body.n} are more answers than may wait`;
     throw new InvalidRequestError(`${message} (${limits.maxWaitingRequests}).`, promptField);
@@ -64,6 +66,7 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
       ignoreEos: body.ignore_eos,
       ...(logprobs && { logprobs }),
       ...(promptLogprobs && { promptLogprobs }),
+      ...(grammar && { grammar }),
       routing,
     }));
   });

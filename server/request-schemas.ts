@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { structuredFields } from "./structured/structured-output.ts";
 import { maxTopLogprobs } from "./token-logprobs.ts";
 
 /** More would be a mistake rather than a wish. */
@@ -53,6 +54,7 @@ const generationFields = {
   safety_identifier: z.unknown().optional(),
   prompt_cache_key: z.unknown().optional(),
   parallel_tool_calls: z.unknown().optional(),
+  ...structuredFields,
 };
 
 /** What JSON Schema cannot see of a transform. */

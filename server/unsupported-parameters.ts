@@ -44,17 +44,6 @@ const common: UnsupportedTable = {
     supported: "use echo with logprobs of /v1/completions.",
     isNeutral: () => false,
   },
-  structured_outputs: omitIt,
-  guided_json: omitIt,
-  guided_regex: omitIt,
-  guided_choice: omitIt,
-  guided_grammar: omitIt,
-  grammar: omitIt,
-  json_schema: omitIt,
-  response_format: {
-    supported: 'only {"type":"text"} is accepted.',
-    isNeutral: (value) => (value as { type?: unknown }).type === "text",
-  },
 };
 
 export const unsupportedInChat: UnsupportedTable = {

@@ -218,8 +218,6 @@ test("a prompt that fills the context but for one token is answered with one tok
 const unsupported: readonly (readonly [field: string, value: unknown])[] = [
   ["tools", [{ type: "function", function: { name: "f" } }]],
   ["tool_choice", "required"],
-  ["response_format", { type: "json_object" }],
-  ["response_format", "text"],
   ["functions", [{ name: "f" }]],
   ["audio", { voice: "x" }],
   ["modalities", ["audio"]],

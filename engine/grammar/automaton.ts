@@ -1,0 +1,223 @@
+import { GrammarError } from "../errors.ts";
+import type { Grammar, GrammarNode } from "./grammar.ts";
+import { utf8Ranges } from "./utf8-ranges.ts";
+
+/** A place in a rule, and how it goes on from there. */
+export interface State {
+  readonly id: number;
+  /** By one byte of a range. */
+  readonly bytes: (readonly [first: number, last: number, target: State])[];
+  /** Without a byte. */
+  readonly jumps: State[];
+  /** By the text of a rule. */
+  readonly calls: (readonly [rule: Rule, target: State])[];
+  /** The rule ends here. */
+  isEnd: boolean;
+}
+
+export interface Rule {
+  readonly start: State;
+  readonly end: State;
+}
+
+/** Larger ones take too much memory. */
+const maxStates = 200_000;
+
+/**
+ * The automaton of a grammar, over bytes, with a call for each rule.
+ * @returns the rule of the root
+ * @throws GrammarError when the grammar is too large, refers to no rule, or has a rule that begins with itself
+ */
+export function buildAutomaton(grammar: Grammar): Rule {
+  const builder = new Builder(grammar.rules);
+  const root = builder.ruleOf(grammar.root);
+  builder.finish();
+  return root;
+}
+
+class Builder {
+  readonly #definitions: Grammar["rules"];
+  readonly #rules = new Map<string, Rule>();
+  /** Rules whose states are still to be made. */
+  readonly #open: (readonly [rule: Rule, node: GrammarNode])[] = [];
+  readonly #all: Rule[] = [];
+  #numStates = 0;
+
+  constructor(definitions: Grammar["rules"]) {
+    this.#definitions = definitions;
+  }
+
+  ruleOf(node: GrammarNode): Rule {
+    const rule = { start: this.#state(), end: this.#state() };
+    rule.end.isEnd = true;
+    this.#open.push([rule, node]);
+    this.#all.push(rule);
+    return rule;
+  }
+
+  finish(): void {
+    for (let next = this.#open.pop(); next !== undefined; next = this.#open.pop()) {
+      const [{ start, end }, node] = next;
+      this.#connect(node, start, end);
+    }
+    refuseLeftRecursion(this.#all);
+  }
+
+  #state(): State {
+    if (++this.#numStates > maxStates) {
+      throw new GrammarError(`The grammar is too large: it needs more than ${maxStates} states.`);
+    }
+    return { id: this.#numStates, bytes: [], jumps: [], calls: [], isEnd: false };
+  }
+
+  /** Makes the texts of a node lead from one state to another. */
+  #connect(node: GrammarNode, from: State, to: State): void {
+    switch (node.kind) {
+      case "text":
+        return this.#text(Buffer.from(node.text), from, to);
+      case "characters":
+        for (const [first, last] of node.codePoints) this.#characters(first, last, from, to);
+        return;
+      case "sequence":
+        return this.#sequence(node.parts, from, to);
+      case "choice":
+        for (const alternative of node.alternatives) this.#connect(alternative, from, to);
+        return;
+      case "repeat":
+        return this.#repeat(node.item, node.min, node.max, from, to);
+      case "rule":
+        from.calls.push([this.#ruleNamed(node.name), to]);
+        return;
+      case "triggered":
+        return this.#triggered(node, from, to);
+    }
+  }
+
+  #ruleNamed(name: string): Rule {
+    const known = this.#rules.get(name);
+    if (known !== undefined) return known;
+    const node = Object.hasOwn(this.#definitions, name) ? this.#definitions[name] : undefined;
+    if (node === undefined) throw new GrammarError(`The grammar has no rule ${name}.`);
+    const rule = this.ruleOf(node);
+    this.#rules.set(name, rule);
+    return rule;
+  }
+
+  #text(bytes: Uint8Array, from: State, to: State): void {
+    if (bytes.length === 0) {
+      from.jumps.push(to);
+      return;
+    }
+    let state = from;
+    for (const [i, byte] of bytes.entries()) {
+      const next = i === bytes.length - 1 ? to : this.#state();
+      state.bytes.push([byte, byte, next]);
+      state = next;
+    }
+  }
+
+  #characters(first: number, last: number, from: State, to: State): void {
+    for (const ranges of utf8Ranges(first, last)) {
+      let state = from;
+      for (const [i, [low, high]] of ranges.entries()) {
+        const next = i === ranges.length - 1 ? to : this.#state();
+        state.bytes.push([low, high, next]);
+        state = next;
+      }
+    }
+  }
+
+  #sequence(parts: readonly GrammarNode[], from: State, to: State): void {
+    let state = from;
+    for (const [i, part] of parts.entries()) {
+      const next = i === parts.length - 1 ? to : this.#state();
+      this.#connect(part, state, next);
+      state = next;
+    }
+    if (parts.length === 0) from.jumps.push(to);
+  }
+
+  #repeat(item: GrammarNode, min: number, max: number, from: State, to: State): void {
+    let state = from;
+    const step = () => {
+      const next = this.#state();
+      this.#connect(item, state, next);
+      state = next;
+    };
+    for (let i = 0; i < min; i++) step();
+    if (max === Infinity) {
+      // A state of its own, which only this loop comes back to.
+      const loop = this.#state();
+      state.jumps.push(loop);
+      this.#connect(item, loop, loop);
+      state = loop;
+    } else {
+      for (let i = min; i < max; i++) {
+        state.jumps.push(to);
+        step();
+      }
+    }
+    state.jumps.push(to);
+  }
+
+  /** Knuth, Morris and Pratt: state `i` has seen the first `i` bytes of the trigger. */
+  #triggered(
+    { trigger, content, isOnce }: Extract<GrammarNode, { kind: "triggered" }>,
+    from: State,
+    to: State,
+  ): void {
+    const bytes = Buffer.from(trigger);
+    const states = Array.from(bytes, () => this.#state());
+    const found = this.#state();
+    from.jumps.push(states[0]!);
+    for (const [seen, state] of states.entries()) {
+      state.jumps.push(to);
+      for (let byte = 0; byte < 256; byte++) {
+        const text = Buffer.concat([bytes.subarray(0, seen), Buffer.of(byte)]);
+        let length = Math.min(text.length, bytes.length);
+        while (!text.subarray(text.length - length).equals(bytes.subarray(0, length))) length--;
+        state.bytes.push([byte, byte, length === bytes.length ? found : states[length]!]);
+      }
+    }
+    this.#connect(content, found, isOnce ? to : states[0]!);
+  }
+}
+
+/** A rule that begins with itself could be entered without end before the first byte. */
+function refuseLeftRecursion(rules: readonly Rule[]): void {
+  const nullable = nullableRules(rules);
+  const byStart = new Map(rules.map((rule) => [rule.start, rule]));
+  const finished = new Set<Rule>();
+  const visit = (rule: Rule, path: ReadonlySet<Rule>): void => {
+    if (finished.has(rule)) return;
+    if (path.has(rule)) throw new GrammarError("The grammar has a rule that begins with itself.");
+    const inside = new Set(path).add(rule);
+    for (const state of reachable(rule.start, nullable)) {
+      for (const [called] of state.calls) visit(byStart.get(called.start)!, inside);
+    }
+    finished.add(rule);
+  };
+  for (const rule of rules) visit(rule, new Set());
+}
+
+/** Rules that the empty text belongs to. */
+function nullableRules(rules: readonly Rule[]): ReadonlySet<Rule> {
+  const nullable = new Set<Rule>();
+  for (let size = -1; size < nullable.size;) {
+    size = nullable.size;
+    for (const rule of rules) {
+      if (reachable(rule.start, nullable).has(rule.end)) nullable.add(rule);
+    }
+  }
+  return nullable;
+}
+
+/** States that can be come to from one without a byte, in the same rule. */
+function reachable(start: State, nullable: ReadonlySet<Rule>): Set<State> {
+  const states = new Set([start]);
+  for (const state of states) {
+    for (const next of state.jumps) states.add(next);
+    for (const [rule, next] of state.calls) if (nullable.has(rule)) states.add(next);
+  }
+  return states;
+}

@@ -1,0 +1,13 @@
+import { SeapError } from "../../model/errors.ts";
+
+/** A schema or a pattern that cannot be enforced. */
+export class GrammarTextError extends SeapError {
+  readonly code = "grammar_text";
+  /** Where in the schema, as `.properties.name`; empty for all of it. */
+  readonly path: string;
+
+  constructor(message: string, path = "") {
+    super(message);
+    this.path = path;
+  }
+}

@@ -1,0 +1,208 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import test from "ava";
+import { Grammars } from "../../../engine/grammar/grammars.ts";
+import type { Grammar } from "../../../engine/grammar/grammar.ts";
+import type { TokenTable } from "../../../model/token-table.ts";
+import { schemaGrammar } from "../../../server/structured/json-schema.ts";
+import { accepter } from "../../helpers/grammar-texts.ts";
+import { randomSchema } from "../../helpers/random-schema.ts";
+
+const ajv = new Ajv2020({ strict: false, validateFormats: false });
+
+/** Single bytes, and some longer tokens. */
+function byteTable(): TokenTable {
+  const texts = ['": ', '", "', "é", "😀", "12", "true", '"}', "nul", "\\u00"];
+  const chunks = [
+    ...Array.from({ length: 256 }, (_, byte) => Buffer.of(byte)),
+    ...texts.map((text) => Buffer.from(text)),
+    Buffer.alloc(0),
+  ];
+  const offsets = new Uint32Array(chunks.length + 1);
+  for (const [id, chunk] of chunks.entries()) offsets[id + 1] = offsets[id]! + chunk.length;
+  return {
+    bytes: new Uint8Array(Buffer.concat(chunks)),
+    offsets,
+    control: new Uint8Array(chunks.length),
+    eosTokenIds: [chunks.length - 1],
+  };
+}
+
+const table = byteTable();
+const grammars = new Grammars(table, table.offsets.length - 1);
+
+/** A text of random tokens that the grammar allows; null when it does not come to an end soon. */
+function randomText(grammar: Grammar, seed: number): Buffer | null {
+  const matcher = grammars.open(grammar);
+  const bytes: number[] = [];
+  let state = seed + 1;
+  for (let i = 0; i < 400; i++) {
+    const mask = matcher.mask();
+    const ids = [...table.offsets.keys()].filter(
+      (id) => ((mask[id >> 5]! >>> (id & 31)) & 1) === 1,
+    );
+    if (ids.length === 0) throw new Error(`nothing may follow ${Buffer.from(bytes).toString()}`);
+    const closing = ids.filter((id) => '"}],'.includes(String.fromCharCode(id)));
+    state = (Math.imul(state, 0x5bd1e995) + 0x9e3779b9) | 0;
+    const pool = i > 40 && closing.length > 0 && (state & 0x300) !== 0 ? closing : ids;
+    const id = pool[(state >>> 10) % pool.length]!;
+    if (table.eosTokenIds.includes(id)) return Buffer.from(bytes);
+    matcher.accept(id);
+    bytes.push(...table.bytes.subarray(table.offsets[id], table.offsets[id + 1]));
+  }
+  return null;
+}
+
+test("what the grammar of a schema allows parses and validates, for 300 random schemas", (t) => {
+  const utf8 = new TextDecoder("utf-8", { fatal: true });
+  let numFinished = 0;
+  for (let seed = 0; seed < 300; seed++) {
+    const schema = randomSchema(seed);
+    const grammar = schemaGrammar(schema);
+    const validate = ajv.compile(schema);
+    for (let i = 0; i < 3; i++) {
+      const bytes = randomText(grammar, seed * 3 + i);
+      if (bytes === null) continue;
+      numFinished++;
+      const text = utf8.decode(bytes);
+      if (!validate(JSON.parse(text))) t.fail(`${JSON.stringify(schema)} allows ${text}`);
+    }
+  }
+  t.true(numFinished > 700, `${numFinished} texts came to an end`);
+});
+
+const cases: readonly {
+  readonly schema: unknown;
+  readonly yes: readonly string[];
+  readonly no: readonly string[];
+}[] = [
+  {
+    schema: { type: "object", properties: { a: { type: "integer" }, b: {} }, required: ["a"] },
+    yes: ['{"a": 1}', '{"a": -20, "b": [null, {"x": 1.5e3}]}'],
+    no: ['{"b": 1}', '{"a": 1, "c": 2}', '{"b": 1, "a": 1}', '{"a":1}', '{"a": 01}', ""],
+  },
+  {
+    schema: {
+      type: "object",
+      properties: { a: { type: "null" } },
+      additionalProperties: { type: "boolean" },
+    },
+    yes: ["{}", '{"a": null}', '{"b": true}', '{"a": null, "ab": true, "": false}'],
+    no: ['{"a": true}', '{"b": null}', '{"b": true, "a": null}'],
+  },
+  { schema: { type: "object" }, yes: ["{}", '{"x": {"y": []}}'], no: ["[]", "1"] },
+  { schema: true, yes: ["1", '"\\u00e9\\n"', "[[], {}]"], no: ["01", "'x'", '"\n"', '"\\x"'] },
+  { schema: { enum: ["a", 1, { k: [1, 2] }] }, yes: ['"a"', "1", '{"k": [1, 2]}'], no: ["2", "a"] },
+  { schema: { type: "string", enum: ["a", 1] }, yes: ['"a"'], no: ["1"] },
+  { schema: { const: 'q"\n' }, yes: ['"q\\"\\n"'], no: ['"q"'] },
+  { schema: { type: ["string", "null"] }, yes: ['"x"', "null"], no: ["1"] },
+  {
+    schema: { type: "string", minLength: 1, maxLength: 2 },
+    yes: ['"é"', '"😀\\n"'],
+    no: ['""', '"abc"'],
+  },
+  {
+    schema: { type: "string", format: "date" },
+    yes: ['"2024-02-28"'],
+    no: ['"2024-02-30"', '"x"'],
+  },
+  { schema: { type: "string", format: "int32" }, yes: ['"anything"'], no: [] },
+  {
+    schema: { type: "array", items: { type: "boolean" }, minItems: 1, maxItems: 2 },
+    yes: ["[true]", "[true, false]"],
+    no: ["[]", "[true, true, true]"],
+  },
+  {
+    schema: { type: "array", prefixItems: [{ const: 1 }], items: false },
+    yes: ["[]", "[1]"],
+    no: ["[2]", "[1, 1]"],
+  },
+  {
+    schema: { type: "array", prefixItems: [{ const: 1 }], items: { const: 2 }, minItems: 2 },
+    yes: ["[1, 2]", "[1, 2, 2]"],
+    no: ["[1]", "[2]"],
+  },
+  {
+    schema: {
+      allOf: [
+        { type: "object", properties: { a: { const: 1 } }, required: ["a"] },
+        { properties: { b: { const: 2 } }, required: ["b"] },
+      ],
+    },
+    yes: ['{"a": 1, "b": 2}'],
+    no: ['{"a": 1}'],
+  },
+  {
+    schema: {
+      type: "object",
+      properties: { a: { const: 1 }, b: { const: 2 } },
+      anyOf: [{ required: ["a"] }, { required: ["b"] }],
+    },
+    yes: ['{"a": 1}', '{"b": 2}'],
+    no: ["{}"],
+  },
+  { schema: { oneOf: [{ type: "string" }, { type: "integer" }] }, yes: ['"x"', "3"], no: ["null"] },
+  {
+    schema: {
+      $ref: "#/$defs/node",
+      $defs: {
+        node: {
+          type: "object",
+          properties: {
+            v: { type: "integer" },
+            next: { anyOf: [{ $ref: "#/$defs/node" }, { type: "null" }] },
+          },
+          required: ["v", "next"],
+        },
+      },
+    },
+    yes: ['{"v": 1, "next": {"v": 2, "next": null}}'],
+    no: ['{"v": 1, "next": {"v": 2}}'],
+  },
+];
+
+for (const { schema, yes, no } of cases) {
+  test(`the schema ${JSON.stringify(schema).slice(0, 90)} is enforced`, (t) => {
+    const accepts = accepter(schemaGrammar(schema));
+    for (const text of yes) t.true(accepts(text), text);
+    for (const text of no) t.false(accepts(text), text);
+    if (typeof schema === "object") {
+      for (const text of yes) t.true(ajv.validate(schema as object, JSON.parse(text)), text);
+    }
+  });
+}
+
+for (const [name, schema, path] of [
+  ["multipleOf", { type: "integer", multipleOf: 3 }, ""],
+  ["uniqueItems", { properties: { a: { type: "array", uniqueItems: true } } }, ".properties.a"],
+  ["patternProperties", { type: "object", patternProperties: { x: {} } }, ""],
+  ["not", { items: { not: {} } }, ".items"],
+  ["pattern", { type: "string", pattern: "(?=a)b" }, ""],
+  ["minLength", { type: "string", pattern: "a", minLength: 3 }, ""],
+  ["oneOf", { oneOf: [{ type: "object" }, { type: "object" }] }, ""],
+  ["refers to nothing", { $ref: "#/$defs/x" }, ""],
+  ["refers to itself", { $ref: "#/$defs/x", $defs: { x: { $ref: "#/$defs/x" } } }, ""],
+  ["must begin with #", { $ref: "https://example.com/s.json" }, ""],
+  ["no type", { type: "float" }, ""],
+  ["allows something", false, ""],
+  ["between the bounds", { type: "integer", minimum: 1.2, maximum: 1.8 }, ""],
+  ["enum", { enum: [] }, ""],
+] as const) {
+  test(`what cannot be enforced is refused by name: ${name} of ${JSON.stringify(schema)}`, (t) => {
+    t.throws(() => schemaGrammar(schema), {
+      name: "GrammarTextError",
+      message: new RegExp(name),
+      code: "grammar_text",
+    });
+    try {
+      schemaGrammar(schema);
+    } catch (error) {
+      t.is((error as { path: string }).path, path);
+    }
+  });
+}
+
+test("nesting without end is refused", (t) => {
+  let schema: object = { type: "string" };
+  for (let i = 0; i < 1000; i++) schema = { type: "array", items: schema };
+  t.throws(() => schemaGrammar(schema), { message: /nested too deeply/ });
+});
