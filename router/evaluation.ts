@@ -54,6 +54,8 @@ export interface RouterResult {
   /** Of the likeliest tasks, rejected or not. */
   readonly accuracy: number;
   readonly macroF1: number;
+  /** Share of the tasks' prompts that were sent to their task: likeliest, and not rejected. */
+  readonly rightTask: number;
   /** Share of all prompts, those of no task too, that were sent to a task that is not theirs. */
   readonly wrongTask: number;
   readonly tasks: readonly LabelScore[];
@@ -120,6 +122,10 @@ export function evaluateRouter(
     kind: router.kind,
     accuracy: accuracyOf(confusion),
     macroF1: macroF1(tasks),
+    rightTask: shareOf(
+      own.flatMap(({ task, decisions }) => decisions.map((decision) => decision.task === task)),
+      (isRight) => isRight,
+    ),
     wrongTask: shareOf(
       decided.flatMap(({ task, decisions }) =>
         decisions.map((decision) => decision.task !== null && decision.task !== task),

@@ -19,6 +19,7 @@ export function formatRouterPage(model: string, results: readonly RouterResult[]
 <body>
 <h1>${title}</h1>
 <p>Prompts that the routers were not fitted with. Accuracy is that of the likeliest task, rejected or not.
+Right task: the share of the tasks' prompts that were sent to their task.
 Wrong task: the share of all prompts that were sent to a task that is not theirs.
 AUROC says how well strangeness tells prompts of none of the tasks from the tasks' own.</p>
 ${htmlTable(summaryTable(results))}

@@ -58,9 +58,10 @@ function result() {
 }
 
 test("an evaluation tells how tasks are found and others are turned away", (t) => {
-  const { accuracy, wrongTask, rejection, sets, map } = result();
+  const { accuracy, rightTask, wrongTask, rejection, sets, map } = result();
   t.is(accuracy, 1);
   t.is(wrongTask, 0);
+  t.is(rightTask, 1 - rejection.falseRejection);
   t.is(rejection.auroc, 1);
   t.deepEqual(
     rejection.sets.map(({ name, rejected }) => [name, rejected]),
