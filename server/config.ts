@@ -68,8 +68,8 @@ export const configSchema = z.strictObject({
   router: text()
     .default("auto")
     .describe(
-      "What chooses tasks: auto fits a router of the built-in tasks once, in the background; off; or a file of " +
-        "seap router fit.",
+      "What chooses tasks: auto is a router of the built-in tasks, for models other than the default one " +
+        "fitted once, in the background; off; or a file of seap router fit.",
     ),
   routing: routingRules()
     .prefault({})
