@@ -24,8 +24,9 @@ export interface LifecycleOptions {
 }
 
 /**
- * On the first SIGTERM or SIGINT: unready, no new connections, wait for the running requests, cancel those
- * that outlast the drain timeout, close the engine, exit with 0. A second signal exits at once, with 1.
+ * On the first SIGTERM or SIGINT: unready, wait for the running requests, cancel those that outlast the drain timeout,
+ * close the engine, exit with 0. New requests are told 503 until then: a port that was closed would cut off those that
+ * are on their way. A second signal exits at once, with 1.
  */
 export function exitOnSignal(options: LifecycleOptions): void {
   const { signals, exit, log } = options;
@@ -55,7 +56,6 @@ async function drain(options: LifecycleOptions) {
   const { server, service, inFlight, webSockets, drainTimeoutMs, log } = options;
   log.info("stopping", { running: inFlight.size, drainTimeoutMs });
   service.stop();
-  server.close();
   webSockets.stop();
   const cancelTimer = setTimeout(() => {
     log.warn("drain timeout: cancelling requests", { running: inFlight.size });
@@ -66,6 +66,7 @@ async function drain(options: LifecycleOptions) {
   clearTimeout(cancelTimer);
   clearTimeout(cutTimer);
   await webSockets.closed();
+  server.close();
   server.closeAllConnections();
   await service.loaded?.close();
   log.info("stopped");

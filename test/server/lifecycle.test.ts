@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import test from "ava";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
-import { readEvents, startServer, type TestServer } from "../helpers/start-server.ts";
+import { readEvents, startServer } from "../helpers/start-server.ts";
 
 const chat = "/v1/chat/completions";
 const hello = { messages: [{ role: "user", content: "Hi" }] };
@@ -11,19 +11,6 @@ function holding(gate: Gate): FakeEngine {
   const engine = new FakeEngine();
   engine.script = () => ({ steps: ["Hello", { hold: gate }, " world"] });
   return engine;
-}
-
-async function isRefused({ url }: TestServer): Promise<boolean> {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  try {
-    await once(socket, "connect");
-    return false;
-  } catch {
-    return true;
-  } finally {
-    socket.destroy();
-  }
 }
 
 for (const signal of ["SIGTERM", "SIGINT"]) {
@@ -35,7 +22,9 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
     const answer = server.post(chat, hello);
     await engine.until(() => engine.stats().runningRequests === 1);
     server.signals.emit(signal);
-    t.true(await isRefused(server));
+    const late = await server.post(chat, hello);
+    t.is(late.status, 503);
+    t.like(await late.json(), { error: { code: "server_stopping" } });
     t.false(engine.isClosed);
     gate.open();
     const { choices } = (await (await answer).json()) as {
@@ -45,6 +34,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) {
     await exit;
     t.true(engine.isClosed);
     t.deepEqual(server.exits, [0]);
+    await t.throwsAsync(server.get("/health"));
   });
 }
 
