@@ -1,60 +1,19 @@
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
-
-const run = promisify(execFile);
+import { findDebianPrograms } from "./debian-programs.ts";
 
 export interface PrometheusTools {
   readonly prometheus: string;
   readonly promtool: string;
 }
 
-/** Debian's package, unpacked here where it is not installed: no service is started, and nothing needs root. */
-const unpacked = resolve(".cache/prometheus");
-
 /** @returns why there is none, where it cannot be had */
 export async function findPrometheus(): Promise<PrometheusTools | string> {
-  const installed = toolsIn(process.env["PATH"]?.split(delimiter) ?? []);
-  const found = installed ?? toolsIn([join(unpacked, "usr/bin")]);
-  if (found !== undefined) return found;
-  try {
-    await unpackDebianPackage();
-  } catch (error) {
-    const { stderr = "", message } = error as Error & { stderr?: string };
-    return `Debian's package prometheus cannot be had: ${stderr.trim() || message}`;
-  }
-  return toolsIn([join(unpacked, "usr/bin")]) ?? "Debian's package has no prometheus in it.";
-}
-
-function toolsIn(folders: readonly string[]): PrometheusTools | undefined {
-  for (const folder of folders) {
-    const tools = {
-      prometheus: join(folder, "prometheus"),
-      promtool: join(folder, "promtool"),
-    };
-    if (Object.values(tools).every((path) => existsSync(path))) return tools;
-  }
-  return undefined;
-}
-
-/** With the machine's package lists, or own ones where these are missing or too old. */
-async function unpackDebianPackage(): Promise<void> {
-  const [lists, cache] = [join(unpacked, "lists"), join(unpacked, "cache")];
-  for (const folder of [lists, cache]) mkdirSync(join(folder, "partial"), { recursive: true });
-  const own = ["-o", `Dir::State::Lists=${lists}`, "-o", `Dir::Cache=${cache}`];
-  const apt = (...args: string[]) => run("apt-get", args, { cwd: unpacked, timeout: 120_000 });
-  try {
-    await apt("download", "prometheus");
-  } catch {
-    await apt(...own, "update");
-    await apt(...own, "download", "prometheus");
-  }
-  const archive = readdirSync(unpacked).find((name) => /^prometheus_.*\.deb$/.test(name));
-  if (archive === undefined) throw new Error("apt-get download brought no archive.");
-  await run("dpkg-deb", ["-x", archive, "."], { cwd: unpacked });
+  const found = await findDebianPrograms(["prometheus", "promtool"], ["prometheus"]);
+  if (typeof found === "string") return found;
+  const { prometheus, promtool } = found.paths;
+  return { prometheus: prometheus!, promtool: promtool! };
 }
 
 /** What a check prints, and whether it is content. */
