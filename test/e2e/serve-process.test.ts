@@ -1,54 +1,12 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import test, { type ExecutionContext } from "ava";
 import OpenAI from "openai";
+import { runSeap } from "../helpers/seap-process.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
-
-interface SeapProcess {
-  readonly child: ChildProcess;
-  /** What it has written to stderr so far. */
-  readonly stderr: () => string;
-  /** Settles with the line that contains the text. @throws when the process ends before. */
-  readonly untilLine: (text: string) => Promise<string>;
-  /** Settles with the exit status. */
-  readonly ended: Promise<number | null>;
-}
-
-/** Runs the compiled `seap`, as npm's link to it does. */
-function runSeap(t: ExecutionContext, args: readonly string[]): SeapProcess {
-  const child = spawn(process.execPath, ["bin/seap.js", ...args], {
-    env: { ...process.env, SEAP_THREADS: "1" },
-    stdio: ["ignore", "inherit", "pipe"],
-  });
-  t.teardown(() => child.kill("SIGKILL"));
-  const ended = once(child, "close").then(([status]) => status as number | null);
-  const lines: string[] = [];
-  const watchers = new Set<() => void>();
-  createInterface({ input: child.stderr }).on("line", (line) => {
-    lines.push(line);
-    for (const look of watchers) look();
-  });
-  return {
-    child,
-    ended,
-    stderr: () => lines.join("\n"),
-    untilLine: (text) =>
-      new Promise((resolve, reject) => {
-        const look = () => {
-          const line = lines.find((candidate) => candidate.includes(text));
-          if (line !== undefined) resolve(line);
-        };
-        watchers.add(look);
-        look();
-        void ended.then(() => reject(new Error(`ended without "${text}":\n${lines.join("\n")}`)));
-      }),
-  };
-}
 
 function tinyModelPath(t: ExecutionContext): string {
   const path = join(tempDir(t), "tiny.gguf");
