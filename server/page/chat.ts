@@ -38,7 +38,10 @@ export class Chat {
   view(isReady: boolean): View {
     const { turns, isRunning } = this.#conversation;
     return html`<section class="card chat" aria-labelledby="chat-title">
-      <h2 id="chat-title">Chat</h2>
+      <div class="head">
+        <h2 id="chat-title">Chat</h2>
+        ${turns.length > 0 && html`<button type="button" onClick=${() => this.#clear()}>New chat</button>`}
+      </div>
       <div class="log" role="log" aria-label="Conversation" aria-busy=${isRunning} tabindex="0">
         ${turns.length === 0 && html`<p class="hint">Ask something: each answer tells which expert gave it, and why.</p>`}
         ${turns.map((turn) => this.#turn(turn))}
@@ -51,11 +54,13 @@ export class Chat {
   #form(isReady: boolean, isRunning: boolean): View {
     const onSubmit = (event: Event) => {
       event.preventDefault();
-      if (isReady && !isRunning) void this.#send();
+      if (isRunning) this.#conversation.stop();
+      else if (isReady) void this.#send();
     };
     const onKeyDown = (event: KeyboardEvent) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      onSubmit(event);
+      event.preventDefault();
+      if (isReady && !isRunning) void this.#send();
     };
     const options = [
       ["", "the router's choice"],
@@ -73,9 +78,10 @@ export class Chat {
         onKeyDown=${onKeyDown}
       ></textarea>
       <div class="controls">
-        <label>
-          Expert
+        <span class="field">
+          <label for="task">Expert</label>
           <select
+            id="task"
             value=${this.#task}
             onChange=${(event: Event) => {
               this.#task = valueOf(event);
@@ -84,10 +90,11 @@ export class Chat {
           >
             ${options.map(([value, name]) => html`<option value=${value}>${name}</option>`)}
           </select>
-        </label>
-        <label>
-          Most tokens
+        </span>
+        <span class="field">
+          <label for="most-tokens">Most tokens</label>
           <input
+            id="most-tokens"
             type="number"
             min="1"
             max="4096"
@@ -97,37 +104,28 @@ export class Chat {
               this.#changed();
             }}
           />
-        </label>
-        <label class="check">
+        </span>
+        <span class="field">
           <input
+            id="beside-dense"
             type="checkbox"
             checked=${this.#isComparing}
             onChange=${(event: Event) => {
               this.#isComparing = (event.currentTarget as HTMLInputElement).checked;
             }}
           />
-          beside dense
-        </label>
-        <span class="buttons">
-          <button
-            type="button"
-            disabled=${this.#conversation.turns.length === 0}
-            onClick=${() => this.#conversation.clear()}
-          >
-            New
-          </button>
-          ${
-            isRunning
-              ? html`<button key="stop" type="button" onClick=${() => this.#conversation.stop()}>
-                  Stop
-                </button>`
-              : html`<button key="send" type="submit" class="main" disabled=${!isReady}>
-                  Send
-                </button>`
-          }
+          <label for="beside-dense">beside dense</label>
         </span>
+        <button type="submit" class="main" disabled=${!isReady}>
+          ${isRunning ? "Stop" : "Send"}
+        </button>
       </div>
     </form>`;
+  }
+
+  #clear(): void {
+    this.#conversation.clear();
+    document.getElementById("prompt")?.focus();
   }
 
   async #send(): Promise<void> {

@@ -1,6 +1,6 @@
 import { problemOf } from "./api.ts";
 import type { Api } from "./api.ts";
-import { colourOf, mebibytes, percent } from "./format.ts";
+import { colourOf, size, percent } from "./format.ts";
 import { html } from "./html.ts";
 import type { View } from "./html.ts";
 import { PlanFigure } from "./plan-figure.ts";
@@ -60,7 +60,7 @@ export class Experts {
     tasks: readonly string[],
   ): View {
     const experts = data.filter((each) => each.id !== denseExpert && each.resident_bytes > 0);
-    const said = `${mebibytes(memory_used_bytes)} of ${mebibytes(memory_budget_bytes)}`;
+    const said = `${size(memory_used_bytes)} of ${size(memory_budget_bytes)}`;
     return html`<div class="memory">
       <span>Memory of experts: ${said}</span>
       <div class="bar" role="img" aria-label="Memory of experts: ${said}">
@@ -70,7 +70,7 @@ export class Experts {
             key=${id}
             class=${colourOf(tasks, id)}
             style=${{ width }}
-            title="${id}: ${mebibytes(resident_bytes)}"
+            title="${id}: ${size(resident_bytes)}"
           ></span>`;
         })}
       </div>
@@ -78,7 +78,16 @@ export class Experts {
   }
 
   #table(experts: readonly WireExpert[], tasks: readonly string[]): View {
-    const heads = ["Expert", "State", "Memory", "Pruned", "Loss", "Used", "Missed", "Do"];
+    const heads = [
+      "Expert",
+      "State",
+      "Memory",
+      "Pruned",
+      "Perplexity",
+      "Used",
+      "Missed",
+      "Actions",
+    ];
     return html`<table>
       <thead>
         <tr>
@@ -95,14 +104,14 @@ export class Experts {
     const { id, state, problem, sparsity, held_out_loss_increase: loss, hits, misses } = expert;
     const isDense = id === denseExpert;
     const cells: [string, unknown][] = [
-      ["Memory", expert.resident_bytes > 0 ? mebibytes(expert.resident_bytes) : "–"],
+      ["Memory", expert.resident_bytes > 0 ? size(expert.resident_bytes) : "–"],
       ["Pruned", sparsity === null ? "–" : percent(sparsity)],
-      ["Loss", loss === null ? "–" : `${loss < 0 ? "−" : "+"}${percent(Math.abs(loss), 1)}`],
+      ["Perplexity", loss === null ? "–" : `${loss < 0 ? "−" : "+"}${percent(Math.abs(loss), 1)}`],
       ["Used", hits],
       ["Missed", isDense ? "–" : misses],
     ];
     return html`<tr key=${id}>
-      <th scope="row"><span class="task ${colourOf(tasks, id)}">${id}</span></th>
+      <th scope="row" tabindex="-1"><span class="task ${colourOf(tasks, id)}">${id}</span></th>
       <td data-label="State">
         ${this.#state(expert)}${problem && html`<span class="problem">${problem}</span>`}
       </td>
@@ -128,7 +137,11 @@ export class Experts {
           key=${command}
           type="button"
           aria-label="${wordOf[command]} ${id}"
-          onClick=${() => this.#command(id, command)}
+          onClick=${({ currentTarget }: Event) => {
+            // The button goes away with the state.
+            (currentTarget as Element).closest("tr")?.querySelector("th")?.focus();
+            void this.#command(id, command);
+          }}
         >
           ${wordOf[command]}
         </button>`,
@@ -152,7 +165,6 @@ export class Experts {
   #planView(plan: WirePlan): View {
     return html`<div class="plan">
       <h3>What ${plan.task} keeps</h3>
-      <button type="button" onClick=${() => this.#toggle(plan.task)}>Close</button>
       <${PlanFigure} key=${plan.task} plan=${plan} />
     </div>`;
   }

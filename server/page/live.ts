@@ -5,6 +5,7 @@ import type { View } from "./html.ts";
 import { parseMetrics, quantile } from "./metrics-text.ts";
 import type { Samples } from "./metrics-text.ts";
 import { Plot } from "./plot.ts";
+import type { PlotAxis } from "./plot.ts";
 
 interface Scrape {
   readonly samples: Samples;
@@ -16,6 +17,11 @@ interface Scrape {
 
 /** Scrapes that are kept: five minutes of them. */
 const maxScrapes = 150;
+
+const timeAxis: PlotAxis = {
+  label: "time",
+  format: (seconds) => new Date(1000 * seconds).toLocaleTimeString(),
+};
 
 /** What the server does now, from its metrics. */
 export class Live {
@@ -72,7 +78,7 @@ export class Live {
           label="Generated tokens per second over the last five minutes"
           series=${[{ label: "tokens/s", colour: "--accent" }]}
           data=${[times, rates]}
-          isTime=${true}
+          x=${timeAxis}
           format=${(value: number) => `${Math.round(10 * value) / 10}`}
         />
         <${Plot}
@@ -82,7 +88,7 @@ export class Live {
             { label: "waiting", colour: "--warm" },
           ]}
           data=${[times, counts("running"), counts("waiting")]}
-          isTime=${true}
+          x=${timeAxis}
           format=${(value: number) => `${value}`}
         />
       </div>

@@ -27,6 +27,8 @@ class Page {
   #problem: string | null = "Loading …";
   #needsKey = false;
   #isScheduled = false;
+  /** As shown. */
+  #numTurns = 0;
 
   /** Goes on as long as the page is there. */
   async run(): Promise<void> {
@@ -70,9 +72,12 @@ class Page {
     this.#isScheduled = true;
     requestAnimationFrame(() => {
       this.#isScheduled = false;
+      const numTurns = this.#conversation.turns.length;
+      const isFollowing = isAtEnd(document.querySelector(".log")) || numTurns !== this.#numTurns;
+      this.#numTurns = numTurns;
       render(this.#view(), document.body);
       const log = document.querySelector(".log");
-      if (this.#conversation.isRunning) log?.scrollTo({ top: log.scrollHeight });
+      if (isFollowing) log?.scrollTo({ top: log.scrollHeight });
     });
   }
 
@@ -119,6 +124,11 @@ class Page {
       ${this.#api.key !== null && html`<span class="problem" role="alert">${this.#problem}</span>`}
     </form>`;
   }
+}
+
+/** Who has scrolled up reads there. */
+function isAtEnd(log: Element | null): boolean {
+  return log !== null && log.scrollHeight - log.scrollTop - log.clientHeight < 40;
 }
 
 void new Page().run();

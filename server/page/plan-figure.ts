@@ -3,10 +3,18 @@ import { percent } from "./format.ts";
 import { html } from "./html.ts";
 import type { View } from "./html.ts";
 import { Plot } from "./plot.ts";
+import type { PlotAxis } from "./plot.ts";
+import { watchTheme } from "./theme.ts";
 import type { WirePlan } from "./wire.ts";
 
 /** Of the heat map; more would be narrower than a pixel. */
 const maxCells = 256;
+
+const layerAxis: PlotAxis = {
+  label: "layer",
+  format: (value) => `${value}`,
+  steps: [1, 2, 5, 10, 20, 50],
+};
 
 interface PlanProps {
   readonly plan: WirePlan;
@@ -16,6 +24,8 @@ interface PlanProps {
 export class PlanFigure extends Component<PlanProps> {
   readonly #channels = createRef<HTMLCanvasElement>();
   readonly #heads = createRef<HTMLCanvasElement>();
+
+  #unwatch = (): void => undefined;
 
   override shouldComponentUpdate({ plan }: PlanProps): boolean {
     return plan !== this.props.plan;
@@ -63,13 +73,23 @@ export class PlanFigure extends Component<PlanProps> {
           { label: "heads gone", colour: "--warm" },
         ]}
         data=${[layers.map((_, index) => first + index), channels, heads]}
-        isTime=${false}
+        x=${layerAxis}
         format=${(value: number) => percent(value)}
       />
     </div>`;
   }
 
   override componentDidMount(): void {
+    this.#channels.current!.scrollIntoView({ block: "nearest" });
+    this.#draw();
+    this.#unwatch = watchTheme(() => this.#draw());
+  }
+
+  override componentWillUnmount(): void {
+    this.#unwatch();
+  }
+
+  #draw(): void {
     const { dense, layers } = this.props.plan;
     const channels = layers.map((layer) => shares(layer.kept_channels, dense.channels));
     const heads = layers.map((layer) => shares(layer.kept_heads, dense.heads));
@@ -90,6 +110,7 @@ function shares(kept: readonly number[], all: number): Float64Array {
 function drawShares(canvas: HTMLCanvasElement, rows: readonly Float64Array[]): void {
   canvas.width = rows[0]?.length ?? 0;
   canvas.height = rows.length;
+  canvas.style.height = `${Math.min(10 * rows.length, 260)}px`;
   const context = canvas.getContext("2d")!;
   context.fillStyle = getComputedStyle(canvas).color;
   for (const [y, row] of rows.entries()) {

@@ -2,11 +2,19 @@ import { Component, createRef } from "/assets/preact.js";
 import uPlot from "/assets/uplot.js";
 import { html } from "./html.ts";
 import type { View } from "./html.ts";
+import { watchTheme } from "./theme.ts";
 
 export interface PlotSeries {
   readonly label: string;
   /** Custom property of the page's style. */
   readonly colour: string;
+}
+
+export interface PlotAxis {
+  readonly label: string;
+  readonly format: (value: number) => string;
+  /** Between two ticks. @default any */
+  readonly steps?: readonly number[];
 }
 
 export interface PlotProps {
@@ -15,20 +23,21 @@ export interface PlotProps {
   readonly series: readonly PlotSeries[];
   /** First the x values, then those of each series. */
   readonly data: uPlot.AlignedData;
-  readonly isTime: boolean;
+  readonly x: PlotAxis;
   readonly format: (value: number) => string;
 }
 
 const height = 170;
 
-/** Lines over time, or bars. */
+/** Lines. */
 export class Plot extends Component<PlotProps> {
   readonly #element = createRef<HTMLElement>();
-  #plot: uPlot | undefined;
   readonly #resize = new ResizeObserver(([entry]) => {
     const width = Math.floor(entry!.contentRect.width);
     if (width > 0) this.#plot?.setSize({ width, height });
   });
+  #plot: uPlot | undefined;
+  #unwatch = (): void => undefined;
 
   override render({ label }: PlotProps): View {
     return html`<div ref=${this.#element} class="plot" role="img" aria-label=${label}></div>`;
@@ -36,31 +45,10 @@ export class Plot extends Component<PlotProps> {
 
   override componentDidMount(): void {
     const element = this.#element.current!;
-    const { series, data, isTime, format } = this.props;
-    // Asked for at each drawing, so that another theme shows.
-    const colour = (name: string) => () => getComputedStyle(element).getPropertyValue(name);
-    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 } };
-    const bars = uPlot.paths.bars?.({ size: [0.8, 24] });
-    const options: uPlot.Options = {
-      width: element.clientWidth || 300,
-      height,
-      scales: { x: { time: isTime }, y: { range: (_plot, _low, high) => [0, topOf(high)] } },
-      axes: [axis, { ...axis, size: 60, values: (_plot, ticks) => ticks.map(format) }],
-      cursor: { drag: { x: false, y: false } },
-      series: [
-        isTime ? {} : { value: (_plot, value) => `${value}` },
-        ...series.map((each): uPlot.Series => ({
-          label: each.label,
-          stroke: colour(each.colour),
-          width: 1.5,
-          points: { show: false },
-          value: (_plot, value: number | null) => (value === null ? "–" : format(value)),
-          ...(!isTime && series.length === 1 && bars && { paths: bars, fill: colour(each.colour) }),
-        })),
-      ],
-    };
-    this.#plot = new uPlot(options, data, element);
+    const plot = new uPlot(this.#options(element), this.props.data, element);
+    this.#plot = plot;
     this.#resize.observe(element);
+    this.#unwatch = watchTheme(() => plot.redraw());
   }
 
   override componentDidUpdate({ data }: PlotProps): void {
@@ -68,9 +56,43 @@ export class Plot extends Component<PlotProps> {
   }
 
   override componentWillUnmount(): void {
+    this.#unwatch();
     this.#resize.disconnect();
     this.#plot?.destroy();
   }
+
+  #options(element: HTMLElement): uPlot.Options {
+    const { series, x, format } = this.props;
+    // Asked for at each drawing, so that another theme shows.
+    const colour = (name: string) => () => getComputedStyle(element).getPropertyValue(name);
+    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 } };
+    const xAxis: uPlot.Axis = {
+      ...axis,
+      space: 80,
+      values: (_plot, ticks) => ticks.map(x.format),
+      ...(x.steps && { incrs: [...x.steps] }),
+    };
+    return {
+      width: element.clientWidth || 300,
+      height,
+      scales: { x: { time: false }, y: { range: (_plot, _low, high) => [0, topOf(high)] } },
+      axes: [xAxis, { ...axis, size: 60, values: (_plot, ticks) => ticks.map(format) }],
+      cursor: { drag: { x: false, y: false } },
+      series: [
+        { label: x.label, value: (_plot, value: number | null) => told(value, x.format) },
+        ...series.map((each): uPlot.Series => ({
+          label: each.label,
+          stroke: colour(each.colour),
+          width: 1.5,
+          value: (_plot, value: number | null) => told(value, format),
+        })),
+      ],
+    };
+  }
+}
+
+function told(value: number | null, format: (value: number) => string): string {
+  return value === null ? "–" : format(value);
 }
 
 function topOf(high: number | null): number {

@@ -13,10 +13,18 @@ interface SentPrompt {
   readonly position: Position;
 }
 
+interface Label {
+  readonly task: string;
+  readonly position: Position;
+}
+
 const width = 480;
 const height = 400;
 /** Prompts of a task differ by about 1 in one direction. */
 const clusterRadius = 0.8;
+const labelHeight = 15;
+/** Of a letter. */
+const labelWidth = 8;
 /** Prompts that are told in words. */
 const maxListed = 5;
 
@@ -78,12 +86,17 @@ export class PromptMap {
         r=${clusterRadius * scale}
       />`;
     });
-    const labels = [...new Set(clusters.map(({ task }) => task))].flatMap((task) => {
-      const own = clusters.filter((cluster) => cluster.task === task);
-      if (!tasks.includes(task)) return [];
-      const [x, y] = place(meanOf(own.map(({ position }) => position)));
-      return [html`<text class=${colourOf(tasks, task)} x=${x} y=${y + 4}>${task}</text>`];
-    });
+    const labels = spread(
+      tasks.flatMap((task) => {
+        const own = clusters.filter((cluster) => cluster.task === task);
+        return own.length === 0
+          ? []
+          : [{ task, position: place(meanOf(own.map(({ position }) => position))) }];
+      }),
+    ).map(
+      ({ task, position: [x, y] }) =>
+        html`<text class=${colourOf(tasks, task)} x=${x} y=${y + 4}>${task}</text>`,
+    );
     const prompts = this.#prompts.map(({ number, text, task, position }) => {
       const [cx, cy] = place(position);
       const isLast = number === this.#prompts.length;
@@ -131,6 +144,24 @@ function frame(positions: readonly Position[]) {
     height / 2 - scale * (y - (bottom + top) / 2),
   ];
   return { scale, place };
+}
+
+/** Labels that none covers another of: where one would, it comes lower. */
+function spread(labels: readonly Label[]): readonly Label[] {
+  const placed: Label[] = [];
+  for (const { task, position } of [...labels].sort((a, b) => a.position[1] - b.position[1])) {
+    const [x] = position;
+    let [, y] = position;
+    const isCovered = () =>
+      placed.some(
+        (other) =>
+          Math.abs(other.position[1] - y) < labelHeight &&
+          Math.abs(other.position[0] - x) < (labelWidth * (task.length + other.task.length)) / 2,
+      );
+    while (isCovered()) y += 2;
+    placed.push({ task, position: [x, y] });
+  }
+  return placed;
 }
 
 function meanOf(positions: readonly Position[]): Position {

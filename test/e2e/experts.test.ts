@@ -1,17 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { openModel } from "../../model/open-model.ts";
-import { numTrunkFeatures } from "../../router/features.ts";
-import { fitClusterRouter } from "../../router/fit-clusters.ts";
-import { routerFile } from "../../router/router-file.ts";
 import type { WireExpert, WireExpertList } from "../../server/experts/expert-wire.ts";
 import { Gate } from "../helpers/fake-engine.ts";
-import { centerAt, rowsAround } from "../helpers/feature-groups.ts";
 import { serveModel, type ServedModel } from "../helpers/serve-model.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 import { TinyExpertSource } from "../helpers/tiny-expert-source.ts";
+import { writeTinyRouter } from "../helpers/tiny-router.ts";
 
 const tasks = ["chat", "code", "math"];
 
@@ -23,20 +19,8 @@ test.before(async () => {
   folder = mkdtempSync(join(tmpdir(), "seap-test-"));
   modelPath = join(folder, "tiny.gguf");
   writeTinyGguf(modelPath);
-  const { weights } = await openModel(modelPath);
-  weights.close();
-  const numFeatures = numTrunkFeatures(weights.config.hiddenSize);
-  const rows = tasks.map((task, index) => {
-    const center = centerAt(index, 8, numFeatures);
-    return [task, rowsAround(center, 40, { seed: index + 1 })] as const;
-  });
-  const background = new Map<string, Float32Array[]>();
-  const fitted = fitClusterRouter(
-    { tasks: new Map(rows), background },
-    { model: weights.contentHash },
-  );
   router = join(folder, "router.safetensors");
-  writeFileSync(router, Buffer.concat(routerFile(fitted)));
+  await writeTinyRouter(router, modelPath, tasks);
 });
 
 test.after.always(() => rmSync(folder, { recursive: true }));
