@@ -1,10 +1,15 @@
+import type { Grammar } from "../engine/grammar/grammar.ts";
+import { ChatTemplateError } from "../model/errors.ts";
 import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
-
 import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import { structuredGrammar } from "./structured/structured-output.ts";
+import { toolGrammar } from "./tools/tool-grammar.ts";
+import { toolPrompt, withoutToolRole } from "./tools/tool-prompt.ts";
+import { readTools } from "./tools/tool-schemas.ts";
+import type { Tool, Tools } from "./tools/tool-schemas.ts";
 import { unsupportedInChat } from "./unsupported-parameters.ts";
 
 /** POST /v1/chat/completions */
@@ -19,21 +24,49 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
       const message = `top_logprobs: expected 0 without logprobs (got ${numTop})`;
       throw new InvalidRequestError(message, "top_logprobs");
     }
+    const tools = readTools(body);
+    const messages = body.messages.map(toChatMessage);
     return {
-      prompts: [toPrompt(body.messages.map(toChatMessage), codec)],
+      prompts: [toPrompt(messages, codec, tools?.list)],
       promptField: "messages",
       tokenLimit: tokenLimitOf(body),
       defaultMaxTokens: Infinity,
       logprobs: logprobs ? { numTop } : undefined,
-      grammar: structuredGrammar(body),
-      writerFor: (index) => new ChatWriter(index, logprobs ? codec : null),
+      grammar: grammarOf(body, tools),
+      writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, tools !== null),
     };
   },
 };
 
-export function toPrompt(messages: readonly ChatMessage[], codec: TextCodec): Prompt {
-  const text = messages.findLast(({ role }) => role === "user")?.content ?? "";
-  return { tokenIds: codec.encodeChat(messages), text, messages };
+/** @param tools that the model is told of */
+export function toPrompt(
+  conversation: readonly ChatMessage[],
+  codec: TextCodec,
+  tools: readonly Tool[] = [],
+): Prompt {
+  const text = conversation.findLast(({ role }) => role === "user")?.content ?? "";
+  const { messages, ...options } = toolPrompt(
+    conversation,
+    tools,
+    codec.tokenizerInfo.chatTemplate,
+  );
+  try {
+    return { tokenIds: codec.encodeChat(messages, options), text, messages, ...options };
+  } catch (error) {
+    const others = error instanceof ChatTemplateError ? withoutToolRole(messages) : null;
+    if (others === null) throw error;
+    return { tokenIds: codec.encodeChat(others, options), text, messages: others, ...options };
+  }
+}
+
+function grammarOf(body: ChatBody, tools: Tools | null): Grammar | undefined {
+  const grammar = structuredGrammar(body);
+  if (tools === null) return grammar;
+  if (grammar === undefined) return toolGrammar(tools, body.tools);
+  throw new InvalidRequestError(
+    'tools: cannot be called in an answer whose text has a form; set tool_choice to "none".',
+    "tools",
+  );
 }
 
 /** `max_tokens` is the older name of the same limit: the newer one wins. */

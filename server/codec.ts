@@ -19,6 +19,8 @@ export interface Prompt {
   readonly text: string;
   /** Null for a prompt that is no conversation. */
   readonly messages: readonly ChatMessage[] | null;
+  /** Tools that the template shows besides. */
+  readonly tools?: readonly unknown[];
 }
 
 /** From what clients write to token ids. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { structuredFields } from "./structured/structured-output.ts";
 import { maxTopLogprobs } from "./token-logprobs.ts";
+import { toolCall, toolFields } from "./tools/tool-schemas.ts";
 
 /** More would be a mistake rather than a wish. */
 const maxStopStrings = 16;
@@ -90,7 +91,7 @@ const messageSchema = z.discriminatedUnion(
       role: z.literal("assistant"),
       content: assistantContent,
       name,
-      tool_calls: z.array(z.unknown()).nullish(),
+      tool_calls: z.array(toolCall).nullish(),
     }),
     z.object({
       role: z.literal("tool"),
@@ -108,6 +109,7 @@ export const chatSchema = z.object({
   max_completion_tokens: tokenLimit,
   logprobs: z.boolean().default(false),
   top_logprobs: z.int().min(0).max(maxTopLogprobs).default(0),
+  ...toolFields,
 });
 
 const tokenIds = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;

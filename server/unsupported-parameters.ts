@@ -13,18 +13,13 @@ export type UnsupportedTable = Readonly<Record<string, Unsupported>>;
 
 const omitIt: Unsupported = { supported: "leave it out.", isNeutral: () => false };
 
-const noTools: Unsupported = {
-  supported: 'leave it out, or set tool_choice to "none".',
-  isNeutral: (value, body) => isEmptyList(value) || body["tool_choice"] === "none",
-};
-
 const noFunctions: Unsupported = {
-  supported: 'leave it out, or set function_call to "none".',
+  supported: 'use tools, or set function_call to "none".',
   isNeutral: (value, body) => isEmptyList(value) || body["function_call"] === "none",
 };
 
 const noForcedCall: Unsupported = {
-  supported: 'only "none" and "auto" are accepted.',
+  supported: 'use tool_choice; only "none" and "auto" are accepted.',
   isNeutral: (value) => value === "none" || value === "auto",
 };
 
@@ -48,8 +43,6 @@ const common: UnsupportedTable = {
 
 export const unsupportedInChat: UnsupportedTable = {
   ...common,
-  tools: noTools,
-  tool_choice: noForcedCall,
   functions: noFunctions,
   function_call: noForcedCall,
   audio: omitIt,

@@ -216,8 +216,6 @@ test("a prompt that fills the context but for one token is answered with one tok
 });
 
 const unsupported: readonly (readonly [field: string, value: unknown])[] = [
-  ["tools", [{ type: "function", function: { name: "f" } }]],
-  ["tool_choice", "required"],
   ["functions", [{ name: "f" }]],
   ["audio", { voice: "x" }],
   ["modalities", ["audio"]],
@@ -246,6 +244,18 @@ test("parameters at the value that changes nothing are accepted", async (t) => {
   t.is((await post(chat, { messages, ...neutral })).status, 200);
 });
 
+const tool = (name: string, property?: object) => ({
+  type: "function",
+  function: {
+    name,
+    ...(property && { parameters: { type: "object", properties: { a: property } } }),
+  },
+});
+
+const jsonSchema = (schema: object) => ({
+  response_format: { type: "json_schema", json_schema: { name: "x", schema } },
+});
+
 const invalid: readonly (readonly [param: string, body: object])[] = [
   ["messages", {}],
   ["messages", { messages: [] }],
@@ -265,6 +275,25 @@ const invalid: readonly (readonly [param: string, body: object])[] = [
   ["repetition_penalty", { messages, repetition_penalty: 0 }],
   ["logit_bias.hello", { messages, logit_bias: { hello: 1 } }],
   ["stream", { messages, stream: "yes" }],
+  [
+    "tools[0].function.name",
+    { messages, tools: [{ type: "function", function: { name: "a b" } }] },
+  ],
+  ["tools[1].function.name", { messages, tools: [tool("f"), tool("f")] }],
+  ["tools[0].function.parameters.properties.a", { messages, tools: [tool("f", { not: {} })] }],
+  ["tool_choice", { messages, tool_choice: "required" }],
+  ["tool_choice", { messages, tools: [tool("f")], tool_choice: "sometimes" }],
+  ["tool_choice.function.name", { messages, tools: [tool("f")], tool_choice: tool("g") }],
+  ["tools", { messages, tools: [tool("f")], response_format: { type: "json_object" } }],
+  ["response_format", { messages, response_format: "text" }],
+  ["response_format.json_schema.schema", { messages, ...jsonSchema({ type: "float" }) }],
+  ["response_format.json_schema.schema.items", { messages, ...jsonSchema({ items: { not: {} } }) }],
+  ["guided_regex", { messages, guided_regex: "(?=a)" }],
+  ["guided_json", { messages, guided_json: "{" }],
+  ["guided_json", { messages, guided_json: {}, response_format: { type: "json_object" } }],
+  ["structured_outputs.grammar", { messages, structured_outputs: { grammar: "root ::= x" } }],
+  ["structured_outputs.choice", { messages, structured_outputs: { choice: [] } }],
+  ["structured_outputs.structural_tag", { messages, structured_outputs: { structural_tag: "{}" } }],
   ["logprobs", { messages, logprobs: 5 }],
   ["top_logprobs", { messages, top_logprobs: 2 }],
   ["top_logprobs", { messages, logprobs: true, top_logprobs: 21 }],

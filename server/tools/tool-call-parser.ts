@@ -1,0 +1,79 @@
+import { callEnd, callStart, readCallHead } from "./tool-call-text.ts";
+
+/** A piece of an answer in which tools may be called. */
+export type ToolPiece =
+  | { readonly kind: "text"; readonly text: string }
+  /** The next call begins; its arguments follow. */
+  | { readonly kind: "call"; readonly name: string }
+  | { readonly kind: "arguments"; readonly text: string };
+
+/**
+ * Takes an answer apart, piece by piece, however it is split. Nothing of the tags gets into the text, nor blanks that
+ * only lead to a call; what may become either is held back.
+ */
+export class ToolCallParser {
+  #place: "text" | "head" | "arguments" = "text";
+  /** What has not been decided on yet. */
+  #held = "";
+  #hasCalled = false;
+
+  push(text: string): ToolPiece[] {
+    this.#held += text;
+    const pieces: ToolPiece[] = [];
+    for (let hasMore = true; hasMore;) hasMore = this.#step(pieces);
+    return pieces;
+  }
+
+  /** The answer ends here: a tag that was begun stays text, a call that was cut off stays cut off. */
+  end(): ToolPiece[] {
+    const text = this.#hasCalled ? this.#held.trimEnd() : this.#held;
+    this.#held = "";
+    return this.#place === "text" && text !== "" ? [{ kind: "text", text }] : [];
+  }
+
+  /** @returns whether there is more to look at */
+  #step(pieces: ToolPiece[]): boolean {
+    switch (this.#place) {
+      case "text":
+        return this.#until(callStart, "head", "text", pieces);
+      case "arguments":
+        return this.#until(callEnd, "text", "arguments", pieces);
+      case "head": {
+        const head = readCallHead(this.#held);
+        if (head === null) return false;
+        pieces.push({ kind: "call", name: head.name });
+        this.#hasCalled = true;
+        this.#held = head.rest;
+        this.#place = "arguments";
+        return true;
+      }
+    }
+  }
+
+  #until(
+    tag: string,
+    next: "head" | "text",
+    kind: "text" | "arguments",
+    pieces: ToolPiece[],
+  ): boolean {
+    const start = this.#held.indexOf(tag);
+    const end = start < 0 ? this.#held.length - startedLength(this.#held, tag) : start;
+    const before = this.#held.slice(0, end);
+    const text = kind === "text" ? before.trimEnd() : before;
+    if (text !== "") pieces.push({ kind, text });
+    if (start < 0) {
+      this.#held = this.#held.slice(text.length);
+      return false;
+    }
+    this.#held = this.#held.slice(start + tag.length);
+    this.#place = next;
+    return true;
+  }
+}
+
+/** Length of the longest end of the text that the tag begins with. */
+function startedLength(text: string, tag: string): number {
+  let length = Math.min(text.length, tag.length - 1);
+  while (!text.endsWith(tag.slice(0, length))) length--;
+  return length;
+}

@@ -1,0 +1,108 @@
+import type { ChatMessage } from "../codec.ts";
+import { callText } from "./tool-call-text.ts";
+import type { Tool, ToolCall } from "./tool-schemas.ts";
+
+/** A conversation as the template can show it. */
+export interface ToolPrompt {
+  readonly messages: readonly ChatMessage[];
+  /** For templates that show them themselves. */
+  readonly tools?: readonly Tool[];
+}
+
+/**
+ * Tells the model of the tools, of the calls so far and of what they gave. Templates that know the convention of
+ * `callText` do it themselves; for others it is written into the messages.
+ * @param template Jinja
+ */
+export function toolPrompt(
+  messages: readonly ChatMessage[],
+  tools: readonly Tool[],
+  template: string,
+): ToolPrompt {
+  if (knowsTools(template)) {
+    const shown = messages.map(withParsedArguments);
+    return tools.length === 0 ? { messages: shown } : { messages: shown, tools };
+  }
+  const written = messages.map(withWrittenCalls);
+  return { messages: tools.length === 0 ? written : withSection(written, tools) };
+}
+
+/**
+ * What the tools gave as messages of the user, for templates that know no other role; null where there is nothing of
+ * the kind.
+ */
+export function withoutToolRole(messages: readonly ChatMessage[]): ChatMessage[] | null {
+  if (messages.every(({ role }) => role !== "tool")) return null;
+  const joined: ChatMessage[] = [];
+  for (const [i, { role, content }] of messages.entries()) {
+    if (role !== "tool") {
+      joined.push(messages[i]!);
+      continue;
+    }
+    const response = `<tool_response>\n${content}\n</tool_response>`;
+    // One message for what several calls gave: some templates want the roles to alternate.
+    const before = messages[i - 1]?.role === "tool" ? `${joined.pop()!.content}\n` : "";
+    joined.push({ role: "user", content: before + response });
+  }
+  return joined;
+}
+
+/** Qwen's coders write calls in another way inside the same tags. */
+function knowsTools(template: string): boolean {
+  return (
+    /\btools\b/.test(template) &&
+    template.includes("<tool_call>") &&
+    !template.includes("<function=")
+  );
+}
+
+/** Templates write the arguments as JSON, so that a text would be quoted twice. */
+function withParsedArguments(message: ChatMessage): ChatMessage {
+  const { tool_calls: calls } = message;
+  if (calls === undefined) return message;
+  return {
+    ...message,
+    tool_calls: (calls as readonly ToolCall[]).map((call) => ({
+      ...call,
+      function: { ...call.function, arguments: parsed(call.function.arguments) },
+    })),
+  };
+}
+
+function parsed(args: ToolCall["function"]["arguments"]): unknown {
+  if (typeof args !== "string") return args;
+  try {
+    return JSON.parse(args);
+  } catch {
+    // What a model once wrote without a grammar may be anything.
+    return args;
+  }
+}
+
+function withWrittenCalls({ tool_calls: calls, ...message }: ChatMessage): ChatMessage {
+  if (calls === undefined || calls.length === 0) return message;
+  const texts = (calls as readonly ToolCall[]).map(({ function: { name, arguments: args } }) =>
+    callText(name, typeof args === "string" ? args : JSON.stringify(args)),
+  );
+  return { ...message, content: [message.content, ...texts].filter(Boolean).join("\n") };
+}
+
+function withSection(messages: readonly ChatMessage[], tools: readonly Tool[]): ChatMessage[] {
+  const section = `# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+${tools.map((tool) => JSON.stringify(tool)).join("\n")}
+</tools>
+
+For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>`;
+  const [first, ...rest] = messages;
+  return first?.role === "system"
+    ? [{ ...first, content: `${first.content}\n\n${section}` }, ...rest]
+    : [{ role: "system", content: section }, ...messages];
+}
