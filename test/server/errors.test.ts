@@ -88,7 +88,11 @@ test("a content type or encoding that is not supported is answered 415", async (
 
 test("an unknown path is answered 404", async (t) => {
   const { get, post } = await startServer(t);
-  for (const response of [await get("/nothing"), await get("/v1/nothing"), await post("/v2/x", {})]) {
+  for (const response of [
+    await get("/nothing"),
+    await get("/v1/nothing"),
+    await post("/v2/x", {}),
+  ]) {
     t.is(response.status, 404);
     t.is(await errorCode(response), "not_found");
   }
