@@ -16,7 +16,11 @@ export async function ensureBuilt(root) {
   progress("building …");
   const elapsed = stopwatch();
   // The compiler does not notice outputs that went missing.
-  if (!complete) rmSync(join(root, "dist/.tsbuildinfo"), { force: true });
+  if (!complete) {
+    for (const name of [".tsbuildinfo", ".page.tsbuildinfo"]) {
+      rmSync(join(root, "dist", name), { force: true });
+    }
+  }
   removeOrphans(root, sources);
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const projects = [".", "server/page"];

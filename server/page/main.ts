@@ -25,6 +25,8 @@ class Page {
   readonly #experts = new Experts(this.#api, this.#changed);
   readonly #live = new Live(this.#api);
   #problem: string | null = "Loading …";
+  /** The server has answered, and may be asked. */
+  #isReady = false;
   #needsKey = false;
   #isScheduled = false;
   /** As shown. */
@@ -32,6 +34,7 @@ class Page {
 
   /** Goes on as long as the page is there. */
   async run(): Promise<void> {
+    this.#changed();
     for (;;) {
       if (!document.hidden) await this.#refresh();
       await new Promise((resolve) => setTimeout(resolve, refreshMs));
@@ -40,15 +43,17 @@ class Page {
 
   async #refresh(): Promise<void> {
     try {
-      if (this.#chat.model === "") {
+      if (!this.#isReady) {
         const { data } = await this.#api.get<WireModels>("/v1/models");
         this.#useModels(data);
       }
       const parts = [this.#map, this.#experts, this.#live];
       await Promise.all(parts.map((part) => part.refresh()));
+      this.#isReady = true;
       this.#problem = null;
       this.#needsKey = false;
     } catch (error) {
+      this.#isReady = false;
       this.#needsKey = error instanceof ApiError && error.status === 401;
       const isRefused = error instanceof ApiError;
       this.#problem = isRefused ? error.message : `The server does not answer. ${problemOf(error)}`;
@@ -83,7 +88,6 @@ class Page {
 
   #view(): View {
     const { model, tasks } = this.#chat;
-    const isReady = model !== "" && !this.#needsKey;
     return html`<div class="page">
       <a class="skip" href="#prompt">Skip to the prompt</a>
       <header>
@@ -94,7 +98,7 @@ class Page {
       <p class="status" role="status">${this.#needsKey ? null : this.#problem}</p>
       ${(this.#needsKey || this.#api.key !== null) && this.#keyForm()}
       <main>
-        ${this.#chat.view(isReady)} ${this.#map.view()} ${this.#experts.view(tasks)}
+        ${this.#chat.view(this.#isReady)} ${this.#map.view()} ${this.#experts.view(tasks)}
         ${this.#live.view()}
       </main>
     </div>`;
@@ -103,7 +107,7 @@ class Page {
   #keyForm(): View {
     const use = (key: string | null) => {
       this.#api.key = key;
-      this.#chat.model = "";
+      this.#isReady = false;
       void this.#refresh();
     };
     if (!this.#needsKey) {
