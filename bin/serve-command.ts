@@ -5,6 +5,7 @@ import { createLog, type Log } from "../server/log.ts";
 import type { LoadedModel } from "../server/model-service.ts";
 import { serveHelp } from "./serve-help.ts";
 import { startServer } from "../server/start-server.ts";
+import { noTracer, type Tracer } from "../server/tracing/tracer.ts";
 
 export interface ServeDependencies {
   readonly load: (config: Config, log: Log) => Promise<LoadedModel>;
@@ -22,7 +23,7 @@ export function serveCommand({ load, signals, exit }: ServeDependencies): Comman
         return;
       }
       const { config, warnings } = parseConfig({ args, env: io.env });
-      const log = createLog(config.logLevel, (line) => io.stderr(line));
+      const log = createLog(config.logLevel, (line) => io.stderr(line), config.logFormat);
       for (const warning of warnings) log.warn(warning);
       const running = await startServer({
         config,
@@ -30,6 +31,7 @@ export function serveCommand({ load, signals, exit }: ServeDependencies): Comman
         load: () => load(config, log),
         signals,
         exit,
+        tracer: await openTracer(config, log),
       });
       try {
         await running.loaded;
@@ -40,4 +42,12 @@ export function serveCommand({ load, signals, exit }: ServeDependencies): Comman
       }
     },
   };
+}
+
+async function openTracer({ otlpEndpoint }: Config, log: Log): Promise<Tracer> {
+  if (otlpEndpoint === undefined) return noTracer;
+  // Only here: OpenTelemetry's packages are many.
+  const { OtlpTracer } = await import("../server/tracing/otlp-tracer.ts");
+  log.info("exporting traces", { endpoint: otlpEndpoint });
+  return new OtlpTracer(otlpEndpoint, log);
 }

@@ -1,22 +1,30 @@
 import type { GenerateEvent } from "../engine/request.ts";
 import { CancelledError } from "../engine/errors.ts";
 import type { Metrics } from "./metrics.ts";
+import type { AnswerTrail } from "./tracing/answer-trail.ts";
 
-/** Feeds the events of one answer to the metrics. */
+export interface AnswerMeterOptions {
+  readonly metrics: Metrics;
+  readonly trail: AnswerTrail;
+  /** Arrival of the request, on the clock of `performance.now()`. */
+  readonly startedMs: number;
+}
+
+/** Feeds the events of one answer to the metrics and to its trail. */
 export class AnswerMeter {
   readonly #metrics: Metrics;
-  readonly #promptTokens: number;
+  readonly #trail: AnswerTrail;
   readonly #startedMs: number;
   #lastTokenMs: number | undefined;
 
-  /** @param startedMs - arrival of the request, on the clock of `performance.now()` */
-  constructor(metrics: Metrics, promptTokens: number, startedMs: number) {
+  constructor({ metrics, trail, startedMs }: AnswerMeterOptions) {
     this.#metrics = metrics;
-    this.#promptTokens = promptTokens;
+    this.#trail = trail;
     this.#startedMs = startedMs;
   }
 
   record(event: GenerateEvent): void {
+    this.#trail.record(event);
     if (event.type === "accepted") return;
     if (event.type === "routed") {
       this.#metrics.recordRoute(event);
@@ -26,7 +34,8 @@ export class AnswerMeter {
     const sinceStart = (nowMs - this.#startedMs) / 1000;
     if (event.numTokens > 0) {
       const isFirst = this.#lastTokenMs === undefined;
-      if (isFirst) this.#metrics.recordFirstToken(this.#promptTokens, sinceStart);
+      if (isFirst)
+        this.#metrics.recordFirstToken(this.#trail.request.promptTokenIds.length, sinceStart);
       this.#metrics.recordTokens(
         event.numTokens,
         this.#lastTokenMs === undefined ? undefined : (nowMs - this.#lastTokenMs) / 1000,

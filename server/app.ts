@@ -15,14 +15,7 @@ import { health, ready } from "./health.ts";
 import { type JsonEndpoint, jsonHandler } from "./json-endpoint.ts";
 import type { Endpoint } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
-import {
-  allowOnly,
-  labelled,
-  observeRequest,
-  onlyJson,
-  requestId,
-  whileReady,
-} from "./request-middleware.ts";
+import { allowOnly, labelled, observeRequest, onlyJson, whileReady } from "./request-middleware.ts";
 import { cors } from "./security/cors.ts";
 import { admit, authenticate, securityHeaders } from "./security/middleware.ts";
 import type { Security } from "./security/security.ts";
@@ -49,11 +42,11 @@ export interface AppOptions extends GenerationContext {
 
 /** The HTTP surface. It owns nothing: what it needs is handed in, and nothing is started. */
 export function createApp({ security, bodyLimitBytes, ...context }: AppOptions): Express {
-  const { service, metrics, log } = context;
+  const { service, metrics } = context;
   const created = Math.floor(Date.now() / 1000);
   const app = express();
   app.disable("x-powered-by").disable("etag");
-  app.use(requestId, observeRequest(metrics, log), securityHeaders, cors(security.origins));
+  app.use(observeRequest(context), securityHeaders, cors(security.origins));
 
   const readBody = [
     whileReady(service),
@@ -117,6 +110,6 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
   app.use((req) => {
     throw new RouteNotFoundError(req.method, req.path);
   });
-  app.use(errorHandler(log, metrics, bodyLimitBytes));
+  app.use(errorHandler(metrics, bodyLimitBytes));
   return app;
 }

@@ -9,6 +9,7 @@ import type {
 } from "../engine/request.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import type { Metrics } from "./metrics.ts";
+import type { RequestRecord } from "./request-record.ts";
 
 /** One answer that the engine has accepted. */
 export interface Choice {
@@ -17,24 +18,31 @@ export interface Choice {
   readonly meter: AnswerMeter;
 }
 
+export interface OpenOptions {
+  readonly engine: Engine;
+  readonly controller: AbortController;
+  readonly metrics: Metrics;
+  /** Arrival of the request, on the clock of `performance.now()`. */
+  readonly startedMs: number;
+  readonly record: RequestRecord;
+}
+
 /**
  * Starts all requests; settles when the engine has accepted all of them. When it refuses one, the
  * others are cancelled.
  */
 export async function openChoices(
-  engine: Engine,
   requests: readonly GenerateRequest[],
-  controller: AbortController,
-  metrics: Metrics,
-  startedMs: number,
+  { engine, controller, metrics, startedMs, record }: OpenOptions,
 ): Promise<Choice[]> {
   return settleAll(controller, requests, async (request) => {
+    const trail = record.beginAnswer(request);
     const events = engine.generate(request, controller.signal);
     const first = await events.next();
     if (first.done === true || first.value.type !== "accepted") {
       throw new InferenceError(`Request ${request.id} did not begin with being accepted.`);
     }
-    const meter = new AnswerMeter(metrics, request.promptTokenIds.length, startedMs);
+    const meter = new AnswerMeter({ metrics, trail, startedMs });
     return { request, events, meter };
   });
 }

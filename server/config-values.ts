@@ -57,6 +57,13 @@ export function originList() {
   });
 }
 
+export function httpUrl() {
+  return value("a URL that begins with http:// or https://", (input) => {
+    const isUrl = typeof input === "string" && /^https?:\/\//.test(input) && URL.canParse(input);
+    return isUrl ? input : undefined;
+  });
+}
+
 const periods: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: 3_600_000 };
 
 /** Requests in a period, such as 60/min. */

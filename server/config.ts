@@ -6,6 +6,7 @@ import {
   atLeastZero,
   between,
   byteSize,
+  httpUrl,
   integer,
   oneOf,
   originList,
@@ -24,7 +25,7 @@ import {
   sparsity,
   whileBuilding,
 } from "./experts/expert-settings.ts";
-import { logLevels } from "./log.ts";
+import { logFormats, logLevels } from "./log.ts";
 import { physicalCores } from "./physical-cores.ts";
 import { routingRules } from "./routing/rules.ts";
 
@@ -167,6 +168,14 @@ export const configSchema = z.strictObject({
     .default(300)
     .describe("Seconds after which a WebSocket on which nothing is asked or answered is closed."),
   logLevel: oneOf(logLevels).default("info").describe("Least level that is logged, to stderr."),
+  logFormat: oneOf(logFormats)
+    .default("text")
+    .describe("How log lines are spelled: text for people, json for what collects them."),
+  otlpEndpoint: httpUrl()
+    .optional()
+    .describe(
+      "Where traces of requests are sent, by OTLP over HTTP, such as http://localhost:4318. Unset: nowhere.",
+    ),
   cacheDir: text()
     .optional()
     .describe("Folder for fetched models. Unset: the user's cache folder."),

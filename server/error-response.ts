@@ -11,6 +11,7 @@ import {
 } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { recordOf } from "./request-record.ts";
 import { RateLimitError } from "./security/errors.ts";
 
 /** HTTP status and OpenAI error type of each error code; the codes are also the metric label. */
@@ -100,14 +101,10 @@ export function sendErrorResponse(res: Response, { status, headers, body }: Erro
 }
 
 /** Last middleware: everything thrown before the response began becomes an error object. */
-export function errorHandler(
-  log: Log,
-  metrics: Metrics,
-  bodyLimitBytes: number,
-): ErrorRequestHandler {
+export function errorHandler(metrics: Metrics, bodyLimitBytes: number): ErrorRequestHandler {
   return (thrown: unknown, req, res, next) => {
     const error = fromHttpError(thrown, req, bodyLimitBytes);
-    const response = reportError(error, log, metrics);
+    const response = reportError(error, recordOf(res).log, metrics);
     // Express then cuts the connection.
     if (res.headersSent) next(error);
     else sendErrorResponse(res, response);

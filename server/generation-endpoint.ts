@@ -11,9 +11,11 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { type ModelService, resolveModel } from "./model-service.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
+import { recordOf, type RequestRecord } from "./request-record.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 import type { RequestRouting } from "./routing/request-routing.ts";
 import { httpStreamStart } from "./stream-start.ts";
+import type { Tracer } from "./tracing/tracer.ts";
 import type { UnknownFields } from "./unknown-fields.ts";
 import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
 
@@ -22,6 +24,7 @@ export interface GenerationContext {
   readonly inFlight: InFlight;
   readonly metrics: Metrics;
   readonly log: Log;
+  readonly tracer: Tracer;
   readonly unknownFields: UnknownFields;
   readonly routing: RequestRouting;
   readonly keepAliveMs: number;
@@ -56,6 +59,7 @@ export interface GenerationCall {
   readonly header: (name: string) => string | undefined;
   /** Called once, when the request is valid; what aborts the controller cancels the answer. */
   readonly begin: (id: string) => AbortController;
+  readonly record: RequestRecord;
 }
 
 /** An answer that the engine has accepted. */
@@ -68,13 +72,16 @@ export function generationHandler<Body extends GenerationBody>(
   endpoint: GenerationEndpoint<Body>,
   context: GenerationContext,
 ): RequestHandler {
-  const { inFlight, metrics, log, keepAliveMs } = context;
+  const { inFlight, metrics, keepAliveMs } = context;
   const begin = answerBeginner(endpoint, context);
   return async (req, res) => {
+    const record = recordOf(res);
+    const { log } = record;
     const { answer, body } = await begin({
       body: req.body,
       header: (name) => req.get(name),
       begin: (id) => inFlight.begin(res, id),
+      record,
     });
     if (!body.stream) return sendAnswer(res, answer);
     const start = httpStreamStart(res, keepAliveMs, answer.controller.signal);
@@ -104,12 +111,12 @@ export function answerBeginner<Body extends GenerationBody>(
   const isKnown = (field: string) =>
     Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.unsupported, field);
 
-  return async ({ body: rawBody, header, begin }) => {
+  return async ({ body: rawBody, header, begin, record }) => {
     const startedMs = performance.now();
     const loaded = service.ready();
     const { engine, codec, tasks } = loaded;
     const fields = withoutNulls(rawBody);
-    unknownFields.note(fields, isKnown);
+    unknownFields.note(fields, isKnown, record.log);
     const body = validate(endpoint.schema, fields);
     refuseUnsupported(fields, endpoint.unsupported);
     const model = resolveModel(loaded, body.model);
@@ -128,7 +135,7 @@ export function answerBeginner<Body extends GenerationBody>(
 
     const controller = begin(id);
     // The engine has accepted or refused everything before the status line is sent.
-    const choices = await openChoices(engine, requests, controller, metrics, startedMs);
+    const choices = await openChoices(requests, { engine, controller, metrics, startedMs, record });
     const answer: Answer = {
       head: { id, created: Math.floor(Date.now() / 1000), model: model.id },
       format: endpoint.format,

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import type { GenerationContext } from "./generation-endpoint.ts";
 import { type LoadedModel, type ResolvedName, resolveModel } from "./model-service.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
+import { recordOf } from "./request-record.ts";
 import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
 
 /** What a JSON endpoint's answer is made from. */
@@ -38,7 +39,7 @@ export function jsonHandler<Body extends { readonly model?: string | undefined }
   return async (req, res) => {
     const loaded = service.ready();
     const fields = withoutNulls(req.body);
-    unknownFields.note(fields, isKnown);
+    unknownFields.note(fields, isKnown, recordOf(res).log);
     const body = validate(schema, fields);
     refuseUnsupported(fields, unsupported);
     const model = resolveModel(loaded, body.model);

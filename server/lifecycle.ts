@@ -3,6 +3,7 @@ import { ServerStoppingError } from "./errors.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Log } from "./log.ts";
 import type { ModelService } from "./model-service.ts";
+import type { Tracer } from "./tracing/tracer.ts";
 import type { WebSocketHub } from "./websocket/hub.ts";
 
 const stopSignals = ["SIGTERM", "SIGINT"] as const;
@@ -18,6 +19,7 @@ export interface LifecycleOptions {
   readonly inFlight: InFlight;
   readonly webSockets: Pick<WebSocketHub, "stop" | "closed">;
   readonly drainTimeoutMs: number;
+  readonly tracer: Pick<Tracer, "close">;
   readonly log: Log;
   readonly signals: SignalSource;
   readonly exit: (status: number) => void;
@@ -69,5 +71,6 @@ async function drain(options: LifecycleOptions) {
   server.close();
   server.closeAllConnections();
   await service.loaded?.close();
+  await options.tracer.close();
   log.info("stopped");
 }

@@ -4,30 +4,41 @@ import { MethodNotAllowedError, UnsupportedMediaTypeError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Endpoint, Metrics } from "./metrics.ts";
 import type { ModelService } from "./model-service.ts";
+import { RequestRecord } from "./request-record.ts";
+import { formatTraceparent, parseTraceparent } from "./tracing/trace-context.ts";
+import type { Tracer } from "./tracing/tracer.ts";
 
-/** Echoes the client's `x-request-id`, or makes one, so that a report can be matched with the log. */
-export const requestId: RequestHandler = (req, res, next) => {
-  const given = req.get("x-request-id");
+/** The client's `x-request-id`, or a new one, so that a report can be matched with the log. */
+export function requestIdOf(given: string | undefined): string {
   const isUsable = given !== undefined && /^[\x21-\x7e]{1,200}$/.test(given);
-  res.set("x-request-id", isUsable ? given : randomUUID());
-  next();
-};
+  return isUsable ? given : randomUUID();
+}
 
-/** Counts and logs every response when it ends; 499 stands for a client that left before. */
-export function observeRequest(metrics: Metrics, log: Log): RequestHandler {
+export interface ObserveOptions {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly tracer: Tracer;
+}
+
+/**
+ * Counts, logs and traces every response when it ends; 499 stands for a client that left before. The response has the
+ * request's id and, where it has a place in a trace, that too.
+ */
+export function observeRequest({ metrics, log, tracer }: ObserveOptions): RequestHandler {
   return (req, res, next) => {
-    const startedMs = performance.now();
+    const { method } = req;
+    const requestId = requestIdOf(req.get("x-request-id"));
+    const parent = parseTraceparent(req.get("traceparent"));
+    const record = new RequestRecord({ requestId, method, parent, log, tracer });
+    res.locals["record"] = record;
+    res.set("x-request-id", requestId);
+    if (record.context !== null) res.set("traceparent", formatTraceparent(record.context));
     res.once("close", () => {
       const { endpoint = "other" } = res.locals as { endpoint?: Endpoint };
       const status = res.writableFinished ? res.statusCode : 499;
       metrics.countHttp(endpoint, status);
-      log.debug("request", {
-        method: req.method,
-        endpoint,
-        status,
-        durationMs: Math.round(performance.now() - startedMs),
-        id: res.get("x-request-id"),
-      });
+      const { path: route = endpoint } = (req.route ?? {}) as { path?: string };
+      record.end({ endpoint, route, status });
     });
     next();
   };

@@ -16,6 +16,7 @@ import { type LoadedModel, ModelService } from "./model-service.ts";
 import { RequestRouting } from "./routing/request-routing.ts";
 import { guardConnections } from "./security/connections.ts";
 import { createSecurity, isLoopback, type SecurityConfig } from "./security/security.ts";
+import { noTracer, type Tracer } from "./tracing/tracer.ts";
 import { UnknownFields } from "./unknown-fields.ts";
 import { fixedLimits } from "./websocket/limits.ts";
 import { acceptWebSockets, WebSocketAwareRequest } from "./websocket/upgrade.ts";
@@ -47,6 +48,8 @@ export interface StartOptions {
   readonly exit: (status: number) => void;
   /** @default the machine's */
   readonly clock?: Clock;
+  /** Closed with the server. @default nothing is exported */
+  readonly tracer?: Tracer;
 }
 
 export interface RunningServer {
@@ -62,7 +65,7 @@ export interface RunningServer {
  * @throws ListenError when the address cannot be had; nothing is loaded then.
  */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const { config, log, load, signals, exit, clock = systemClock } = options;
+  const { config, log, load, signals, exit, clock = systemClock, tracer = noTracer } = options;
   const nowMs = () => clock.nowMs();
   const security = createSecurity(config, nowMs);
   const service = new ModelService();
@@ -79,7 +82,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     inFlight,
     metrics,
     log,
-    unknownFields: new UnknownFields(log),
+    tracer,
+    unknownFields: new UnknownFields(),
     security,
     keepAliveMs: config.keepAliveSeconds * 1000,
     randomSeed: () => randomInt(2 ** 32),
@@ -123,12 +127,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     inFlight,
     webSockets,
     drainTimeoutMs: config.drainTimeoutSeconds * 1000,
+    tracer,
     log,
     signals,
     exit,
   });
   const loaded = load().then((model) => {
-    model.engine.observeSteps((report, seconds) => metrics.recordSteps(report, seconds));
+    model.engine.observeSteps((report, seconds) => {
+      metrics.recordSteps(report, seconds);
+      tracer.recordSteps(report);
+    });
     service.setLoaded(model);
   });
   return { server, url, loaded };

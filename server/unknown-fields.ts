@@ -6,18 +6,18 @@ const maxRemembered = 1000;
 /** Unknown request fields are ignored, as OpenAI clients expect; the operator learns of each name once. */
 export class UnknownFields {
   readonly #seen = new Set<string>();
-  readonly #log: Log;
 
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  note(body: Readonly<Record<string, unknown>>, isKnown: (field: string) => boolean): void {
+  /** @param log - of the request */
+  note(
+    body: Readonly<Record<string, unknown>>,
+    isKnown: (field: string) => boolean,
+    log: Log,
+  ): void {
     for (const key of Object.keys(body)) {
       const field = key.slice(0, 100);
       if (isKnown(key) || this.#seen.has(field) || this.#seen.size >= maxRemembered) continue;
       this.#seen.add(field);
-      this.#log.warn("ignoring an unknown request field, now and later", { field });
+      log.warn("ignoring an unknown request field, now and later", { field });
     }
   }
 }

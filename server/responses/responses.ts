@@ -11,6 +11,7 @@ import type { GenerationEndpoint } from "../generation-endpoint.ts";
 import { validate, withoutNulls } from "../parse-body.ts";
 import type { PieceStream } from "../piece-stream.ts";
 import type { ChatBody } from "../request-schemas.ts";
+import { recordOf } from "../request-record.ts";
 import { setRouteHeaders } from "../routing/route-wire.ts";
 import type { ClientId } from "../security/api-keys.ts";
 import { SseStream } from "../sse.ts";
@@ -56,7 +57,8 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
   const begin = answerBeginner(endpoint, context);
   return async (req, res) => {
     const fields = withoutNulls(req.body);
-    unknownFields.note(fields, isKnown);
+    const record = recordOf(res);
+    unknownFields.note(fields, isKnown, record.log);
     const body = validate(responsesSchema, fields);
     refuseUnsupported(fields, unsupportedInResponses);
     const { previous_response_id: previous } = body;
@@ -69,6 +71,7 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
         body: toChatBody(body, messages),
         header: (name) => req.get(name),
         begin: (id) => inFlight.begin(res, id),
+        record,
       }),
     );
     const { created: createdAt, model } = answer.head;
@@ -114,7 +117,7 @@ async function stream(
   res: Response,
   work: Work,
   store: ResponseStore,
-  { keepAliveMs, log, metrics }: GenerationContext,
+  { keepAliveMs, metrics }: GenerationContext,
 ): Promise<void> {
   const { head, answer } = work;
   const output = new ResponseOutput();
@@ -150,7 +153,7 @@ async function stream(
     sse?.end();
   } catch (error) {
     if (start.begun === null) throw error;
-    start.begun.fail(reportError(error, log, metrics));
+    start.begun.fail(reportError(error, recordOf(res).log, metrics));
   }
 }
 

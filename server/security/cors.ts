@@ -4,6 +4,7 @@ import type { RequestHandler } from "express";
 const exposedHeaders = [
   "Retry-After",
   "x-request-id",
+  "traceparent",
   "x-seap-task",
   "x-seap-expert",
   "x-seap-confidence",

@@ -8,10 +8,14 @@ import { completionEndpoint } from "../completions.ts";
 import { reportError } from "../error-response.ts";
 import { InvalidRequestError, quote } from "../errors.ts";
 import { answerBeginner, type GenerationContext, usageOptions } from "../generation-endpoint.ts";
+import type { Log } from "../log.ts";
+import { requestIdOf } from "../request-middleware.ts";
+import { RequestRecord } from "../request-record.ts";
 import type { ClientId } from "../security/api-keys.ts";
 import { InvalidApiKeyError, RateLimitError } from "../security/errors.ts";
 import type { Security } from "../security/security.ts";
 import { StreamStart } from "../stream-start.ts";
+import { parseTraceparent } from "../tracing/trace-context.ts";
 import { AnswerEvents, toErrorEvent } from "./answer-events.ts";
 import type { WebSocketLimits } from "./limits.ts";
 import { type GenerateMessage, intendedId, parseJson, readMessage } from "./messages.ts";
@@ -23,6 +27,9 @@ export interface ConnectionOptions extends GenerationContext {
   readonly clock: Clock;
 }
 
+/** In traces. */
+const webSocketRoute = "/v1/ws";
+
 /** Close codes of RFC 6455. */
 const closeCode = { normal: 1000, goingAway: 1001, policy: 1008 } as const;
 
@@ -31,6 +38,7 @@ export class Connection {
   readonly #ws: WebSocket;
   readonly #request: IncomingMessage;
   readonly #address: string | undefined;
+  readonly #requestId: string;
   readonly #options: ConnectionOptions;
   readonly #begin: Record<GenerateMessage["type"], ReturnType<typeof answerBeginner>>;
   readonly #outbox: Outbox;
@@ -57,6 +65,7 @@ export class Connection {
     this.#ws = ws;
     this.#request = request;
     this.#address = request.socket.remoteAddress;
+    this.#requestId = requestIdOf(headerOf(request, "x-request-id"));
     this.#client = client;
     this.#options = options;
     this.#openedMs = this.#pingedMs = this.#activeMs = clock.nowMs();
@@ -146,9 +155,12 @@ export class Connection {
       this.#fail(new InvalidRequestError(message, "id"));
       return;
     }
-    const { security, inFlight, log, metrics, limits } = this.#options;
+    const { security, inFlight, metrics, limits } = this.#options;
     const controller = new AbortController();
+    const record = this.#recordOf(type, id);
+    const { log } = record;
     const ends: (() => void)[] = [];
+    let status = 200;
     try {
       if (this.#running.size >= limits.maxRunning) {
         const running = `${limits.maxRunning} answers are running on this connection`;
@@ -165,6 +177,7 @@ export class Connection {
         body: { ...body, stream: true },
         header: (name) => headerOf(this.#request, name),
         begin: () => controller,
+        record,
       });
       const start = new StreamStart({
         open: (route) => new AnswerEvents(this.#outbox, id, answer.head, route),
@@ -178,9 +191,10 @@ export class Connection {
         metrics,
       });
     } catch (error) {
-      this.#fail(error, id);
+      status = this.#fail(error, id, log);
     } finally {
       for (const end of ends) end();
+      record.end({ endpoint: "websocket", route: webSocketRoute, status });
       this.#activeMs = this.#options.clock.nowMs();
       if (this.#isStopping) this.stop();
     }
@@ -195,10 +209,22 @@ export class Connection {
     for (const id of this.#running.keys()) this.#cancel(id);
   }
 
-  /** @param id - of the answer that the error ends, if it ends one */
-  #fail(error: unknown, id?: string): void {
-    const { log, metrics } = this.#options;
-    void this.#outbox.send(toErrorEvent(reportError(error, log, metrics), id));
+  /** Each answer is a request of its own, by the ids of the connection and of the message. */
+  #recordOf(method: GenerateMessage["type"], messageId: string): RequestRecord {
+    const { log, tracer } = this.#options;
+    const parent = parseTraceparent(headerOf(this.#request, "traceparent"));
+    const requestId = this.#requestId;
+    return new RequestRecord({ requestId, method, parent, log: log.with({ messageId }), tracer });
+  }
+
+  /**
+   * @param id - of the answer that the error ends, if it ends one
+   * @returns the status that HTTP has for it
+   */
+  #fail(error: unknown, id?: string, log: Log = this.#options.log): number {
+    const response = reportError(error, log, this.#options.metrics);
+    void this.#outbox.send(toErrorEvent(response, id));
+    return response.status;
   }
 
   #close(code: number, reason: string): void {

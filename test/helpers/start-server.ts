@@ -1,11 +1,12 @@
 import { EventEmitter, once } from "node:events";
 import type { ExecutionContext } from "ava";
 import OpenAI from "openai";
-import { createLog } from "../../server/log.ts";
+import { createLog, type LogFormat } from "../../server/log.ts";
 import type { RouterMap } from "../../router/router-map.ts";
 import type { ServedExperts } from "../../server/model-service.ts";
 import type { Clock } from "../../server/clock.ts";
 import type { RoutingRule } from "../../server/routing/rules.ts";
+import type { Tracer } from "../../server/tracing/tracer.ts";
 import type { SecurityConfig } from "../../server/security/security.ts";
 import { type RunningServer, startServer as start } from "../../server/start-server.ts";
 import { FakeCodec } from "./fake-codec.ts";
@@ -46,6 +47,10 @@ export interface TestServerOptions {
   /** @default everybody may do everything */
   readonly security?: Partial<SecurityConfig>;
   readonly clock?: Clock;
+  /** @default nothing is exported */
+  readonly tracer?: Tracer;
+  /** @default text */
+  readonly logFormat?: LogFormat;
   /** @default none */
   readonly experts?: ServedExperts;
   /** @default none */
@@ -92,7 +97,7 @@ export async function startServer(
       routing: { rules: [...rules] },
       stickyMargin,
     },
-    log: createLog("debug", (line) => logLines.push(line)),
+    log: createLog("debug", (line) => logLines.push(line), options.logFormat),
     load: async () => {
       await loading?.opened;
       const close = () => engine.close();
@@ -104,6 +109,7 @@ export async function startServer(
       signals.emit("exit");
     },
     ...(options.clock && { clock: options.clock }),
+    ...(options.tracer && { tracer: options.tracer }),
   });
   const { server, url } = running;
   t.teardown(async () => {
