@@ -12,6 +12,7 @@ export class TokenTrie {
   /** Tokens that end at node `i` are `ids[starts[i] .. starts[i + 1])`. */
   readonly #starts: Int32Array;
   readonly #ids: Int32Array;
+  readonly #numNodes: number;
   /** Scratch: the position at each depth. */
   readonly #path: Position[] = [];
 
@@ -19,31 +20,45 @@ export class TokenTrie {
   constructor({ bytes, offsets, eosTokenIds }: TokenTable, vocabSize: number) {
     this.#vocabSize = vocabSize;
     this.#eosTokenIds = eosTokenIds;
-    const bytesOf = (id: number) => bytes.subarray(offsets[id], offsets[id + 1]);
-    // Control tokens have no bytes.
-    const ids = Array.from({ length: offsets.length - 1 }, (_, id) => id)
-      .filter((id) => bytesOf(id).length > 0)
-      .sort((a, b) => Buffer.compare(bytesOf(a), bytesOf(b)) || a - b);
-    const nodes: { byte: number; depth: number; skip: number; start: number }[] = [];
-    const open: number[] = [];
-    let before: Uint8Array = new Uint8Array();
-    for (const [i, id] of ids.entries()) {
-      const token = bytesOf(id);
-      let common = 0;
-      while (common < before.length && before[common] === token[common]) common++;
-      for (const node of open.splice(common)) nodes[node]!.skip = nodes.length;
-      for (let depth = common; depth < token.length; depth++) {
-        open.push(nodes.length);
-        nodes.push({ byte: token[depth]!, depth, skip: 0, start: i });
-      }
-      before = token;
-    }
-    for (const node of open) nodes[node]!.skip = nodes.length;
-    this.#bytes = Uint8Array.from(nodes, ({ byte }) => byte);
-    this.#depths = Uint16Array.from(nodes, ({ depth }) => depth);
-    this.#skips = Int32Array.from(nodes, ({ skip }) => skip);
-    this.#starts = Int32Array.from([...nodes.map(({ start }) => start), ids.length]);
+    // One character for each byte, in the same order. Control tokens have none.
+    const texts = Array.from({ length: offsets.length - 1 }, (_, id) =>
+      Buffer.from(
+        bytes.buffer,
+        bytes.byteOffset + offsets[id]!,
+        offsets[id + 1]! - offsets[id]!,
+      ).toString("latin1"),
+    );
+    const ids = [...texts.keys()]
+      .filter((id) => texts[id] !== "")
+      .sort((a, b) => (texts[a]! < texts[b]! ? -1 : texts[a]! > texts[b]! ? 1 : a - b));
+    this.#bytes = new Uint8Array(bytes.length);
+    this.#depths = new Uint16Array(bytes.length);
+    this.#skips = new Int32Array(bytes.length);
+    this.#starts = new Int32Array(bytes.length + 1);
     this.#ids = Int32Array.from(ids);
+    let numNodes = 0;
+    /** Nodes from the root to the token before. */
+    const open: number[] = [];
+    let before = "";
+    const close = (depth: number) => {
+      while (open.length > depth) this.#skips[open.pop()!] = numNodes;
+    };
+    for (const [i, id] of ids.entries()) {
+      const text = texts[id]!;
+      let common = 0;
+      while (common < before.length && before[common] === text[common]) common++;
+      close(common);
+      for (let depth = common; depth < text.length; depth++) {
+        this.#bytes[numNodes] = text.charCodeAt(depth);
+        this.#depths[numNodes] = depth;
+        this.#starts[numNodes] = i;
+        open.push(numNodes++);
+      }
+      before = text;
+    }
+    close(0);
+    this.#starts[numNodes] = ids.length;
+    this.#numNodes = numNodes;
   }
 
   /** Bit `i % 32` of element `i / 32` is set where token `i` may come next. */
@@ -60,7 +75,7 @@ export class TokenTrie {
       this.#starts,
       this.#ids,
     ];
-    for (let node = 0; node < bytes.length;) {
+    for (let node = 0; node < this.#numNodes;) {
       const depth = depths[node]!;
       const from = path[depth]!;
       const known = from.next[bytes[node]!];

@@ -1,14 +1,6 @@
 import type { Grammar, GrammarNode } from "../../engine/grammar/grammar.ts";
-import { allCharacters } from "./code-points.ts";
 import { GrammarTextError } from "./grammar-text-error.ts";
-import {
-  jsonBoolean,
-  jsonCharacter,
-  jsonInteger,
-  jsonNumber,
-  JsonRules,
-  jsonText,
-} from "./json-text.ts";
+import { jsonBoolean, jsonInteger, jsonNumber, JsonRules, jsonText } from "./json-text.ts";
 import { itemsFrom, objectOf } from "./json-containers.ts";
 import { choice, repeated, RuleSet, sequence, text } from "./nodes.ts";
 import {
@@ -293,7 +285,7 @@ class SchemaConverter {
       }
       return quoted(patternGrammar(pattern, { isInJson: true }));
     }
-    if (isBounded) return quoted(repeated(jsonCharacter(allCharacters), min, max));
+    if (isBounded) return quoted(repeated(this.#json.character, min, max));
     const formatPattern = typeof format === "string" ? stringFormats.get(format) : undefined;
     return formatPattern === undefined
       ? this.#json.string

@@ -81,12 +81,15 @@ export const jsonBoolean = choice([text("true"), text("false")]);
 
 /** Any JSON. Strings have no limit, values may be nested. */
 export class JsonRules {
+  /** Of a string, written in one way alone. */
+  readonly character: GrammarNode;
   readonly string: GrammarNode;
   readonly array: GrammarNode;
   readonly object: GrammarNode;
   readonly value: GrammarNode;
 
   constructor(rules: RuleSet) {
+    this.character = rules.add(jsonCharacter(allCharacters));
     const character = choice([
       jsonCharacter(allCharacters),
       sequence("\\u", repeated(hexDigit, 4, 4)),

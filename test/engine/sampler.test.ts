@@ -231,3 +231,17 @@ test("random numbers are uniform in [0, 1) and depend on seed and position only"
   );
   t.is(new CounterRandom(3).next(), values[3 * 2500]!);
 });
+
+test("only tokens of the mask are drawn, whatever the rules prefer", (t) => {
+  const logits = Float32Array.from({ length: 70 }, (_, id) => id);
+  const mask = Int32Array.of(0, (1 << 3) | (1 << 9), -1);
+  const allowed = [35, 41, 64, 65, 66, 67, 68, 69];
+  for (const params of [{}, { temperature: 1 }, { temperature: 5, topK: 3 }]) {
+    const sampler = new Sampler({ ...greedy, ...params, logitBias: [[69, -100]] }, 70, []);
+    for (let i = 0; i < 50; i++) t.true(allowed.includes(sampler.next(logits, mask)));
+  }
+  t.is(new Sampler(greedy, 70, []).next(logits, Int32Array.of(0, 1 << 3, 0)), 35);
+  t.is(logits[0], 0, "the logits stay as they are");
+  const nothing = new Int32Array(3);
+  t.throws(() => new Sampler(greedy, 70, []).next(logits, nothing), { instanceOf: InferenceError });
+});

@@ -1,6 +1,7 @@
 import test from "ava";
 import { InferenceError } from "../../engine/errors.ts";
 import type { GenerateEvent } from "../../engine/request.ts";
+import { Grammars } from "../../engine/grammar/grammars.ts";
 import { Sequence } from "../../engine/sequence.ts";
 import type { TokenTable } from "../../model/token-table.ts";
 import { numberedTokens, requestFor } from "../helpers/requests.ts";
@@ -112,4 +113,40 @@ test("logits without a number are an error and draw nothing", (t) => {
     instanceOf: InferenceError,
   });
   t.is(sequence.numTokens, 3);
+});
+
+test("a grammar decides what may be drawn, and where the answer ends", (t) => {
+  const table = numberedTokens(size, [0]);
+  const request = {
+    ...requestFor("a", [1], { maxTokens: 5, ignoreEos: true }),
+    grammar: { key: "k", root: { kind: "text" as const, text: "0 3 " }, rules: {} },
+  };
+  // Token 0 ends an answer and has no text of its own.
+  const offsets = table.offsets.map((offset) => Math.max(0, offset - 2));
+  const tokens = { ...table, bytes: table.bytes.subarray(2), offsets };
+  const grammars = new Grammars(tokens, size);
+  const refused = new Sequence(request, { table: tokens, size, grammars }, () => 1);
+  refused.prepare();
+  t.throws(() => refused.advance(logitsFor(7)), { instanceOf: InferenceError });
+
+  const grammar = { ...request.grammar, root: { kind: "text" as const, text: "3 4 " } };
+  const sequence = new Sequence(
+    { ...request, grammar },
+    { table: tokens, size, grammars: new Grammars(tokens, size) },
+    () => 1,
+  );
+  t.true(sequence.hasGrammar);
+  const events = [3, 4, 5].map((preferred) => {
+    sequence.prepare();
+    return sequence.advance(logitsFor(preferred));
+  });
+  t.is(textOf(events), "3 4 ");
+  t.like(events[2], { type: "finish", reason: "stop", completionTokens: 3 });
+});
+
+test("a request for no token reads the prompt and ends", (t) => {
+  const sequence = start({ maxTokens: 0 });
+  const event = sequence.advance(logitsFor(3));
+  t.like(event, { type: "finish", reason: "length", text: "", numTokens: 0, completionTokens: 0 });
+  t.true(sequence.finished);
 });
