@@ -26,7 +26,8 @@ export class Chat {
   /** Empty: the router chooses. */
   #task = "";
   #isComparing = false;
-  #maxTokens = 200;
+  /** As typed. */
+  #maxTokens = "200";
   #problem: string | null = null;
 
   constructor({ conversation, map, changed }: ChatOptions) {
@@ -99,10 +100,7 @@ export class Chat {
             min="1"
             max="4096"
             value=${this.#maxTokens}
-            onChange=${(event: Event) => {
-              this.#maxTokens = Math.max(1, Math.floor(Number(valueOf(event))) || 1);
-              this.#changed();
-            }}
+            onInput=${(event: Event) => (this.#maxTokens = valueOf(event))}
           />
         </span>
         <span class="field">
@@ -134,9 +132,10 @@ export class Chat {
     this.#prompt = "";
     this.#problem = null;
     const model = this.#task === "" ? this.model : `${this.model}:${this.#task}`;
+    const maxTokens = Math.max(1, Math.floor(Number(this.#maxTokens)) || 1);
     const models = this.#isComparing ? [model, `${this.model}:${denseTask}`] : [model];
     const placed = this.#map.add(this.#conversation.messages(0, prompt), prompt);
-    const answered = this.#conversation.ask({ prompt, models, maxTokens: this.#maxTokens });
+    const answered = this.#conversation.ask({ prompt, models, maxTokens });
     try {
       await placed;
     } catch (error) {

@@ -63,7 +63,7 @@ export class PlanFigure extends Component<PlanProps> {
         </div>
         <figcaption>
           Left the ${dense.channels} MLP channels${perCell > 1 && `, ${perCell} to a cell`}, right
-          the ${" "}${dense.heads} attention heads: the darker, the more is kept.
+          the ${" "}${dense.heads} attention heads: the stronger the colour, the more is kept.
         </figcaption>
       </figure>
       <${Plot}
