@@ -61,17 +61,18 @@ export class RequestRecord {
   }
 
   end({ endpoint, route, status }: RequestEnd): void {
-    const level = quietEndpoints.has(endpoint) ? "debug" : "info";
-    this.log[level]("request", {
+    const isQuiet = quietEndpoints.has(endpoint);
+    this.log[isQuiet ? "debug" : "info"]("request", {
       method: this.#method,
       endpoint,
       status,
       durationMs: Math.round(performance.now() - this.#startedMs),
       ...this.#answerFields(),
     });
+    if (isQuiet) return;
     const { requestId } = this;
     const [method, answers] = [this.#method, this.#answers];
-    this.#trace.end({ name: `${method} ${route}`, method, status, requestId, answers });
+    this.#trace.end({ method, route, status, requestId, answers });
   }
 
   /** Of several answers what they have in common, or all of it. */

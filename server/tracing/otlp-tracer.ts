@@ -79,11 +79,12 @@ export class OtlpTracer implements Tracer {
     await this.#provider.shutdown();
   }
 
-  #end(span: Span, { name, method, status, requestId, answers }: TracedRequest): void {
+  #end(span: Span, { method, route, status, requestId, answers }: TracedRequest): void {
     if (!span.isRecording()) return;
-    span.updateName(name);
+    span.updateName(`${method} ${route}`);
     span.setAttributes({
       "http.request.method": method,
+      "http.route": route,
       "http.response.status_code": status,
       "seap.request_id": requestId,
     });

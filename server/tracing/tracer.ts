@@ -16,14 +16,14 @@ export interface Tracer {
 export interface RequestTrace {
   /** Of the request itself; null where there is no trace. */
   readonly context: TraceContext | null;
-  /** Once, at the end. */
+  /** At most once, at the end; without it the request is left out. */
   end(request: TracedRequest): void;
 }
 
 export interface TracedRequest {
-  /** Method and route. */
-  readonly name: string;
   readonly method: string;
+  /** As declared, so without what a client writes into it. */
+  readonly route: string;
   readonly status: number;
   readonly requestId: string;
   readonly answers: readonly AnswerTrail[];

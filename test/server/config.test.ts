@@ -52,6 +52,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     slowClientSeconds: 60,
     websocketIdleSeconds: 300,
     logLevel: "info",
+    logFormat: "text",
   });
 });
 
@@ -67,6 +68,8 @@ test("every option can be given as a flag and as a variable", (t) => {
   const values: Record<string, string> = {
     weights: "f32",
     logLevel: "debug",
+    logFormat: "json",
+    otlpEndpoint: "http://localhost:4318",
     kvMemory: "2GiB",
     bodyLimit: "1MB",
     routing: '{"rules": [{"when": {"keyword": "sum"}, "task": "math"}]}',
@@ -122,6 +125,7 @@ const wrong: readonly (readonly [string[], Record<string, string>, RegExp])[] = 
   [["--expert-sparsity", "1"], {}, /^--expert-sparsity: expected .* below 1, got "1"$/],
   [["--shadow", "2"], {}, /^--shadow: expected a number from 0 to 1, got "2"$/],
   [["--while-building", "run"], {}, /expected one of general, wait, got "run"$/],
+  [["--otlp-endpoint", "localhost:4318"], {}, /^--otlp-endpoint: expected a URL .*4318"$/],
   [["--config", "/nowhere.json"], {}, /\/nowhere\.json/],
 ];
 

@@ -84,9 +84,10 @@ test("a request is a span with those of its answer in it, in order and without c
   t.notRegex(JSON.stringify(collector.exports), /private|Hello|world/);
 });
 
-test("without a client's trace one begins, and one that is not sampled is not sent", async (t) => {
+test("without a client's trace one begins; what is not sampled, or only looks after the server, is not sent", async (t) => {
   const collector = await startCollector(t);
   const { get, stop } = await serve(t, collector.url);
+  t.is((await get("/health")).status, 200);
   const begun = await get("/v1/models");
   t.regex(begun.headers.get("traceparent")!, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
   const traceparent = `00-${traceId}-b7ad6b7169203331-00`;
