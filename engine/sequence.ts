@@ -3,6 +3,7 @@ import { Detokenizer } from "./detokenizer.ts";
 import type { ExpertLease } from "./expert-pool.ts";
 import type { Grammars } from "./grammar/grammars.ts";
 import type { Matcher } from "./grammar/matcher.ts";
+import { GrammarError, InferenceError } from "./errors.ts";
 import { PromptLogprobs, tokenLogprobs } from "./logprobs.ts";
 import type { Tokens } from "./model-runner.ts";
 import { PromptPool } from "./prompt-pool.ts";
@@ -109,9 +110,17 @@ export class Sequence implements Tokens {
     return this.#matcher !== null;
   }
 
-  /** Finds the tokens that the grammar allows next. */
+  /**
+   * Finds the tokens that the grammar allows next.
+   * @throws InferenceError when that takes too long
+   */
   prepare(): void {
-    this.#mask = this.#matcher?.mask() ?? null;
+    try {
+      this.#mask = this.#matcher?.mask() ?? null;
+    } catch (cause) {
+      if (!(cause instanceof GrammarError)) throw cause;
+      throw new InferenceError(`The grammar cannot be followed: ${cause.message}`, { cause });
+    }
   }
 
   /** What was decided on the prompt, the first time that it is asked for; null before and after. */

@@ -185,39 +185,46 @@ class Builder {
 
 /** A rule that begins with itself could be entered without end before the first byte. */
 function refuseLeftRecursion(rules: readonly Rule[]): void {
-  const nullable = nullableRules(rules);
-  const byStart = new Map(rules.map((rule) => [rule.start, rule]));
+  const reached = statesBeforeBytes(rules);
+  const begins = new Map<Rule, Iterator<Rule, undefined>>();
   const finished = new Set<Rule>();
-  const visit = (rule: Rule, path: ReadonlySet<Rule>): void => {
-    if (finished.has(rule)) return;
-    if (path.has(rule)) throw new GrammarError("The grammar has a rule that begins with itself.");
-    const inside = new Set(path).add(rule);
-    for (const state of reachable(rule.start, nullable)) {
-      for (const [called] of state.calls) visit(byStart.get(called.start)!, inside);
-    }
-    finished.add(rule);
-  };
-  for (const rule of rules) visit(rule, new Set());
-}
-
-/** Rules that the empty text belongs to. */
-function nullableRules(rules: readonly Rule[]): ReadonlySet<Rule> {
-  const nullable = new Set<Rule>();
-  for (let size = -1; size < nullable.size;) {
-    size = nullable.size;
-    for (const rule of rules) {
-      if (reachable(rule.start, nullable).has(rule.end)) nullable.add(rule);
+  for (const first of rules) {
+    const path = [first];
+    while (path.length > 0) {
+      const rule = path.at(-1)!;
+      let called = begins.get(rule);
+      if (called === undefined) begins.set(rule, (called = calledFrom(reached.get(rule)!)));
+      const next = finished.has(rule) ? undefined : called.next().value;
+      if (next === undefined) finished.add(path.pop()!);
+      else if (!begins.has(next)) path.push(next);
+      else if (!finished.has(next)) {
+        throw new GrammarError("The grammar has a rule that begins with itself.");
+      }
     }
   }
-  return nullable;
 }
 
-/** States that can be come to from one without a byte, in the same rule. */
-function reachable(start: State, nullable: ReadonlySet<Rule>): Set<State> {
-  const states = new Set([start]);
-  for (const state of states) {
-    for (const next of state.jumps) states.add(next);
-    for (const [rule, next] of state.calls) if (nullable.has(rule)) states.add(next);
+function* calledFrom(states: Iterable<State>): Generator<Rule, undefined> {
+  for (const state of states) for (const [rule] of state.calls) yield rule;
+}
+
+/** For each rule, the states that can be come to from its start without a byte. */
+function statesBeforeBytes(rules: readonly Rule[]): ReadonlyMap<Rule, ReadonlySet<State>> {
+  const reached = new Map(rules.map((rule) => [rule, new Set<State>()]));
+  /** Where to go on when a rule turns out to have the empty text. */
+  const waiting = new Map(rules.map((rule) => [rule, [] as (readonly [Rule, State])[]]));
+  const work = rules.map((rule) => [rule, rule.start] as readonly [Rule, State]);
+  for (let next = work.pop(); next !== undefined; next = work.pop()) {
+    const [rule, state] = next;
+    const states = reached.get(rule)!;
+    if (states.has(state)) continue;
+    states.add(state);
+    if (state === rule.end) for (const caller of waiting.get(rule)!.splice(0)) work.push(caller);
+    for (const target of state.jumps) work.push([rule, target]);
+    for (const [called, target] of state.calls) {
+      if (reached.get(called)!.has(called.end)) work.push([rule, target]);
+      else waiting.get(called)!.push([rule, target]);
+    }
   }
-  return states;
+  return reached;
 }

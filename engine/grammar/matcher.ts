@@ -24,8 +24,10 @@ export class Matcher {
   /**
    * Bit `i % 32` of element `i / 32` is set where token `i` may come next: tokens that end the text where it may end,
    * and no other control tokens. Not to be changed.
+   * @throws GrammarError when the grammar leaves too many ways open
    */
   mask(): Int32Array {
+    this.#positions.allowWork();
     this.#position.mask ??= this.#trie.mask(this.#position, this.#positions);
     return this.#position.mask;
   }

@@ -1,3 +1,4 @@
+import { GrammarError } from "../errors.ts";
 import type { Rule, State } from "./automaton.ts";
 
 /** Where to go on when a rule has ended; null for the root. */
@@ -26,18 +27,30 @@ export interface Position {
 /** When there are more, they are made anew as they are needed. */
 const maxPositions = 4096;
 
+/** Places of new positions for one mask: more would hold up all other answers. */
+const maxWork = 1_000_000;
+
 /** The positions of a grammar, each made when it is first come to, so that a byte is one look-up from then on. */
 export class Positions {
   readonly start: Position;
   readonly #frames = new Map<string, Frame>();
   readonly #positions = new Map<string, Position>();
   #numFrames = 0;
+  #work = 0;
 
   constructor(root: Rule) {
     this.start = this.#find([{ state: root.start, stack: null }]);
   }
 
-  /** Null when the byte is not allowed. */
+  /** From now on `step` may find so many new positions again. */
+  allowWork(): void {
+    this.#work = 0;
+  }
+
+  /**
+   * Null when the byte is not allowed.
+   * @throws GrammarError when what the text may be is so open that too many places must be kept in mind
+   */
   step(position: Position, byte: number): Position | null {
     const known = position.next[byte];
     if (known !== undefined) return known;
@@ -54,6 +67,11 @@ export class Positions {
 
   #find(items: readonly Item[]): Position {
     const { waiting, isEnd } = this.#closure(items);
+    // Making a position costs something, however few places it has.
+    this.#work += 10 + waiting.size;
+    if (this.#work > maxWork) {
+      throw new GrammarError("The grammar leaves too many ways open at once.");
+    }
     const key = [...waiting.keys()].sort().join() + (isEnd ? "!" : "");
     const known = this.#positions.get(key);
     if (known !== undefined) return known;

@@ -30,6 +30,8 @@ const known = new Set([...general, ...Object.values(keywordsByType).flat()]);
 const neutral: Readonly<Record<string, unknown>> = { uniqueItems: false, multipleOf: 1 };
 
 const maxDepth = 64;
+const maxNameLength = 256;
+const maxPrefixItems = 100;
 
 /**
  * A grammar of values that a JSON Schema allows, written as `json.dumps` would. Not all of them: properties come in
@@ -247,6 +249,11 @@ class SchemaConverter {
     if (named.size === 0 && (additionalProperties === undefined || additionalProperties === true)) {
       return this.#json.object;
     }
+    if ([...named.keys()].some((name) => name.length > maxNameLength)) {
+      throw new GrammarTextError(
+        `a name of more than ${maxNameLength} characters beside additionalProperties is not supported`,
+      );
+    }
     const value = this.convert(additionalProperties, `${path}.additionalProperties`, depth + 1);
     return objectOf(
       entries,
@@ -260,6 +267,9 @@ class SchemaConverter {
     const prefix = schemaListOrEmpty(prefixItems).map((item, i) =>
       this.convert(item, `${path}.prefixItems[${i}]`, depth + 1),
     );
+    if (prefix.length > maxPrefixItems) {
+      throw new GrammarTextError(`more than ${maxPrefixItems} prefixItems are not supported`);
+    }
     const min = countOf(schema, "minItems", 0);
     const limit = countOf(schema, "maxItems", Infinity);
     const max = items === false ? Math.min(limit, prefix.length) : limit;

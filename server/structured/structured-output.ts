@@ -80,6 +80,9 @@ export function checkedGrammar(field: string, make: () => Grammar): Grammar {
     buildAutomaton(grammar);
     return grammar;
   } catch (error) {
+    if (error instanceof RangeError) {
+      throw new InvalidRequestError(`${field}: nested too deeply.`, field);
+    }
     if (!(error instanceof GrammarTextError || error instanceof GrammarError)) throw error;
     const param = error instanceof GrammarTextError ? field + error.path : field;
     throw new InvalidRequestError(`${param}: ${error.message}`, param);

@@ -132,6 +132,30 @@ test("a grammar that is too large is refused before it takes the memory", (t) =>
   });
 });
 
+test("rules that mention each other by the thousand are checked in little time", (t) => {
+  const numRules = 20_000;
+  const chain = Array.from({ length: numRules }, (_, i) => `r${i} ::= r${i + 1}? r${i + 1} | "a"`);
+  const source = `root ::= r0\n${chain.join("\n")}\nr${numRules} ::= "x"?`;
+  const startedAt = performance.now();
+  t.notThrows(() => buildAutomaton(parseGrammarText(source)));
+  t.true(performance.now() - startedAt < 10_000);
+});
+
+test("a grammar that leaves too many ways open fails instead of taking minutes", (t) => {
+  const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+  const words = letters.flatMap((a) => letters.flatMap((b) => letters.map((c) => a + b + c)));
+  const table = tableOf(["", ...words]);
+  const source = `root ::= ${letters.map((a) => `[a-z]* "${a}" [a-z]{600}`).join(" | ")}`;
+  const matcher = new Grammars(table, table.control.length).open(parseGrammarText(source));
+  const failure = t.throws(() => {
+    for (let i = 0; i < 400; i++) {
+      const [id] = allowed(matcher.mask()).filter((token) => token > 0 && token % 7 === i % 7);
+      matcher.accept(id!);
+    }
+  });
+  t.true(failure instanceof GrammarError);
+});
+
 test("a grammar is learnt once for all its texts", (t) => {
   const grammars = new Grammars(tableOf(contents), 40);
   const grammar = parseGrammarText('root ::= "a"+');

@@ -201,6 +201,15 @@ for (const [name, schema, path] of [
   });
 }
 
+test("a thousand properties that may all be absent are no trouble", (t) => {
+  const names = Array.from({ length: 1000 }, (_, i) => `p${i}`);
+  const properties = Object.fromEntries(names.map((name) => [name, { type: "boolean" }]));
+  const accepts = accepter(schemaGrammar({ type: "object", properties }));
+  t.true(accepts("{}"));
+  t.true(accepts('{"p3": true, "p999": false}'));
+  t.false(accepts('{"p999": false, "p3": true}'));
+});
+
 test("nesting without end is refused", (t) => {
   let schema: object = { type: "string" };
   for (let i = 0; i < 1000; i++) schema = { type: "array", items: schema };
