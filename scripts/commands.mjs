@@ -18,8 +18,15 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
 
 Each command first installs packages and builds where that is needed.`;
 
-/** Keeps glibc from holding on to the memory of released sessions; it is read before Node starts. */
-const servingEnv = { ...process.env, MALLOC_TRIM_THRESHOLD_: "131072" };
+/**
+ * Keeps glibc from holding on to the memory of released sessions, which is read before Node starts, and ONNX Runtime from
+ * reporting on benches, which do not start in bin/seap.js.
+ */
+const servingEnv = {
+  ...process.env,
+  MALLOC_TRIM_THRESHOLD_: "131072",
+  ORT_DISABLE_TELEMETRY: "1",
+};
 
 /** Runs one command and ends the process as that command ended. */
 export async function main(root, [command, ...args]) {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -38,6 +39,24 @@ test("SIGTERM lets a running answer end, takes no new request, and exits with 0"
   }
   t.is(completionTokens, 300);
   t.is(await seap.ended, 0);
+});
+
+test("ONNX Runtime reports nothing: it leaves no number for this machine behind", async (t) => {
+  const home = tempDir(t);
+  const args = ["serve", "--port", "0", "--router", "off", "--experts", "off"];
+  const seap = runSeap(t, [...args, "--model", tinyModelPath(t)], {
+    HOME: home,
+    XDG_CACHE_HOME: join(home, "cache"),
+    ORT_DISABLE_TELEMETRY: "",
+  });
+  await seap.untilLine("model ready");
+  seap.child.kill("SIGTERM");
+  t.is(await seap.ended, 0);
+  const left = readdirSync(home, { recursive: true, encoding: "utf8" });
+  t.deepEqual(
+    left.filter((path) => /microsoft|onnxruntime/i.test(path)),
+    [],
+  );
 });
 
 test("a flag that does not fit is a message and exit status 2", async (t) => {

@@ -14,9 +14,13 @@ export interface SeapProcess {
 }
 
 /** Runs the compiled `seap`, as npm's link to it does; ended with the test. */
-export function runSeap(t: ExecutionContext, args: readonly string[]): SeapProcess {
+export function runSeap(
+  t: ExecutionContext,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): SeapProcess {
   const child = spawn(process.execPath, ["bin/seap.js", ...args], {
-    env: { ...process.env, SEAP_THREADS: "1" },
+    env: { ...process.env, SEAP_THREADS: "1", ...env },
     stdio: ["ignore", "inherit", "pipe"],
   });
   t.teardown(() => child.kill("SIGKILL"));
