@@ -82,6 +82,8 @@ function listFiles(root, folder, deep) {
   return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
     const child = posix.join(folder, entry.name);
     if (!entry.isDirectory()) return [child];
+    // The compiler leaves packages out too.
+    if (entry.name === "node_modules") return [];
     return deep ? listFiles(root, child, deep) : [];
   });
 }
