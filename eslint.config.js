@@ -24,7 +24,9 @@ export default defineConfig(
       globals: {
         process: "readonly",
         console: "readonly",
+        AbortController: "readonly",
         URL: "readonly",
+        fetch: "readonly",
         setTimeout: "readonly",
       },
     },

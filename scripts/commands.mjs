@@ -12,6 +12,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-experts [flags]   compare pruned experts' speed with the dense model's
   bench-serving [flags]   measure what serving many experts at once costs and gives
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
+  test-clients            run clients that others wrote against a server, after installing them
   docs-metrics            write docs/metrics.md from the definitions of the metrics
   build-dashboards        write grafana/dashboards/ from grafana/src/
   ship-router [flags]     fit the package's router anew; the flags are those of "seap router fit"
@@ -54,6 +55,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return testOps(root, args);
+    case "test-clients":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return testClients(root);
     case "docs-metrics":
       await ensureInstalled(root);
       await ensureBuilt(root);
@@ -105,6 +110,11 @@ async function testOps(root, avaArgs) {
     env: { ...process.env, SEAP_OPS_REPORT: "1" },
   });
   exitLike(result);
+}
+
+/** The last line on stdout is `N passed, N failed`. */
+async function testClients(root) {
+  exitLike(await run(process.execPath, ["test/clients/main.mjs"], { cwd: root }));
 }
 
 function heading(title) {
