@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  globalIgnores(["dist/", "bench/llama/", "coverage/"]),
+  globalIgnores(["dist/", ".cache/", "bench/llama/", "coverage/"]),
   js.configs.recommended,
   tseslint.configs.recommendedTypeChecked,
   {
