@@ -59,7 +59,7 @@ async function tried([command, ...args], options = {}) {
   }
 }
 
-/** `seap serve` with a model of noise: what a client gets right here is by the server's form, not by luck. */
+/** `seap serve` with a model of noise: what a client understands here is not the model's merit. */
 async function startServer(modelPath) {
   const flags = {
     model: modelPath,

@@ -230,23 +230,46 @@ def _():
     assert "".join(deltas) == events[-1].response.output_text
 
 
-@check("responses: parse with a pydantic schema, and a required tool")
+@check("responses: parse with a pydantic schema, whole and streamed")
 def _():
-    parsed = client.responses.parse(**RESPONSE, text_format=Forecast, max_output_tokens=400)
-    assert isinstance(parsed.output_parsed, Forecast)
-    tool = {
-        "type": "function",
-        "name": "weather",
-        "parameters": Weather.model_json_schema(),
-        "strict": False,
+    params = {**RESPONSE, "text_format": Forecast, "max_output_tokens": 400}
+    parsed = client.responses.parse(**params).output_parsed
+    assert isinstance(parsed, Forecast)
+    with client.responses.stream(**params) as stream:
+        assert stream.get_final_response().output_parsed == parsed
+
+
+@check("responses: a required tool, whole and streamed, and its result goes back")
+def _():
+    schema = {**Weather.model_json_schema(), "additionalProperties": False}
+    tool = {"type": "function", "name": "weather", "parameters": schema, "strict": True}
+    params = {
+        **RESPONSE,
+        "tools": [tool],
+        "tool_choice": "required",
+        "max_output_tokens": 400,
     }
-    answer = client.responses.create(
-        **RESPONSE, tools=[tool], tool_choice="required", max_output_tokens=400
-    )
+    answer = client.responses.create(**params)
     calls = [item for item in answer.output if item.type == "function_call"]
     assert calls
     for call in calls:
         Weather.model_validate_json(call.arguments)
+    with client.responses.stream(**params) as stream:
+        kinds = {event.type for event in stream}
+        final = stream.get_final_response()
+    assert "response.function_call_arguments.done" in kinds
+    streamed = [item.arguments for item in final.output if item.type == "function_call"]
+    assert streamed == [call.arguments for call in calls]
+    results = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+        for call in calls
+    ]
+    question = {"role": "user", "content": RESPONSE["input"]}
+    last = client.responses.create(
+        model=MODEL, input=[question, *answer.output, *results], max_output_tokens=4
+    )
+    plain = client.responses.create(model=MODEL, input=[question], max_output_tokens=4)
+    assert last.usage.input_tokens > plain.usage.input_tokens
 
 
 @check("embeddings: floats, the same in base64, length 1, dimensions")
@@ -256,7 +279,8 @@ def _():
     coded = client.embeddings.with_raw_response.create(**params, encoding_format="base64")
     by_default = client.embeddings.create(**params)
     assert [item.index for item in floats.data] == [0, 1]
-    for item, other, default in zip(floats.data, coded.http_response.json()["data"], by_default.data):
+    rows = zip(floats.data, coded.http_response.json()["data"], by_default.data, strict=True)
+    for item, other, default in rows:
         assert abs(math.hypot(*item.embedding) - 1) < 1e-4
         data = base64.b64decode(other["embedding"])
         assert list(struct.unpack(f"<{len(data) // 4}f", data)) == default.embedding
