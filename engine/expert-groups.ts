@@ -30,6 +30,8 @@ export function isWorthItsOwn(placement: Placement): boolean {
   const others = running.filter(
     ({ expert, task }) => expert === shared.name && (task === null || !groups.has(task)),
   );
+  // Nobody to share with: a step's measured time, which varies, must not keep a task from its expert.
+  if (groups.size === 1 && others.length === 0) return true;
   const own = chooseOwnExperts([...groups.values()], { cost: sharedCost, rows: others.length });
   return own.has(entry.name);
 }

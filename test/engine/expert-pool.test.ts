@@ -265,3 +265,18 @@ test("closing stops the build, ends all waiting and frees memory after the last 
   t.is(setup.device.bytes, 0);
   t.is(setup.clock.numTimers, 0);
 });
+
+test("a task alone runs on its own expert, also where dense seemed faster", async (t) => {
+  const setup = new PoolSetup({ policy: "load-aware" }, { code: 50, math: 50 });
+  const slow = { fixedSeconds: 1000, perRowSeconds: 1 };
+  Object.assign(setup.device.costs, { code: slow, math: slow });
+  await setup.settle();
+  for (const task of ["code", "math"]) setup.run(task).release();
+  await setup.settle();
+  while (setup.device.open[0]) await setup.endLoad();
+  const first = setup.run("code");
+  t.is(first.reason, "expert");
+  first.release();
+  setup.run(null);
+  t.like(setup.run("math"), { expert: "dense", reason: "load" });
+});
