@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ExpertBuildError } from "../engine/errors.ts";
 import { generalExpert } from "../engine/experts.ts";
-import type { BuildProgress, BuiltExpert, ExpertBuilder } from "../engine/experts.ts";
+import type { BuildOptions, BuildProgress, BuiltExpert, ExpertBuilder } from "../engine/experts.ts";
 import type { ArtifactStore } from "../model/artifact-store.ts";
 import { outcomeKey, readOutcome } from "../prune/build-outcome.ts";
 import { builtinTasks } from "../prune/builtin-tasks.ts";
@@ -51,13 +51,7 @@ class CommandBuilder implements ExpertBuilder {
     return report && this.#store.has(report.expert) ? this.#built(report, null) : null;
   }
 
-  async build(
-    task: string,
-    options: {
-      readonly signal: AbortSignal;
-      readonly onProgress: (progress: BuildProgress) => void;
-    },
-  ): Promise<BuiltExpert | null> {
+  async build(task: string, options: BuildOptions): Promise<BuiltExpert | null> {
     const { signal, onProgress } = options;
     signal.throwIfAborted();
     const outcome = await this.#outcomeOf(task);

@@ -71,6 +71,11 @@ export interface BuildProgress {
   readonly share: number;
 }
 
+export interface BuildOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: BuildProgress) => void;
+}
+
 /** Makes experts. Called for one at a time. */
 export interface ExpertBuilder {
   /**
@@ -83,13 +88,7 @@ export interface ExpertBuilder {
    * @returns null when no sparsity is within the quality budget
    * @throws SeapError when it cannot be built, and the signal's reason
    */
-  build(
-    task: string,
-    options: {
-      readonly signal: AbortSignal;
-      readonly onProgress: (progress: BuildProgress) => void;
-    },
-  ): Promise<BuiltExpert | null>;
+  build(task: string, options: BuildOptions): Promise<BuiltExpert | null>;
 }
 
 /** What the pool tells of one expert; all of it can be sent to another thread. */

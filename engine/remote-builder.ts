@@ -1,5 +1,5 @@
 import { EngineStoppedError, ExpertBuildError } from "./errors.ts";
-import type { BuildProgress, BuiltExpert, ExpertBuilder } from "./experts.ts";
+import type { BuildOptions, BuildProgress, BuiltExpert, ExpertBuilder } from "./experts.ts";
 
 /** What the engine's thread asks of the builder, which lives in another. */
 export type ToBuilder =
@@ -40,13 +40,7 @@ export class RemoteBuilder implements ExpertBuilder {
   }
 
   /** Stops waiting as soon as the signal aborts. @throws ExpertBuildError, and the signal's reason */
-  async build(
-    task: string,
-    options: {
-      readonly signal: AbortSignal;
-      readonly onProgress: (progress: BuildProgress) => void;
-    },
-  ): Promise<BuiltExpert | null> {
+  async build(task: string, options: BuildOptions): Promise<BuiltExpert | null> {
     const { signal, onProgress } = options;
     signal.throwIfAborted();
     const { id, answer } = this.#ask("build_expert", task, onProgress);
