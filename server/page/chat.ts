@@ -1,8 +1,8 @@
 import { problemOf } from "./api.ts";
 import type { Conversation, ShownAnswer, Turn } from "./conversation.ts";
 import { colourOf, duration, percent } from "./format.ts";
-import { html } from "./html.ts";
-import type { View } from "./html.ts";
+import { factsList, html } from "./html.ts";
+import type { Facts, View } from "./html.ts";
 import type { PromptMap } from "./router-map.ts";
 
 /** The name of dense, which is none of the tasks. */
@@ -174,7 +174,7 @@ export class Chat {
   #facts({ route, tokens, tokensPerSecond, firstTokenSeconds }: ShownAnswer): View {
     if (route === null) return null;
     const { task, confidence, route: why, expert, reason } = route;
-    const facts = [
+    const facts: Facts = [
       ["task", html`<span class="task ${colourOf(this.tasks, task)}">${task}</span>`],
       ["confidence", percent(confidence)],
       ["decided by", wordsOf(why)],
@@ -182,16 +182,8 @@ export class Chat {
       ["speed", tokensPerSecond === null ? null : `${tokensPerSecond.toFixed(1)} tokens/s`],
       ["first token", firstTokenSeconds === null ? null : duration(firstTokenSeconds)],
       ["length", tokens === 0 ? null : `${tokens} tokens`],
-    ].filter(([, value]) => value !== null);
-    return html`<dl class="facts">
-      ${facts.map(
-        ([name, value]) =>
-          html`<div>
-            <dt>${name}</dt>
-            <dd>${value}</dd>
-          </div>`,
-      )}
-    </dl>`;
+    ];
+    return factsList("facts", facts);
   }
 }
 

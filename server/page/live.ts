@@ -1,7 +1,7 @@
 import type { Api } from "./api.ts";
 import { duration } from "./format.ts";
-import { html } from "./html.ts";
-import type { View } from "./html.ts";
+import { factsList, html } from "./html.ts";
+import type { Facts, View } from "./html.ts";
 import { parseMetrics, quantile } from "./metrics-text.ts";
 import type { Samples } from "./metrics-text.ts";
 import { Plot } from "./plot.ts";
@@ -48,21 +48,13 @@ export class Live {
   numbers(): View {
     const last = this.#scrapes.at(-1);
     if (last === undefined) return null;
-    const facts = [
+    const facts: Facts = [
       ["Running", `${this.#gauge("running", last)}`],
       ["Waiting", `${this.#gauge("waiting", last)}`],
       ["Tokens/s", last.tokensPerSecond.toFixed(1)],
       ["First token, median", this.#firstToken(last)],
     ];
-    return html`<dl class="numbers" aria-label="Live numbers">
-      ${facts.map(
-        ([name, value]) =>
-          html`<div>
-            <dt>${name}</dt>
-            <dd>${value}</dd>
-          </div>`,
-      )}
-    </dl>`;
+    return factsList("numbers", facts, "Live numbers");
   }
 
   view(): View {
