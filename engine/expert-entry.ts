@@ -30,6 +30,8 @@ const lastRetryMs = 30 * 60_000;
 export class ExpertEntry {
   readonly name: string;
   readonly policy: TaskPolicy;
+  /** What it takes without ever having been loaded: the unpruned middle is there from the start. */
+  ownBytes = 0;
   /** It was asked for, so it is loaded as soon as it is built. */
   isWanted = false;
   /** It was looked for on disk. */
@@ -166,7 +168,7 @@ export class ExpertEntry {
     return {
       name: this.name,
       state: this.state,
-      residentBytes: this.handle === null ? 0 : (this.built?.sizeBytes ?? 0),
+      residentBytes: this.handle === null ? this.ownBytes : (this.built?.sizeBytes ?? 0),
       built: this.built,
       progress: this.progress,
       running: this.running,

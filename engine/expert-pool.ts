@@ -20,6 +20,8 @@ export interface ExpertPoolOptions {
   readonly builder: ExpertBuilder;
   readonly device: ExpertDevice;
   readonly denseCost: StepCost;
+  /** Of the unpruned middle, which is no part of the experts' memory. */
+  readonly denseBytes: number;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
   readonly setTimer: SetTimer;
@@ -75,6 +77,7 @@ export class ExpertPool {
     const alwaysServed = { isServed: true, whileBuilding: "general" } as const;
     this.#dense = new ExpertEntry(denseExpert, alwaysServed, "resident");
     this.#dense.stepSeconds = secondsOfOne(options.denseCost);
+    this.#dense.ownBytes = options.denseBytes;
     const policies = Object.entries(experts.tasks);
     if (experts.hasGeneral) policies.unshift([generalExpert, alwaysServed]);
     for (const [name, policy] of policies) this.#entries.set(name, new ExpertEntry(name, policy));

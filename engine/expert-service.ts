@@ -1,6 +1,7 @@
 import { performance } from "node:perf_hooks";
 
 import { SeapError } from "../model/errors.ts";
+import { totalBytes } from "../model/model-stages.ts";
 import type { Device } from "./device.ts";
 import { ExpertLoader } from "./expert-loader.ts";
 import { ExpertPool } from "./expert-pool.ts";
@@ -38,7 +39,7 @@ export class ExpertService {
   readonly #send: (message: FromWorker) => void;
 
   private constructor(options: ExpertServiceOptions, parts: Parts) {
-    const { experts, runner, vocabSize, send } = options;
+    const { experts, runner, stages, vocabSize, send } = options;
     const { turnstile, timer, denseCost } = parts;
     const log = (text: string) => send({ type: "progress", text });
     this.#send = send;
@@ -55,6 +56,7 @@ export class ExpertService {
     });
     this.pool = new ExpertPool({
       ...{ options: experts, builder: this.builder, device: this.#loader, denseCost, log },
+      denseBytes: totalBytes(stages.middle.map(({ model }) => model)),
       nowMs: () => Date.now(),
       setTimer: (callback, delayMs) => {
         const timeout = setTimeout(callback, Math.min(delayMs, longestMs));

@@ -8,7 +8,7 @@ export const perExpertMetrics = {
     name: "seap_expert_resident_bytes",
     type: "gauge",
     unit: "bytes",
-    help: "Memory that an expert takes.",
+    help: "Memory that an expert takes. That of dense is no part of the budget.",
     labels,
   },
   running: {

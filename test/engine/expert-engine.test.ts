@@ -5,13 +5,13 @@ import test from "ava";
 import type { ExecutionContext } from "ava";
 import { startEngine } from "../../engine/engine.ts";
 import { EngineStoppedError, ExpertCommandError } from "../../engine/errors.ts";
-import type { BuiltExpert, ExpertOptions } from "../../engine/experts.ts";
+import { type BuiltExpert, denseExpert, type ExpertOptions } from "../../engine/experts.ts";
 import type { Engine, GenerateEvent, GenerateRequest } from "../../engine/request.ts";
 import type { RoutingRequest } from "../../engine/routing.ts";
 import { ArtifactStore } from "../../model/artifact-store.ts";
 import { ModelLoadError } from "../../model/errors.ts";
 import { expertArtifact } from "../../model/expert-artifact.ts";
-import { totalBytes } from "../../model/model-stages.ts";
+import { buildMiddle, totalBytes } from "../../model/model-stages.ts";
 import { openModel } from "../../model/open-model.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import { builtOf, FakeBuilder } from "../helpers/fake-experts.ts";
@@ -162,6 +162,8 @@ test("a person can have an expert loaded and sent away", async (t) => {
   const evicted = await engine.commandExpert("code", "evict");
   t.like(evicted, { state: "stored", residentBytes: 0, evictions: 1 });
   t.deepEqual(engine.experts()[1], evicted);
+  const middle = buildMiddle(weights, "q8", { name: denseExpert });
+  t.like(engine.experts()[0], { state: "resident", residentBytes: middle.sizeBytes });
   await t.throwsAsync(engine.commandExpert("poetry", "load"), {
     instanceOf: ExpertCommandError,
     message: /poetry/,

@@ -1,7 +1,7 @@
 import test from "ava";
 import { ExpertCommandError, EngineStoppedError } from "../../engine/errors.ts";
 import type { TaskPolicy } from "../../engine/experts.ts";
-import { builtOf, PoolSetup, readyOf, watch } from "../helpers/fake-experts.ts";
+import { builtOf, denseBytes, PoolSetup, readyOf, watch } from "../helpers/fake-experts.ts";
 
 const minute = 60_000;
 const waiting: TaskPolicy = { isServed: true, whileBuilding: "wait" };
@@ -33,7 +33,12 @@ test("without a task, or with one that has no expert, dense answers", async (t) 
   t.like(setup.run("poetry"), { expert: "dense", task: "poetry", reason: "off" });
   t.is(setup.state("code"), "off");
   t.deepEqual(setup.builder.began, []);
-  t.like(setup.snapshot("dense"), { state: "resident", running: 3, hits: 3, residentBytes: 0 });
+  t.like(setup.snapshot("dense"), {
+    state: "resident",
+    running: 3,
+    hits: 3,
+    residentBytes: denseBytes,
+  });
 });
 
 test("who is to wait gets the expert", async (t) => {

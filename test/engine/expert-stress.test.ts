@@ -132,7 +132,7 @@ async function setUp(t: ExecutionContext, plan: Plan) {
       ...{ hasGeneral: false, memoryBytes, policy: plan.policy, preload: ["math"], idleMs: 60_000 },
       shadow: { share: 0.2, maxKl: Infinity, minRequests: 1 },
     },
-    ...{ builder, denseCost, device: loader },
+    ...{ builder, denseCost, denseBytes: 0, device: loader },
     nowMs: () => clock.nowMs,
     setTimer: clock.setTimer,
     onChange: (snapshots) => {

@@ -11,6 +11,9 @@ import type {
 } from "../../engine/experts.ts";
 import type { StepCost } from "../../engine/serve-policy.ts";
 
+/** Of the unpruned middle of a {@link PoolSetup}. */
+export const denseBytes = 500;
+
 export const someCost: StepCost = { fixedSeconds: 0.005, perRowSeconds: 0.001 };
 
 export function builtOf(key: string, sizeBytes: number): BuiltExpert {
@@ -174,6 +177,7 @@ export class PoolSetup {
       },
       builder: this.builder,
       device: this.device,
+      denseBytes,
       denseCost: { fixedSeconds: 0.005, perRowSeconds: 0.0015 },
       nowMs: () => this.clock.nowMs,
       setTimer: this.clock.setTimer,
