@@ -1,5 +1,4 @@
 import type { Grammar } from "../engine/grammar/grammar.ts";
-import { ChatTemplateError } from "../model/errors.ts";
 import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
 import { InvalidRequestError } from "./errors.ts";
@@ -7,7 +6,7 @@ import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import { structuredGrammar } from "./structured/structured-output.ts";
 import { toolGrammar } from "./tools/tool-grammar.ts";
-import { toolPrompt, withoutToolRole } from "./tools/tool-prompt.ts";
+import { withToolPrompt } from "./tools/tool-prompt.ts";
 import { readTools } from "./tools/tool-schemas.ts";
 import type { Tool, Tools } from "./tools/tool-schemas.ts";
 import { unsupportedInChat } from "./unsupported-parameters.ts";
@@ -45,18 +44,9 @@ export function toPrompt(
   tools: readonly Tool[] = [],
 ): Prompt {
   const text = conversation.findLast(({ role }) => role === "user")?.content ?? "";
-  const { messages, ...options } = toolPrompt(
-    conversation,
-    tools,
-    codec.tokenizerInfo.chatTemplate,
-  );
-  try {
+  return withToolPrompt(conversation, tools, codec, ({ messages, ...options }) => {
     return { tokenIds: codec.encodeChat(messages, options), text, messages, ...options };
-  } catch (error) {
-    const others = error instanceof ChatTemplateError ? withoutToolRole(messages) : null;
-    if (others === null) throw error;
-    return { tokenIds: codec.encodeChat(others, options), text, messages: others, ...options };
-  }
+  });
 }
 
 function grammarOf(body: ChatBody, tools: Tools | null): Grammar | undefined {

@@ -1,5 +1,5 @@
-import { toChatMessage } from "../chat.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
+import { showChat } from "./shown-chat.ts";
 import {
   type ApplyTemplateBody,
   applyTemplateSchema,
@@ -14,8 +14,6 @@ export const applyTemplateEndpoint: JsonEndpoint<ApplyTemplateBody> = {
   schema: applyTemplateSchema,
   unsupported: unsupportedInTemplates,
   answer({ body, loaded: { codec } }) {
-    const addGenerationPrompt = body.add_generation_prompt;
-    const prompt = codec.renderChat(body.messages.map(toChatMessage), { addGenerationPrompt });
-    return { prompt };
+    return { prompt: showChat(body, codec, (...chat) => codec.renderChat(...chat)) };
   },
 };

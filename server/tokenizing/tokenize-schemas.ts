@@ -2,7 +2,15 @@ import { z } from "zod";
 import { chatSchema } from "../request-schemas.ts";
 import type { UnsupportedTable } from "../unsupported-parameters.ts";
 
-const { model, messages } = chatSchema.shape;
+const { model, messages, tools, tool_choice, parallel_tool_calls } = chatSchema.shape;
+
+/** What says how a conversation is rendered, beside the conversation. */
+const chatFields = {
+  tools,
+  tool_choice,
+  parallel_tool_calls,
+  add_generation_prompt: z.boolean().default(true),
+};
 
 /** As vLLM has it (`prompt` or `messages`) and as llama.cpp has it (`content`). */
 export const tokenizeSchema = z
@@ -15,7 +23,7 @@ export const tokenizeSchema = z
     add_special_tokens: z.boolean().optional(),
     add_special: z.boolean().optional(),
     parse_special: z.boolean().default(true),
-    add_generation_prompt: z.boolean().default(true),
+    ...chatFields,
     return_token_strs: z.boolean().default(false),
     with_pieces: z.boolean().default(false),
   })
@@ -33,7 +41,7 @@ export const detokenizeSchema = z.object({ model, tokens: z.array(tokenId) });
 export const applyTemplateSchema = z.object({
   model,
   messages,
-  add_generation_prompt: z.boolean().default(true),
+  ...chatFields,
 });
 
 export type TokenizeBody = z.output<typeof tokenizeSchema>;

@@ -1,7 +1,7 @@
-import { toChatMessage } from "../chat.ts";
 import type { TextCodec } from "../codec.ts";
 import { InvalidRequestError } from "../errors.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
+import { showChat } from "./shown-chat.ts";
 import { type TokenizeBody, tokenizeSchema, unsupportedInTemplates } from "./tokenize-schemas.ts";
 
 /** POST /tokenize */
@@ -27,8 +27,7 @@ function encode(body: TokenizeBody, codec: TextCodec): Uint32Array {
       const message = "add_special_tokens: the chat template adds them; expected false (got true)";
       throw new InvalidRequestError(message, "add_special_tokens");
     }
-    const addGenerationPrompt = body.add_generation_prompt;
-    return codec.encodeChat(messages.map(toChatMessage), { addGenerationPrompt });
+    return showChat({ ...body, messages }, codec, (...chat) => codec.encodeChat(...chat));
   }
   return codec.encodeText(prompt ?? content ?? "", {
     addSpecialTokens: asked ?? prompt !== undefined,

@@ -1,4 +1,5 @@
-import type { ChatMessage } from "../codec.ts";
+import { ChatTemplateError } from "../../model/errors.ts";
+import type { ChatMessage, TextCodec } from "../codec.ts";
 import { callText } from "./tool-call-text.ts";
 import type { Tool, ToolCall } from "./tool-schemas.ts";
 
@@ -7,6 +8,27 @@ export interface ToolPrompt {
   readonly messages: readonly ChatMessage[];
   /** For templates that show them themselves. */
   readonly tools?: readonly Tool[];
+}
+
+/**
+ * What the template makes of a conversation with tools.
+ * @param render - called again without messages of tools where the template refuses them
+ * @throws ChatTemplateError
+ */
+export function withToolPrompt<T>(
+  conversation: readonly ChatMessage[],
+  tools: readonly Tool[],
+  { tokenizerInfo }: Pick<TextCodec, "tokenizerInfo">,
+  render: (prompt: ToolPrompt) => T,
+): T {
+  const prompt = toolPrompt(conversation, tools, tokenizerInfo.chatTemplate);
+  try {
+    return render(prompt);
+  } catch (error) {
+    const others = error instanceof ChatTemplateError ? withoutToolRole(prompt.messages) : null;
+    if (others === null) throw error;
+    return render({ ...prompt, messages: others });
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import test from "ava";
+import { FakeEngine } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
 
 const messages = [
@@ -50,6 +51,39 @@ test("/tokenize and /apply-template render messages as chat does, and without th
   t.deepEqual(await (await post("/apply-template", { messages })).json(), { prompt: "Be kind" });
 });
 
+test("/tokenize and /apply-template show tools, calls and what they gave as chat does", async (t) => {
+  const engine = new FakeEngine({ contextLength: 10_000 });
+  const { post } = await startServer(t, { engine });
+  const tools = ["get_weather", "now"].map((name) => ({ type: "function", function: { name } }));
+  const call = { id: "1", type: "function", function: { name: "now", arguments: "{}" } };
+  const conversation = [
+    { role: "user", content: "What time is it?" },
+    { role: "assistant", content: null, tool_calls: [call] },
+    { role: "tool", content: "12:00", tool_call_id: "1" },
+  ];
+  const lengths = new Set<number>();
+  for (const tool_choice of [
+    "auto",
+    "required",
+    "none",
+    { type: "function", function: { name: "now" } },
+  ]) {
+    const body = { messages: conversation, tools, tool_choice, parallel_tool_calls: false };
+    t.is((await post("/v1/chat/completions", body)).status, 200);
+    const tokens = [...engine.requests.at(-1)!.promptTokenIds];
+    lengths.add(tokens.length);
+    t.like(await (await post("/tokenize", body)).json(), { tokens });
+    const { prompt } = (await (await post("/apply-template", body)).json()) as { prompt: string };
+    t.true(prompt.includes("<tool_call>") && prompt.includes("12:00"));
+    t.is(prompt.includes("get_weather"), tool_choice === "auto" || tool_choice === "required");
+    t.deepEqual(
+      Array.from(prompt, (character) => character.codePointAt(0)!),
+      tokens,
+    );
+  }
+  t.is(lengths.size, 3);
+});
+
 test("/detokenize gives the text under both names, also of no tokens", async (t) => {
   const { post } = await startServer(t);
   const response = await post("/detokenize", { tokens: [97, 98] });
@@ -83,6 +117,8 @@ for (const [path, body, param] of [
   ["/detokenize", {}, "tokens"],
   ["/apply-template", { messages, continue_final_message: true }, "continue_final_message"],
   ["/apply-template", { messages: [] }, "messages"],
+  ["/apply-template", { messages, tools: [{ type: "function" }] }, "tools[0].function"],
+  ["/tokenize", { messages, tool_choice: "required" }, "tool_choice"],
 ] as const) {
   test(`${path} refuses ${JSON.stringify(body)}, naming ${param}`, async (t) => {
     const { post } = await startServer(t);

@@ -1,11 +1,14 @@
 import test from "ava";
+import { ChatTemplateError } from "../../../model/errors.ts";
 import { InvalidRequestError } from "../../../server/errors.ts";
 import { ToolCallParser } from "../../../server/tools/tool-call-parser.ts";
 import type { ToolPiece } from "../../../server/tools/tool-call-parser.ts";
 import { callText } from "../../../server/tools/tool-call-text.ts";
 import { toolGrammar } from "../../../server/tools/tool-grammar.ts";
-import { toolPrompt, withoutToolRole } from "../../../server/tools/tool-prompt.ts";
+import { toolPrompt, withoutToolRole, withToolPrompt } from "../../../server/tools/tool-prompt.ts";
+import type { ToolPrompt } from "../../../server/tools/tool-prompt.ts";
 import type { Tool } from "../../../server/tools/tool-schemas.ts";
+import { FakeCodec } from "../../helpers/fake-codec.ts";
 import { accepter } from "../../helpers/grammar-texts.ts";
 
 function tool(name: string, parameters?: Record<string, unknown>): Tool {
@@ -141,4 +144,23 @@ test("templates without a role for tools get what they gave from the user, as on
     content: "<tool_response>\nsunny\n</tool_response>\n<tool_response>\n12:00\n</tool_response>",
   });
   t.is(withoutToolRole(conversation.slice(0, 2)), null);
+});
+
+test("a template that refuses what tools gave is asked again without their role, and no other is", (t) => {
+  const codec = new FakeCodec();
+  const refusing = ({ messages }: ToolPrompt): string => {
+    if (messages.some(({ role }) => role === "tool")) throw new ChatTemplateError("no tools");
+    return messages.map(({ role }) => role).join(" ");
+  };
+  t.is(withToolPrompt(conversation, [now], codec, refusing), "system user assistant user");
+  const broken = (): string => {
+    throw new RangeError("broken");
+  };
+  t.throws(() => withToolPrompt(conversation, [now], codec, broken), { instanceOf: RangeError });
+  const strict = (): string => {
+    throw new ChatTemplateError("no system");
+  };
+  t.throws(() => withToolPrompt(conversation.slice(0, 2), [], codec, strict), {
+    instanceOf: ChatTemplateError,
+  });
 });

@@ -1,0 +1,25 @@
+import type { RenderOptions } from "../../model/chat-template.ts";
+import { toChatMessage } from "../chat.ts";
+import type { ChatMessage, TextCodec } from "../codec.ts";
+import { withToolPrompt } from "../tools/tool-prompt.ts";
+import { readTools } from "../tools/tool-schemas.ts";
+import type { ApplyTemplateBody } from "./tokenize-schemas.ts";
+
+/**
+ * A conversation as the chat endpoint shows it to the model.
+ * @throws ChatTemplateError, InvalidRequestError
+ */
+export function showChat<T>(
+  body: ApplyTemplateBody,
+  codec: TextCodec,
+  render: (messages: readonly ChatMessage[], options: Partial<RenderOptions>) => T,
+): T {
+  const addGenerationPrompt = body.add_generation_prompt;
+  const tools = readTools(body)?.list ?? [];
+  return withToolPrompt(
+    body.messages.map(toChatMessage),
+    tools,
+    codec,
+    ({ messages, ...options }) => render(messages, { ...options, addGenerationPrompt }),
+  );
+}
