@@ -24,7 +24,12 @@ import { embeddingsEndpoint } from "./reading/embeddings.ts";
 import { routeEndpoint } from "./reading/route.ts";
 import { page } from "./page-files.ts";
 import { routerMap } from "./routing/router-map-endpoint.ts";
-import { createResponse, deleteResponse, retrieveResponse } from "./responses/responses.ts";
+import {
+  createResponse,
+  deleteResponse,
+  listInputItems,
+  retrieveResponse,
+} from "./responses/responses.ts";
 import { ResponseStore } from "./responses/response-store.ts";
 import { applyTemplateEndpoint } from "./tokenizing/apply-template.ts";
 import { detokenizeEndpoint } from "./tokenizing/detokenize.ts";
@@ -93,6 +98,7 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
     .get(retrieveResponse(responses))
     .delete(deleteResponse(responses))
     .all(allowOnly("GET", "HEAD", "DELETE"));
+  get("/v1/responses/:id/input_items", "responses", listInputItems(responses));
   const json = <Body extends { readonly model?: string | undefined }>(
     endpoint: JsonEndpoint<Body>,
   ) => jsonHandler(endpoint, context);

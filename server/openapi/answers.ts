@@ -102,6 +102,14 @@ const itemHead = {
   status: z.enum(["in_progress", "completed", "incomplete"]),
 };
 
+const functionCall = z.looseObject({
+  ...itemHead,
+  type: z.literal("function_call"),
+  call_id: z.string(),
+  name: z.string(),
+  arguments: z.string(),
+});
+
 const outputItem = z.discriminatedUnion("type", [
   z.looseObject({
     ...itemHead,
@@ -109,12 +117,24 @@ const outputItem = z.discriminatedUnion("type", [
     role: z.literal("assistant"),
     content: z.array(outputText),
   }),
+  functionCall,
+]);
+
+const inputText = z.looseObject({ type: z.literal("input_text"), text: z.string() });
+
+const inputItem = z.discriminatedUnion("type", [
   z.looseObject({
     ...itemHead,
-    type: z.literal("function_call"),
+    type: z.literal("message"),
+    role: z.enum(["user", "system", "developer", "assistant"]),
+    content: z.array(z.discriminatedUnion("type", [inputText, outputText])),
+  }),
+  functionCall,
+  z.looseObject({
+    ...itemHead,
+    type: z.literal("function_call_output"),
     call_id: z.string(),
-    name: z.string(),
-    arguments: z.string(),
+    output: z.string(),
   }),
 ]);
 
@@ -279,6 +299,13 @@ export const answers = {
   Completion: completion,
   Response: response,
   ResponseEvent: responseEvent,
+  ResponseItemList: z.looseObject({
+    object: z.literal("list"),
+    data: z.array(inputItem),
+    first_id: z.string().nullable(),
+    last_id: z.string().nullable(),
+    has_more: z.boolean(),
+  }),
   DeletedResponse: z.looseObject({
     id: z.string(),
     object: z.literal("response"),

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { answers } from "./answers.ts";
 import { answerSchemas, type JsonSchema, refTo, requestSchemas } from "./json-schemas.ts";
 import { type Operation, operations } from "./operations.ts";
@@ -42,13 +43,14 @@ function pathsOf(all: readonly Operation[]): Record<string, Record<string, objec
   return paths;
 }
 
-function describe({ path, id, tag, summary, request, ...rest }: Operation): object {
-  const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+function describe({ path, id, tag, summary, request, query, ...rest }: Operation): object {
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: "path",
     required: true,
     schema: { type: "string" },
   }));
+  const parameters = [...inPath, ...(query === undefined ? [] : queryParameters(query))];
   return {
     operationId: id,
     tags: [tag],
@@ -63,6 +65,11 @@ function describe({ path, id, tag, summary, request, ...rest }: Operation): obje
       "5XX": { $ref: "#/components/responses/ServerError" },
     },
   };
+}
+
+function queryParameters(query: z.ZodObject): object[] {
+  const { properties = {} } = z.toJSONSchema(query, { io: "input" });
+  return Object.entries(properties).map(([name, schema]) => ({ name, in: "query", schema }));
 }
 
 function contentOf({ answer, event, text }: Pick<Operation, "answer" | "event" | "text">): object {

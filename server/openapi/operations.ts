@@ -1,3 +1,5 @@
+import type { z } from "zod";
+import { inputItemsQuery } from "../responses/item-page.ts";
 import type { AnswerName } from "./answers.ts";
 import type { RequestName } from "./requests.ts";
 
@@ -11,6 +13,8 @@ export interface Operation {
   readonly tag: "Generation" | "Models" | "Tokens" | "Experts" | "Operations";
   readonly summary: string;
   readonly request?: RequestName;
+  /** What the client may say in the address. */
+  readonly query?: z.ZodObject;
   /** @default 200 */
   readonly status?: number;
   /** Of the answer as JSON. */
@@ -69,6 +73,15 @@ export const operations: readonly Operation[] = [
     tag: "Generation",
     summary: "Forget a response.",
     answer: "DeletedResponse",
+  },
+  {
+    method: "get",
+    path: "/v1/responses/{id}/input_items",
+    id: "listInputItems",
+    tag: "Generation",
+    summary: "What a response that was kept was made from.",
+    query: inputItemsQuery,
+    answer: "ResponseItemList",
   },
   {
     method: "post",

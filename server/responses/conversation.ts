@@ -1,4 +1,5 @@
-import type { ResponsesBody, ResponsesItem } from "./request-schema.ts";
+import { type ConversationItem, joinTexts } from "./items.ts";
+import type { ResponsesBody } from "./request-schema.ts";
 
 /** A message as the chat endpoint takes it. */
 export interface ConversationMessage {
@@ -14,15 +15,13 @@ export interface ConversationCall {
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
-/** What a request adds to a conversation, its instructions left out. */
-export function toMessages(input: ResponsesBody["input"]): ConversationMessage[] {
-  if (typeof input === "string") return [{ role: "user", content: input }];
+export function toMessages(items: readonly ConversationItem[]): ConversationMessage[] {
   const messages: ConversationMessage[] = [];
-  for (const item of input) addItem(messages, item);
+  for (const item of items) addItem(messages, item);
   return messages;
 }
 
-function addItem(messages: ConversationMessage[], item: ResponsesItem): void {
+function addItem(messages: ConversationMessage[], item: ConversationItem): void {
   if (item.type === "function_call_output") {
     messages.push({ role: "tool", content: item.output, tool_call_id: item.call_id });
   } else if (item.type === "function_call") {
@@ -42,7 +41,14 @@ function addItem(messages: ConversationMessage[], item: ResponsesItem): void {
       tool_calls: [...(turn?.tool_calls ?? []), call],
     });
   } else {
-    messages.push({ role: item.role, content: item.content });
+    const content = joinTexts(item.content.map(({ text }) => text));
+    const last = messages.at(-1);
+    // What the model says after its calls belongs to the same turn.
+    if (item.role === "assistant" && last?.tool_calls !== undefined) {
+      messages[messages.length - 1] = { ...last, content: last.content + content };
+    } else {
+      messages.push({ role: item.role, content });
+    }
   }
 }
 

@@ -11,16 +11,16 @@ const textPart = {
   required: ["type", "text"],
 } as const;
 
-/** A string, or parts of text, which are joined by line ends. */
+/** A string, or parts of text; always parts once parsed. */
 const text = z
   .unknown()
-  .transform((content, context): string => {
-    if (typeof content === "string") return content;
+  .transform((content, context): readonly string[] => {
+    if (typeof content === "string") return [content];
     if (!Array.isArray(content)) {
       context.addIssue("expected a string or an array of text parts");
       return z.NEVER;
     }
-    const texts = content.map((part: unknown, index) => {
+    return content.map((part: unknown, index) => {
       const { type, text } = (part ?? {}) as { type?: unknown; text?: unknown };
       const isText = type === "input_text" || type === "output_text" || type === "text";
       if (isText && typeof text === "string") return text;
@@ -30,7 +30,6 @@ const text = z
       context.addIssue({ code: "custom", message, path: [index] });
       return "";
     });
-    return texts.join("\n");
   })
   .meta({ anyOf: [{ type: "string" }, { type: "array", items: textPart }] });
 
@@ -95,6 +94,10 @@ const format = z.discriminatedUnion(
   { error: "expected an object whose type is text, json_object or json_schema" },
 );
 
+const verbosity = z.enum(["low", "medium", "high"], {
+  error: "expected one of low, medium and high",
+});
+
 const chat = chatSchema.shape;
 
 export const responsesSchema = z.object({
@@ -115,7 +118,8 @@ export const responsesSchema = z.object({
       }),
     )
     .default([]),
-  text: z.object({ format: format.nullish(), verbosity: z.literal("medium").nullish() }).optional(),
+  // As in chat, no verbosity changes anything.
+  text: z.object({ format: format.nullish(), verbosity: verbosity.nullish() }).optional(),
   tools: z.array(functionTool).default([]),
   tool_choice: z
     .union(

@@ -1,7 +1,7 @@
 import type { FinishEvent, RoutedEvent } from "../../engine/request.ts";
 import { toWireRoute } from "../routing/route-wire.ts";
+import type { OutputItem } from "./items.ts";
 import type { ResponsesBody } from "./request-schema.ts";
-import type { OutputItem } from "./response-output.ts";
 
 /** What a response keeps from its beginning to its end. */
 export interface ResponseHead {
@@ -47,7 +47,10 @@ export function toWireResponse(
     reasoning: { effort: null, summary: null },
     store: body.store,
     temperature: body.temperature,
-    text: { format: body.text?.format ?? { type: "text" } },
+    text: {
+      format: body.text?.format ?? { type: "text" },
+      verbosity: body.text?.verbosity ?? "medium",
+    },
     tool_choice: body.tool_choice,
     tools: body.tools,
     top_logprobs: body.top_logprobs,

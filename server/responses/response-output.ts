@@ -1,5 +1,12 @@
-import { randomUUID } from "node:crypto";
-import type { ConversationMessage } from "./conversation.ts";
+import {
+  type CallItem,
+  emptyText,
+  type ItemStatus,
+  type MessageItem,
+  newId,
+  type OutputItem,
+  type TextPart,
+} from "./items.ts";
 
 /** One event of a streamed response; `type` says which. */
 export interface ResponseEvent {
@@ -19,34 +26,6 @@ export interface ChatPiece {
   readonly logprobs: { readonly content: readonly object[] } | null;
 }
 
-type ItemStatus = "in_progress" | "completed" | "incomplete";
-
-interface MessageItem {
-  readonly id: string;
-  readonly type: "message";
-  readonly role: "assistant";
-  readonly status: ItemStatus;
-  readonly content: readonly [TextPart] | readonly [];
-}
-
-interface TextPart {
-  readonly type: "output_text";
-  readonly text: string;
-  readonly annotations: readonly [];
-  readonly logprobs: readonly object[];
-}
-
-interface CallItem {
-  readonly id: string;
-  readonly type: "function_call";
-  readonly status: ItemStatus;
-  readonly call_id: string;
-  readonly name: string;
-  readonly arguments: string;
-}
-
-export type OutputItem = MessageItem | CallItem;
-
 /** The output items of a response: made of the pieces of a chat's choice, and told as events. */
 export class ResponseOutput {
   readonly #done: OutputItem[] = [];
@@ -56,27 +35,6 @@ export class ResponseOutput {
   /** All items, the one that grows included. */
   get items(): readonly OutputItem[] {
     return this.#open === null ? this.#done : [...this.#done, this.#open];
-  }
-
-  /** What the assistant said and called, as the conversation goes on with it. */
-  get message(): ConversationMessage {
-    const texts = this.items.map((item) => (item.type === "message" ? textOf(item).text : ""));
-    const calls = this.items.flatMap((item) =>
-      item.type === "function_call"
-        ? [
-            {
-              id: item.call_id,
-              type: "function" as const,
-              function: { name: item.name, arguments: item.arguments },
-            },
-          ]
-        : [],
-    );
-    return {
-      role: "assistant",
-      content: texts.join(""),
-      ...(calls.length > 0 && { tool_calls: calls }),
-    };
   }
 
   *take({ delta, logprobs }: ChatPiece): Generator<ResponseEvent> {
@@ -176,12 +134,6 @@ export class ResponseOutput {
   }
 }
 
-const emptyText: TextPart = { type: "output_text", text: "", annotations: [], logprobs: [] };
-
 function textOf({ content }: MessageItem): TextPart {
   return content[0] ?? emptyText;
-}
-
-function newId(prefix: string): string {
-  return `${prefix}_${randomUUID().replaceAll("-", "")}`;
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { ResponseNotFoundError } from "../errors.ts";
-import type { ConversationMessage } from "./conversation.ts";
+import type { ConversationItem } from "./items.ts";
 
 /** A response that a later request may go on from. */
 export interface StoredResponse {
@@ -8,8 +8,9 @@ export interface StoredResponse {
   readonly owner: string;
   /** As it was sent. */
   readonly wire: object;
-  /** The conversation with the answer, its instructions left out. */
-  readonly messages: readonly ConversationMessage[];
+  /** What it was made from: all of the conversation before it, instructions left out. */
+  readonly input: readonly ConversationItem[];
+  readonly output: readonly ConversationItem[];
 }
 
 export interface ResponseStoreOptions {

@@ -17,7 +17,9 @@ import type { ClientId } from "../security/api-keys.ts";
 import { SseStream } from "../sse.ts";
 import { StreamStart } from "../stream-start.ts";
 import { refuseUnsupported } from "../unsupported-parameters.ts";
-import { type ConversationMessage, toChatBody, toMessages } from "./conversation.ts";
+import { toChatBody, toMessages } from "./conversation.ts";
+import { type ConversationItem, toItems } from "./items.ts";
+import { inputItemsQuery, toItemPage } from "./item-page.ts";
 import { responsesSchema, unsupportedInResponses } from "./request-schema.ts";
 import { responseSpelling } from "./response-events.ts";
 import { type ResponseEnd, type ResponseHead, toWireResponse } from "./response-object.ts";
@@ -48,7 +50,7 @@ interface Work {
   readonly owner: string;
   readonly answer: Answer;
   /** The conversation that is answered, its instructions left out. */
-  readonly messages: readonly ConversationMessage[];
+  readonly input: readonly ConversationItem[];
 }
 
 /** POST /v1/responses */
@@ -64,11 +66,11 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
     const { previous_response_id: previous } = body;
     const owner = ownerOf(res);
     const before =
-      previous === undefined ? [] : store.get(previous, owner, "previous_response_id").messages;
-    const messages = [...before, ...toMessages(body.input)];
+      previous === undefined ? null : store.get(previous, owner, "previous_response_id");
+    const input = [...(before?.input ?? []), ...(before?.output ?? []), ...toItems(body.input)];
     const { answer } = await inOwnWords(
       begin({
-        body: toChatBody(body, messages),
+        body: toChatBody(body, toMessages(input)),
         header: (name) => req.get(name),
         begin: (id) => inFlight.begin(res, id),
         record,
@@ -76,7 +78,7 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
     );
     const { created: createdAt, model } = answer.head;
     const id = `resp_${randomUUID().replaceAll("-", "")}`;
-    const work: Work = { head: { id, createdAt, model, body }, owner, answer, messages };
+    const work: Work = { head: { id, createdAt, model, body }, owner, answer, input };
     await (body.stream ? stream(res, work, store, context) : send(res, work, store));
   };
 }
@@ -184,15 +186,13 @@ async function drain({ answer }: Work, sink: PieceSink): Promise<ResponseEnd> {
 
 /** Stores the response where that is wanted, and gives what the client gets. */
 function keep(
-  { head, owner, messages }: Work,
+  { head, owner, input }: Work,
   output: ResponseOutput,
   end: ResponseEnd,
   store: ResponseStore,
 ): object {
   const wire = toWireResponse(head, output.items, end);
-  if (head.body.store) {
-    store.add(head.id, { owner, wire, messages: [...messages, output.message] });
-  }
+  if (head.body.store) store.add(head.id, { owner, wire, input, output: output.items });
   return wire;
 }
 
@@ -205,6 +205,15 @@ export function retrieveResponse(store: ResponseStore): RequestHandler {
       throw new UnsupportedParameterError("stream", "only false is accepted.");
     }
     res.json(store.get(String(req.params["id"]), ownerOf(res)).wire);
+  };
+}
+
+/** GET /v1/responses/{id}/input_items */
+export function listInputItems(store: ResponseStore): RequestHandler {
+  return (req, res) => {
+    const query = validate(inputItemsQuery, req.query);
+    const { input } = store.get(String(req.params["id"]), ownerOf(res));
+    res.json(toItemPage(input, query));
   };
 }
 

@@ -13,6 +13,7 @@ export interface OpenApi {
 
 export interface OpenApiOperation {
   readonly operationId: string;
+  readonly parameters?: readonly Schema[];
   readonly requestBody?: { readonly content: { readonly "application/json": { schema: Schema } } };
   readonly responses: Readonly<Record<string, unknown>>;
 }

@@ -79,7 +79,12 @@ for (const [path, request, fitting, unfitting] of [
   ["/v1/route", "RouteRequest", [{ prompt: "a" }, { messages }], [{ prompt: 1 }]],
   ["/tokenize", "TokenizeRequest", [{ prompt: "a" }, { messages }], [{ prompt: 1 }]],
   ["/detokenize", "DetokenizeRequest", [{ tokens: [] }], [{}, { tokens: [-1] }]],
-  ["/apply-template", "ApplyTemplateRequest", [{ messages }], [{ messages: "Hi" }]],
+  [
+    "/apply-template",
+    "ApplyTemplateRequest",
+    [{ messages }, { messages, tools: [{ type: "function", function: { name: "f" } }] }],
+    [{ messages: "Hi" }, { messages, tools: [{}] }],
+  ],
 ] as const) {
   test(`${path} takes what fits the document, and refuses what does not`, async (t) => {
     const server = await startServer(t);
@@ -101,6 +106,17 @@ for (const [path, request, fitting, unfitting] of [
     }
   });
 }
+
+test("what may be said in an address is in the document", async (t) => {
+  const { paths } = await fetchDocument(await startServer(t));
+  const { parameters } = paths["/v1/responses/{id}/input_items"]!["get"]!;
+  t.like(parameters, [
+    { name: "id", in: "path", required: true },
+    { name: "limit", in: "query", schema: { type: "integer", minimum: 1, maximum: 100 } },
+    { name: "order", in: "query", schema: { enum: ["asc", "desc"], default: "desc" } },
+    { name: "after", in: "query", schema: { type: "string" } },
+  ]);
+});
 
 test("answers are what the document says", async (t) => {
   const server = await startServer(t);

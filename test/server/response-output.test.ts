@@ -1,4 +1,5 @@
 import test from "ava";
+import { toMessages } from "../../server/responses/conversation.ts";
 import { type ChatPiece, ResponseOutput } from "../../server/responses/response-output.ts";
 
 type Delta = ChatPiece["delta"];
@@ -53,12 +54,18 @@ test("text and calls become items one after the other, each closed before the ne
 });
 
 test("the conversation goes on with what was said and called", (t) => {
-  const { output } = told([{ content: "a" }, { tool_calls: [call("1", "f"), piece("{}")] }]);
-  t.deepEqual(output.message, {
-    role: "assistant",
-    content: "a",
-    tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: "{}" } }],
-  });
+  const { output } = told([
+    { content: "a" },
+    { tool_calls: [call("1", "f"), piece("{}")] },
+    { content: "b" },
+  ]);
+  t.deepEqual(toMessages(output.items), [
+    {
+      role: "assistant",
+      content: "ab",
+      tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: "{}" } }],
+    },
+  ]);
 });
 
 test("the last item of an answer that was cut off is incomplete, and only that", (t) => {

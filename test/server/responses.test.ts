@@ -1,6 +1,7 @@
 import test from "ava";
 import { InferenceError } from "../../engine/errors.ts";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
+import { fetchDocument, SchemaChecker } from "../helpers/openapi.ts";
 import { readEvents, startServer, type TestServer } from "../helpers/start-server.ts";
 
 interface Wire {
@@ -99,11 +100,110 @@ test("a response can be read until it is deleted", async (t) => {
   await client.responses.delete(made.id);
   for (const ask of [
     () => client.responses.retrieve(made.id),
+    () => client.responses.inputItems.list(made.id),
     () => client.responses.delete(made.id),
     () => client.responses.create({ input: "Hi", previous_response_id: made.id }),
   ]) {
     t.like(await t.throwsAsync(ask), { status: 404, code: "response_not_found" });
   }
+});
+
+test("a response's input items are all that it was made from, the last first", async (t) => {
+  const { client } = await startServer(t);
+  const first = await client.responses.create({ input: "one", instructions: "Be kind" });
+  const second = await client.responses.create({
+    previous_response_id: first.id,
+    input: [
+      { role: "user", content: [{ type: "input_text", text: "two" }] },
+      { type: "function_call", call_id: "1", name: "f", arguments: "{}" },
+      { type: "function_call_output", call_id: "1", output: "three" },
+      { role: "assistant", content: "four" },
+      { role: "developer", content: "five" },
+    ],
+  });
+  const list = async (query: { limit?: number; order?: "asc" | "desc" }) => {
+    const items = [];
+    for await (const item of client.responses.inputItems.list(second.id, query)) items.push(item);
+    return items;
+  };
+  const items = await list({ order: "asc" });
+  const user = (text: string) => ({
+    ...{ type: "message", role: "user", status: "completed" },
+    content: [{ type: "input_text", text }],
+  });
+  const assistant = (text: string) => ({
+    ...{ type: "message", role: "assistant", status: "completed" },
+    content: [{ type: "output_text", text, annotations: [] }],
+  });
+  for (const [index, expected] of [
+    user("one"),
+    assistant("Hello world"),
+    user("two"),
+    { type: "function_call", call_id: "1", name: "f", arguments: "{}" },
+    { type: "function_call_output", call_id: "1", output: "three" },
+    assistant("four"),
+    { ...user("five"), role: "developer" },
+  ].entries()) {
+    t.like(items[index], expected);
+  }
+  t.is(items.length, 7);
+  t.is(new Set(items.map(({ id }) => id)).size, 7);
+  t.deepEqual(items[1], first.output[0]);
+  // Pages of any size are the same list, and of the same items each time.
+  for (const limit of [1, 3, 7]) t.deepEqual(await list({ limit, order: "asc" }), items);
+  t.deepEqual(await list({ limit: 2 }), items.toReversed());
+});
+
+test("a page of input items says where it begins and ends and whether more follow", async (t) => {
+  const server = await startServer(t);
+  const checker = new SchemaChecker(await fetchDocument(server));
+  const { id } = await create(server, {
+    input: ["a", "b", "c"].map((content) => ({ role: "user", content })),
+  });
+  const page = async (query: string) => {
+    const response = await server.get(`/v1/responses/${id}/input_items?${query}`);
+    t.is(response.status, 200);
+    const list = (await response.json()) as Record<"first_id" | "last_id", string>;
+    t.is(checker.problemOf("ResponseItemList", list), null);
+    return list;
+  };
+  const first = await page("limit=2&order=asc&include[]=message.output_text.logprobs");
+  t.like(first, { object: "list", has_more: true });
+  t.like(first, { data: [{ id: first.first_id }, { id: first.last_id }] });
+  const last = await page(`limit=2&order=asc&after=${first.last_id}`);
+  t.like(last, { has_more: false, first_id: last.last_id });
+  t.deepEqual<unknown, object>(await page(`order=asc&after=${last.last_id}`), {
+    ...{ object: "list", data: [], first_id: null, last_id: null, has_more: false },
+  });
+});
+
+for (const [query, param] of [
+  ["limit=0", "limit"],
+  ["limit=101", "limit"],
+  ["limit=two", "limit"],
+  ["order=random", "order"],
+  ["after=msg_1", "after"],
+  ["after=a&after=b", "after"],
+] as const) {
+  test(`input items asked for with ${query} are refused, naming ${param}`, async (t) => {
+    const server = await startServer(t);
+    const { id } = await create(server, { input: "Hi" });
+    const response = await server.get(`/v1/responses/${id}/input_items?${query}`);
+    t.is(response.status, 400);
+    t.like(await response.json(), { error: { param } });
+  });
+}
+
+test("a verbosity is repeated and changes nothing, as in chat", async (t) => {
+  const server = await startServer(t);
+  t.like(await create(server, { input: "Hi", seed: 1 }), { text: { verbosity: "medium" } });
+  for (const verbosity of ["low", "medium", "high"]) {
+    t.like(await create(server, { input: "Hi", seed: 1, text: { verbosity } }), {
+      text: { format: { type: "text" }, verbosity },
+    });
+  }
+  const asked = server.engine.requests.map((request) => ({ ...request, id: "" }));
+  for (const request of asked) t.deepEqual(request, asked[0]);
 });
 
 test("what is not to be stored is not", async (t) => {
@@ -121,6 +221,7 @@ test("one key's responses are not there for another", async (t) => {
   const { id } = (await made.json()) as Wire;
   const path = `/v1/responses/${id}`;
   t.is((await server.get(path, as("key-of-bob"))).status, 404);
+  t.is((await server.get(`${path}/input_items`, as("key-of-bob"))).status, 404);
   t.is((await server.get(path, { method: "DELETE", ...as("key-of-bob") })).status, 404);
   t.is((await server.get(path, as("key-of-alice"))).status, 200);
 });
@@ -242,6 +343,7 @@ for (const [body, param] of [
   [{ input: "Hi", include: ["file_search_call.results"] }, "include[0]"],
   [{ input: "Hi", tools: [{ type: "web_search" }] }, "tools[0].type"],
   [{ input: "Hi", text: { format: { type: "xml" } } }, "text.format.type"],
+  [{ input: "Hi", text: { verbosity: "talkative" } }, "text.verbosity"],
   [
     {
       input: "Hi",
