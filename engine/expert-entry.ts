@@ -1,3 +1,4 @@
+import { ExpertDemand } from "./expert-demand.ts";
 import type { ExpertHandle } from "./expert-device.ts";
 import type {
   BuildProgress,
@@ -34,6 +35,10 @@ export class ExpertEntry {
   ownBytes = 0;
   /** It was asked for, so it is loaded as soon as it is built. */
   isWanted = false;
+  /** Who asked for it waits, or is a person: it comes in place of busier ones. */
+  isUrgent = false;
+  /** Requests that it was to answer, whatever did. */
+  readonly demand = new ExpertDemand();
   /** It was looked for on disk. */
   isSought = false;
   /** Its artifact was damaged; the one built after that has not been loaded yet. */
@@ -51,6 +56,7 @@ export class ExpertEntry {
   hits = 0;
   misses = 0;
   loads = 0;
+  loadsPutOff = 0;
   stepSeconds: number | null = null;
   readonly evictionReasons: Partial<Record<EvictionReason, number>> = {};
   #phase: ExpertPhase;
@@ -98,7 +104,9 @@ export class ExpertEntry {
     }
     if (phase === "resident" || phase === "loading" || phase === "building") this.problem = null;
     if (phase !== "building") this.progress = null;
-    if (!passing.has(phase)) this.settle();
+    if (passing.has(phase)) return;
+    this.isUrgent = false;
+    this.settle();
   }
 
   /** It is tried again later, each time after twice as long. */
@@ -177,6 +185,7 @@ export class ExpertEntry {
       evictions: Object.values(this.evictionReasons).reduce((sum, count) => sum + count, 0),
       evictionReasons: { ...this.evictionReasons },
       loads: this.loads,
+      loadsPutOff: this.loadsPutOff,
       loadSeconds: this.loadSeconds,
       stepSeconds: this.stepSeconds,
       lastUsedMs: this.lastUsedMs,

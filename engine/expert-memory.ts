@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import { ArtifactError } from "../model/errors.ts";
 import { messageOf } from "./build-queue.ts";
 import { EngineStoppedError } from "./errors.ts";
+import { leavesFor } from "./expert-demand.ts";
 import type { ExpertDevice, ExpertHandle } from "./expert-device.ts";
 import type { ExpertEntry } from "./expert-entry.ts";
 import { type BuiltExpert, type EvictionReason, generalExpert } from "./experts.ts";
@@ -30,7 +31,8 @@ const claimMs = 5000;
 
 /**
  * Owns the memory of experts. Those that come, are there and go never take more bytes together than allowed. Only
- * what no sequence runs on is sent away, the least recently used first, and never the general expert.
+ * what no sequence runs on is sent away, the least recently used first, and never the general expert. Busy experts
+ * leave only for busier ones, and for those that somebody waits for.
  */
 export class ExpertMemory {
   readonly #options: ExpertMemoryOptions;
@@ -63,11 +65,17 @@ export class ExpertMemory {
         `It takes ${built.sizeBytes} bytes, and all experts together may take ${memoryBytes}.`,
       );
     }
-    if (!this.#makeRoom(built.sizeBytes)) {
+    const idle = this.#idle();
+    const leaving = this.#toLeave(built.sizeBytes, this.#leavingFor(entry, idle));
+    if (leaving === null) {
+      const isPutOff = this.#toLeave(built.sizeBytes, idle) !== null;
+      if (isPutOff) entry.loadsPutOff++;
+      const others = isPutOff ? "those that are asked for more" : "those in use";
       entry.moveTo("stored");
-      entry.problem = `It takes ${built.sizeBytes} bytes, and those in use leave no room for it.`;
+      entry.problem = `It takes ${built.sizeBytes} bytes, and ${others} leave no room for it.`;
       return;
     }
+    for (const other of leaving) this.evict(other, "memory");
     entry.moveTo("loading");
     this.#pinned.add(entry);
     void this.#load(entry, built);
@@ -121,20 +129,28 @@ export class ExpertMemory {
     });
   }
 
-  /** Sends idle ones away until so much fits beside the rest; none if that is not enough. */
-  #makeRoom(sizeBytes: number): boolean {
+  /** Of idle experts those that may leave for another. */
+  #leavingFor(entry: ExpertEntry, idle: readonly ExpertEntry[]): readonly ExpertEntry[] {
+    const isUrgent = entry.isUrgent || entry.hasWaiters;
+    entry.isUrgent = false;
+    if (isUrgent) return idle;
+    const nowMs = this.#options.nowMs();
+    const demand = entry.demand.at(nowMs);
+    return idle.filter((other) => leavesFor(other.demand.at(nowMs), demand));
+  }
+
+  /** The first of these that must leave for so much to fit beside the rest; null if all are not enough. */
+  #toLeave(sizeBytes: number, candidates: readonly ExpertEntry[]): readonly ExpertEntry[] | null {
     const pinnedBytes = [...this.#pinned].reduce((sum, entry) => sum + sizeOf(entry), 0);
     const freeBytes = this.#options.memoryBytes - pinnedBytes - this.#resident.calculatedSize;
     let missingBytes = sizeBytes - freeBytes;
     const leaving: ExpertEntry[] = [];
-    for (const entry of this.#idle()) {
+    for (const entry of candidates) {
       if (missingBytes <= 0) break;
       missingBytes -= sizeOf(entry);
       leaving.push(entry);
     }
-    if (missingBytes > 0) return false;
-    for (const entry of leaving) this.evict(entry, "memory");
-    return true;
+    return missingBytes > 0 ? null : leaving;
   }
 
   /** What may be sent away, the least recently used first. */

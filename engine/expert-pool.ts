@@ -118,9 +118,11 @@ export class ExpertPool {
     if (task === null) return this.#run(this.#dense, task, "no-task");
     const entry = this.#entries.get(task);
     if (entry === undefined) return this.#run(this.#dense, task, "off");
-    this.#ask(entry);
-    let reason = reasonOf[entry.state];
+    const nowMs = this.#options.nowMs();
     const isPatient = mustWait ?? entry.policy.whileBuilding === "wait";
+    entry.demand.add(nowMs);
+    this.#ask(entry, { isUrgent: isPatient });
+    let reason = reasonOf[entry.state];
     if (isPatient && (reason === "building" || reason === "loading") && this.#closing === null) {
       return { kind: "wait", ready: entry.whenSettled() };
     }
@@ -132,7 +134,10 @@ export class ExpertPool {
     // Not before: what makes room for the general expert must not be what was just chosen.
     const isShared = sharingReasons.has(reason) || this.#options.options.policy === "load-aware";
     const general = this.#entries.get(generalExpert);
-    if (isShared && general !== undefined && this.#isWorthSharing(general)) this.#ask(general);
+    if (isShared && general !== undefined && general !== entry) {
+      general.demand.add(nowMs);
+      if (this.#isWorthSharing(general)) this.#ask(general);
+    }
     return choice;
   }
 
@@ -195,16 +200,18 @@ export class ExpertPool {
   }
 
   /** Has it built and loaded, whichever is missing; one that failed only when its time has come. */
-  #ask(entry: ExpertEntry): void {
+  #ask(entry: ExpertEntry, { isUrgent = false } = {}): void {
     if (this.#closing !== null || entry.isSuspended || !entry.policy.isServed) return;
     if (entry.canRetry(this.#options.nowMs())) entry.retry();
     if (entry.phase === "absent" || entry.phase === "planned" || entry.phase === "building") {
       entry.isWanted = true;
+      entry.isUrgent ||= isUrgent;
     }
     if (entry.phase === "absent") {
       this.#builds.plan(entry, { isLast: entry.name === generalExpert });
       this.#changed();
     } else if (entry.phase === "stored" && entry.built !== null) {
+      entry.isUrgent ||= isUrgent;
       this.#memory.load(entry, entry.built);
     }
   }
@@ -256,7 +263,7 @@ export class ExpertPool {
     entry.lift();
     this.#memory.keep(entry);
     if (entry.phase === "draining") await entry.whenSettled();
-    this.#ask(entry);
+    this.#ask(entry, { isUrgent: true });
     if (entry.phase === "loading") await entry.whenSettled();
     if (entry.phase === "stored" || entry.phase === "failed") {
       const why = entry.problem ?? "It was sent away again.";
@@ -266,6 +273,7 @@ export class ExpertPool {
 
   async #evict(entry: ExpertEntry): Promise<void> {
     entry.isWanted = false;
+    entry.isUrgent = false;
     this.#memory.evict(entry, "command");
     if (entry.phase === "draining" && entry.running === 0) await entry.whenSettled();
   }

@@ -36,7 +36,7 @@ export type ServeReason =
   | "no-task" // dense, as the prompt is none of the tasks'
   | "building" // planned or building
   | "loading" // loading, or leaving memory
-  | "memory" // those in use leave no room for it
+  | "memory" // those in use, or asked for more, leave no room for it
   | "load" // a shared middle is faster for all under this load
   | "failed"
   | "over-budget"
@@ -114,6 +114,8 @@ export interface ExpertSnapshot {
   readonly evictionReasons: Readonly<Partial<Record<EvictionReason, number>>>;
   /** Times that it came into memory. */
   readonly loads: number;
+  /** Times that it was not loaded, as those that would have had to leave are asked for more. */
+  readonly loadsPutOff: number;
   /** Seconds that the last load took; null before the first. */
   readonly loadSeconds: number | null;
   /** Seconds of one sequence's decode step through it, measured when it was loaded; null before. */

@@ -25,7 +25,7 @@ const stateNumber = states
   .join(" + ");
 
 const { residentBytes, running, buildSeconds, loadSeconds, stepSeconds } = perExpertMetrics;
-const { sparsity, lossIncrease, hits, misses, loads } = perExpertMetrics;
+const { sparsity, lossIncrease, hits, misses, loads, loadsPutOff } = perExpertMetrics;
 const { shadowKl, shadowTopAgreement, shadowRequests } = perExpertMetrics;
 
 const perExpert = { by: "expert" };
@@ -87,10 +87,11 @@ export const experts = dashboard({
       series({
         title: "Loads and evictions",
         about:
-          "Evictions by reason. Many for memory: tasks take turns in a budget that is too small.",
+          "Evictions by reason. Many for memory, or loads put off for busier experts: the budget is too small for the tasks.",
         unit: "ops",
         queries: {
           loads: rate(loads),
+          "put off": rate(loadsPutOff),
           "evicted: {{reason}}": rate(expertMetrics.evictions, { by: "reason" }),
         },
       }),

@@ -41,6 +41,7 @@ const valuesOf: Readonly<
   hits: ({ hits }) => hits,
   misses: ({ misses }) => misses,
   loads: ({ loads }) => loads,
+  loadsPutOff: ({ loadsPutOff }) => loadsPutOff,
   shadowRequests: ({ shadow }) => shadow?.requests ?? null,
   shadowTokens: ({ shadow }) => shadow?.tokens ?? null,
   shadowKl: ({ shadow }) => shadow?.kl ?? null,

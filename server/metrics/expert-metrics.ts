@@ -74,6 +74,13 @@ export const perExpertMetrics = {
     help: "Times that an expert came into memory.",
     labels,
   },
+  loadsPutOff: {
+    name: "seap_expert_loads_put_off_total",
+    type: "counter",
+    unit: "events",
+    help: "Times that an expert was not loaded, as those in its place are asked for more.",
+    labels,
+  },
   shadowRequests: {
     name: "seap_expert_shadow_requests_total",
     type: "counter",

@@ -3,6 +3,7 @@ import { InferenceError } from "../../engine/errors.ts";
 import type { TaskPolicy } from "../../engine/experts.ts";
 import { ArtifactError } from "../../model/errors.ts";
 import { builtOf, PoolSetup, readyOf, watch } from "../helpers/fake-experts.ts";
+import { seededRandom } from "../helpers/random-problem.ts";
 
 const minute = 60_000;
 const noMemory = new InferenceError("Not enough memory.");
@@ -41,7 +42,7 @@ test("a load begins when the memory that it needs is free", async (t) => {
   t.is(setup.device.open.length, 1);
 });
 
-test("experts in use stay, and a shared middle answers for what has no room", async (t) => {
+test("D50: experts in use stay, and a shared middle answers for what has no room", async (t) => {
   const setup = new PoolSetup({}, { code: 90, math: 90, chat: 90 });
   await setup.bring("code");
   await setup.bring("math");
@@ -51,6 +52,7 @@ test("experts in use stay, and a shared middle answers for what has no room", as
   t.regex(setup.snapshot("chat").problem ?? "", /takes 90 bytes/);
   code.release();
   t.is(setup.state("chat"), "stored");
+  setup.clock.advance(minute);
   t.is(setup.run("chat").reason, "loading");
   await setup.settle();
   await setup.endLoad();
@@ -60,7 +62,7 @@ test("experts in use stay, and a shared middle answers for what has no room", as
   math.release();
 });
 
-test("nothing leaves for an expert that would not fit all the same", async (t) => {
+test("D48: nothing leaves for an expert that would not fit all the same", async (t) => {
   const setup = new PoolSetup({}, { code: 90, math: 60, chat: 150 });
   await setup.bring("code");
   await setup.bring("math");
@@ -104,7 +106,7 @@ test("an expert that is loaded and never used leaves memory too", async (t) => {
   t.is(setup.state("code"), "stored");
 });
 
-test("when memory cannot be had, idle experts leave and the load is tried once more", async (t) => {
+test("D48: when memory cannot be had, idle experts leave and the load is tried once more", async (t) => {
   const setup = new PoolSetup({ memoryBytes: 1000 }, { code: 90, math: 90, chat: 90 });
   await setup.bring("code");
   await setup.bring("math");
@@ -180,6 +182,7 @@ test("an expert that somebody waited for stays until it is used, or they gave up
   await setup.endLoad();
   t.is(setup.run("math").reason, "memory");
   setup.run("code").release();
+  setup.clock.advance(minute);
   t.is(setup.run("math").reason, "loading");
   await setup.settle();
   await setup.endLoad();
@@ -200,7 +203,7 @@ test("the general expert does not leave for want of use", async (t) => {
   t.is(setup.state("general"), "resident");
 });
 
-test("evicting an expert in use waits for the last sequence, and new ones do not get it", async (t) => {
+test("D50: evicting an expert in use waits for the last sequence, and new ones do not get it", async (t) => {
   const setup = new PoolSetup({}, { code: 90 });
   await setup.bring("code");
   const leases = [setup.run("code"), setup.run("code")];
@@ -257,4 +260,97 @@ test("nothing is loaded any more once memory is to be left", async (t) => {
   await setup.settle();
   t.true(isClosed());
   t.deepEqual(setup.device.began, ["code"]);
+});
+
+test("a busy expert stays until another is asked for twice as much of late", async (t) => {
+  const setup = new PoolSetup({ memoryBytes: 100 }, { code: 90, math: 90 });
+  await setup.bring("code");
+  for (let i = 0; i < 3; i++) setup.run("code").release();
+  for (let i = 1; i < 8; i++) {
+    t.like(setup.run("math"), { expert: "dense", reason: "memory" });
+    t.like(setup.snapshot("math"), { state: "stored", loadsPutOff: i });
+  }
+  t.regex(
+    setup.snapshot("math").problem ?? "",
+    /takes 90 bytes, and those that are asked for more/,
+  );
+  t.is(setup.state("code"), "resident");
+  t.is(setup.run("math").reason, "loading");
+  t.is(setup.snapshot("math").loadsPutOff, 7);
+});
+
+test("one that nobody asks for any more leaves at the first request of another", async (t) => {
+  const setup = new PoolSetup({ memoryBytes: 100 }, { code: 90, math: 90 });
+  await setup.bring("code");
+  for (let i = 1; i < 64; i++) setup.run("code").release();
+  setup.clock.advance(2.5 * minute);
+  t.is(setup.run("math").reason, "memory");
+  setup.clock.advance(minute / 2);
+  t.is(setup.run("math").reason, "loading");
+});
+
+test("one request of late keeps no expert in memory", async (t) => {
+  const setup = new PoolSetup({}, { code: 90, math: 90, chat: 90 });
+  for (const task of ["code", "math", "chat"]) await setup.bring(task);
+  t.is(setup.state("code"), "stored");
+  t.is(setup.state("chat"), "resident");
+  t.is(setup.snapshot("chat").loadsPutOff, 0);
+});
+
+test("busy experts leave for one that somebody waits for, and for the command load", async (t) => {
+  const setup = new PoolSetup({ memoryBytes: 100 }, { code: 90, math: 90, chat: 90 });
+  const keepBusy = (task: string) => {
+    for (let i = 0; i < 9; i++) setup.run(task).release();
+  };
+  await setup.bring("code");
+  keepBusy("code");
+  const isReady = watch(readyOf(setup.pool, "math", { mustWait: true }));
+  await setup.settle();
+  await setup.endLoad();
+  t.true(isReady());
+  keepBusy("math");
+  const loaded = setup.pool.command("chat", "load");
+  await setup.settle();
+  await setup.endLoad();
+  t.is((await loaded).state, "resident");
+  keepBusy("chat");
+  t.is(setup.run("code").reason, "memory");
+});
+
+test("what was waited for, or commanded, while it was not built yet comes in place of a busy one", async (t) => {
+  const setup = new PoolSetup({ memoryBytes: 100 }, { code: 90 });
+  await setup.bring("code");
+  await setup.pool.command("math", "load");
+  setup.run("chat");
+  for (let i = 0; i < 9; i++) setup.run("code").release();
+  await setup.endBuild(builtOf("math", 90));
+  t.is(setup.state("math"), "loading");
+  await setup.endLoad();
+  for (let i = 0; i < 9; i++) setup.run("math").release();
+  await setup.endBuild(builtOf("chat", 90));
+  t.like(setup.snapshot("chat"), { state: "stored", loadsPutOff: 1 });
+});
+
+test("eight busy tasks with room for three experts load a few times, not with each request", async (t) => {
+  const tasks = Array.from({ length: 8 }, (_, i) => `task${i}`);
+  const setup = new PoolSetup(
+    { tasks: Object.fromEntries(tasks.map((task) => [task, served])), memoryBytes: 300 },
+    Object.fromEntries(tasks.map((task) => [task, 90])),
+  );
+  await setup.settle();
+  const random = seededRandom(1);
+  const reasons = new Map<string, number>();
+  for (let i = 0; i < 1000; i++) {
+    const lease = setup.run(tasks[Math.floor(random() * tasks.length)]!);
+    reasons.set(lease.reason, (reasons.get(lease.reason) ?? 0) + 1);
+    lease.release();
+    setup.clock.advance(600);
+    await setup.settle();
+    while (setup.device.open.length > 0) await setup.endLoad();
+  }
+  const loads = setup.device.began.length;
+  t.true(loads >= 3 && loads <= 20, `${loads} loads`);
+  t.true((reasons.get("expert") ?? 0) > 300, `${reasons.get("expert")} on their experts`);
+  const putOff = setup.pool.snapshots().reduce((sum, each) => sum + each.loadsPutOff, 0);
+  t.is(putOff, reasons.get("memory") ?? 0);
 });

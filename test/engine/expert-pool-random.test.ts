@@ -3,7 +3,12 @@ import test from "ava";
 import fc from "fast-check";
 import { ExpertCommandError, InferenceError } from "../../engine/errors.ts";
 import type { ExpertCommand, ExpertLease } from "../../engine/expert-pool.ts";
-import type { ExpertOptions, ExpertState, ServeReason } from "../../engine/experts.ts";
+import type {
+  ExpertOptions,
+  ExpertSnapshot,
+  ExpertState,
+  ServeReason,
+} from "../../engine/experts.ts";
 import { ArtifactError } from "../../model/errors.ts";
 import { builtOf, denseBytes, type FakeHandle, PoolSetup } from "../helpers/fake-experts.ts";
 
@@ -133,6 +138,10 @@ class Simulation {
   readonly #surprises: unknown[] = [];
   readonly #hits = new Map<string, number>();
   readonly #misses = new Map<string, number>();
+  /** When each expert was asked for. */
+  readonly #askedAtMs = new Map<string, number[]>();
+  readonly #isLoadAware: boolean;
+  readonly #waiting: readonly string[];
 
   constructor({ waiting, ...options }: Setting, onDisk: Readonly<Record<string, number>>) {
     const policyOf = (task: string) => ({
@@ -140,6 +149,8 @@ class Simulation {
       whileBuilding: waiting.includes(task) ? ("wait" as const) : ("general" as const),
     });
     this.#hasGeneral = options.hasGeneral;
+    this.#isLoadAware = options.policy === "load-aware";
+    this.#waiting = waiting;
     const served = Object.fromEntries(tasks.map((task) => [task, policyOf(task)]));
     this.setup = new PoolSetup({ ...options, tasks: served, memoryBytes }, onDisk);
     this.setup.device.holdsReleases = true;
@@ -225,9 +236,18 @@ class Simulation {
   }
 
   choose(task: string | null, mustWait: boolean): void {
-    const known = this.setup.pool.snapshots().find(({ name }) => name === task);
+    const before = this.setup.pool.snapshots();
+    const known = before.find(({ name }) => name === task);
+    if (task !== null && known) this.#countAsk(task);
     const isGeneralThere = this.#hasGeneral && this.setup.state("general") === "resident";
     const choice = this.setup.pool.choose(task, mustWait ? { mustWait } : {});
+    const isPatient = mustWait || this.#waiting.includes(task ?? "");
+    const asked = task !== null && known ? [{ name: task, isPatient }] : [];
+    if (choice.kind === "run" && this.#mayShare(choice.lease) && known && task !== "general") {
+      this.#countAsk("general");
+      asked.push({ name: "general", isPatient: false });
+    }
+    this.#checkRoomMade(asked, before);
     if (choice.kind === "wait") {
       const wait = { task: task ?? "", isReady: false };
       this.#waits.push(wait);
@@ -240,7 +260,7 @@ class Simulation {
     const { expert, reason } = lease;
     const allowed = task === null ? ["no-task"] : known ? reasonsOf[known.state] : ["off"];
     expectTrue(`${reason} where it was ${known?.state}`, allowed.includes(reason));
-    const isShared = ["building", "loading", "memory", "load"].includes(reason);
+    const isShared = sharing.has(reason);
     const shared = isGeneralThere ? "general" : "dense";
     expectSame("expert", expert, reason === "expert" ? task : isShared ? shared : "dense");
     count(this.#hits, expert);
@@ -259,12 +279,60 @@ class Simulation {
   }
 
   command(name: string, command: ExpertCommand): void {
+    const putOff = () => this.setup.pool.snapshots().map(({ loadsPutOff }) => loadsPutOff);
+    const before = putOff();
     this.#openCommands++;
     const end = (): void => void this.#openCommands--;
     this.setup.pool.command(name, command).then(end, (error: unknown) => {
       end();
       if (!(error instanceof ExpertCommandError)) this.#surprises.push(error);
     });
+    expectSame("loads put off by a command", putOff(), before);
+  }
+
+  #countAsk(name: string): void {
+    const { nowMs } = this.setup.clock;
+    this.#askedAtMs.set(name, [...(this.#askedAtMs.get(name) ?? []), nowMs]);
+  }
+
+  #demand(name: string): number {
+    const { nowMs } = this.setup.clock;
+    const asked = this.#askedAtMs.get(name) ?? [];
+    return asked.reduce((sum, atMs) => sum + 0.5 ** ((nowMs - atMs) / (minute / 2)), 0);
+  }
+
+  #mayShare({ task, reason }: ExpertLease): boolean {
+    return this.#hasGeneral && task !== null && (this.#isLoadAware || sharing.has(reason));
+  }
+
+  /** What left for those that were asked for is no busier than may be, and what was put off was so for busier ones. */
+  #checkRoomMade(
+    asked: readonly { readonly name: string; readonly isPatient: boolean }[],
+    before: readonly ExpertSnapshot[],
+  ): void {
+    // Where both are even, rounding decides.
+    const isBusier = (name: string, other: string, margin: number) =>
+      this.#demand(name) > 1 + margin && 2 * this.#demand(name) > this.#demand(other) + margin;
+    for (const { name, evictionReasons, loadsPutOff, running } of before) {
+      const now = this.setup.snapshot(name);
+      if ((now.evictionReasons.memory ?? 0) > (evictionReasons.memory ?? 0)) {
+        expectSame(`running on ${name}, which left`, running, 0);
+        const mayLeave = asked.some((one) => one.isPatient || !isBusier(name, one.name, 1e-9));
+        expectTrue(`${name} leaves for one that is asked for more`, mayLeave);
+      }
+      if (now.loadsPutOff === loadsPutOff) continue;
+      expectSame(`loads of ${name} put off`, now.loadsPutOff, loadsPutOff + 1);
+      expectSame(`state of ${name}, which was put off`, now.state, "stored");
+      const isAsked = asked.some((one) => one.name === name && !one.isPatient);
+      expectTrue(`${name} was asked for by those who do not wait`, isAsked);
+      const idle = before.filter(
+        (one) => one.state === "resident" && one.running === 0 && one.name !== "general",
+      );
+      expectTrue(
+        `${name} is put off for busier ones`,
+        idle.some((one) => isBusier(one.name, name, -1e-9)),
+      );
+    }
   }
 
   check(): void {
@@ -309,6 +377,7 @@ class Simulation {
   }
 }
 
+const sharing: ReadonlySet<ServeReason> = new Set(["building", "loading", "memory", "load"]);
 const inProgress: ReadonlySet<string> = new Set(["planned", "building", "loading", "draining"]);
 
 function pick<Item>(items: readonly Item[], index: number): Item | undefined {

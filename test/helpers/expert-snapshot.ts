@@ -17,6 +17,7 @@ export function expertSnapshot(
     evictions: 0,
     evictionReasons: {},
     loads: 0,
+    loadsPutOff: 0,
     loadSeconds: null,
     stepSeconds: null,
     lastUsedMs: null,
