@@ -145,3 +145,28 @@ test("a rule for a task that the router does not know is a message at start", as
     message: /^routing: rules\.0\.task: expected one of math, none, .* got "poetry"\.$/,
   });
 });
+
+test("D55: a follow-up that alone would go elsewhere stays with its conversation", async (t) => {
+  const router = writeRouter("sticky", fitted(model.contentHash));
+  const serve = async (margin: number) => {
+    const flags = ["--router", router, "--sticky-margin", String(margin), "--experts", "off"];
+    const served = await serveModel(["--model", modelPath, ...flags]);
+    t.teardown(() => served.stop());
+    return async (...contents: string[]) => {
+      const turns = contents.map((content, i) => {
+        return { role: i % 2 === 0 ? ("user" as const) : ("assistant" as const), content };
+      });
+      const params = { model: "tiny", messages: turns, max_tokens: 1, temperature: 0 };
+      const { response } = await served.client.chat.completions.create(params).withResponse();
+      return ["task", "reason"].map((name) => response.headers.get(`x-seap-${name}`));
+    };
+  };
+  const [one, next] = ["Hi", "List three primes."];
+  const alone = await serve(0);
+  t.deepEqual(await alone(one), ["math", "matched"]);
+  t.deepEqual(await alone(one, "Hello", next), ["code", "matched"]);
+  const together = await serve(1000);
+  t.deepEqual(await together(one), ["math", "matched"]);
+  t.deepEqual(await together(one, "Hello", next), ["math", "sticky"]);
+  t.deepEqual(await together("Ho", "Hello", next), ["code", "matched"]);
+});

@@ -53,7 +53,7 @@ function jsonSchema(schema: Record<string, unknown>): OpenAI.ResponseFormatJSONS
   return { type: "json_schema", json_schema: { name: "x", strict: true, schema } };
 }
 
-test("answers validate for 200 random schemas, or were cut off and say so", async (t) => {
+test("D41: answers validate for 200 random schemas, or were cut off and say so", async (t) => {
   let numStopped = 0;
   const ask = async (seed: number) => {
     const schema = randomSchema(seed);
@@ -87,6 +87,24 @@ test("a streamed answer is the same text, with ignore_eos too", async (t) => {
     const joined = await stream.finalChatCompletion();
     t.is(joined.choices[0]!.message.content, whole.choices[0]!.message.content);
     t.is(joined.choices[0]!.finish_reason, whole.choices[0]!.finish_reason);
+  }
+});
+
+test("D04: under a grammar too a stop string ends the text exactly before it, streamed or not", async (t) => {
+  for (const [form, stop] of [
+    [{ guided_regex: "[ab]{5}\\nUser: [cd]{5}" }, "\nUser:"],
+    [{ response_format: jsonSchema({ const: { a: "alpha beta gamma" } }) }, "beta gamma"],
+  ] as const) {
+    const params = { ...form, max_tokens: 100, seed: 6 };
+    const text = (await chat(params)).choices[0]!.message.content!;
+    const expected = text.slice(0, text.indexOf(stop));
+    t.true(expected.length > 4);
+    const { choices } = await chat({ ...params, stop });
+    t.is(choices[0]!.message.content, expected);
+    t.is(choices[0]!.finish_reason, "stop");
+    const stream = served.client.chat.completions.stream({ model, messages, ...params, stop });
+    const joined = await stream.finalChatCompletion();
+    t.is(joined.choices[0]!.message.content, expected);
   }
 });
 
@@ -293,7 +311,7 @@ test("requests that are cancelled while a grammar holds them leave nothing behin
   t.pass();
 });
 
-test("a schema that cannot be enforced is refused before anything is sent", async (t) => {
+test("D41: a schema that cannot be enforced is refused before anything is sent", async (t) => {
   const schema = { type: "object", properties: { a: { type: "array", uniqueItems: true } } };
   const error = await t.throwsAsync(chat({ response_format: jsonSchema(schema), stream: false }), {
     instanceOf: OpenAI.BadRequestError,

@@ -3,7 +3,7 @@ import { builtOf, PoolSetup } from "../helpers/fake-experts.ts";
 
 const minute = 60_000;
 
-test("many first requests start one build and one load", async (t) => {
+test("D49: many first requests start one build and one load", async (t) => {
   const setup = new PoolSetup();
   for (let i = 0; i < 5; i++) setup.run("code");
   await setup.settle();

@@ -1,4 +1,5 @@
 import test from "ava";
+import type OpenAI from "openai";
 import { FakeEngine } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
 
@@ -59,6 +60,41 @@ test("D40: a prompt is a string, strings, token ids or lists of token ids", asyn
       choices.map(({ index, text }) => [index, text]),
       expected.map((text, index) => [index, text]),
     );
+  }
+});
+
+for (const [body, param] of [
+  [{ max_tokens: 0 }, "max_tokens"],
+  [{ max_tokens: -1 }, "max_tokens"],
+  [{ max_tokens: -1, echo: true }, "max_tokens"],
+] as const) {
+  test(`D26: a completion with ${JSON.stringify(body)} is refused with 400 naming ${param}`, async (t) => {
+    const { post, engine } = await startServer(t);
+    const response = await post(path, { prompt: "A", ...body });
+    t.is(response.status, 400);
+    t.like(await response.json(), { error: { param } });
+    t.is(engine.requests.length, 0);
+  });
+}
+
+test("D53: cached_tokens is a number in every kind of usage, 0 where nothing was cached", async (t) => {
+  const { client } = await startServer(t);
+  const model = "fake";
+  const messages = [{ role: "user" as const, content: "Hi" }];
+  const chat = await client.chat.completions.create({ model, messages });
+  t.is(chat.usage?.prompt_tokens_details?.cached_tokens, 0);
+  const whole = await client.completions.create({ model, prompt: "Hi" });
+  t.is(whole.usage?.prompt_tokens_details?.cached_tokens, 0);
+  const response = await client.responses.create({ model, input: "Hi" });
+  t.is(response.usage?.input_tokens_details.cached_tokens, 0);
+  const options = { stream: true, stream_options: { include_usage: true } } as const;
+  for (const stream of [
+    await client.chat.completions.create({ model, messages, ...options }),
+    await client.completions.create({ model, prompt: "Hi", ...options }),
+  ]) {
+    let usage: OpenAI.CompletionUsage | null | undefined;
+    for await (const chunk of stream) usage = chunk.usage;
+    t.is(usage?.prompt_tokens_details?.cached_tokens, 0);
   }
 });
 

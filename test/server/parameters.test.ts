@@ -1,5 +1,7 @@
 import test from "ava";
 import type { SamplingParams } from "../../engine/request.ts";
+import { chatSchema, completionSchema } from "../../server/request-schemas.ts";
+import { responsesSchema } from "../../server/responses/request-schema.ts";
 import { FakeEngine } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
 
@@ -107,24 +109,36 @@ test("D27: unknown fields are ignored and logged once by name", async (t) => {
   t.false(logLines.some((line) => line.includes('field="user"')));
 });
 
-test("D28: null is the same as absent for every optional field", async (t) => {
-  const { post, engine } = await startServer(t);
-  const fields = (
-    "model max_tokens max_completion_tokens temperature top_p top_k min_p seed stop n stream " +
-    "stream_options frequency_penalty presence_penalty repetition_penalty logit_bias ignore_eos user " +
-    "metadata tools tool_choice response_format logprobs top_logprobs functions audio modalities"
-  ).split(" ");
-  const nulls = Object.fromEntries(fields.map((field) => [field, null]));
-  const response = await post(chat, { messages, ...nulls, seed: 1 });
-  t.is(response.status, 200);
-  await post(chat, { messages, seed: 1 });
-  const [first, second] = engine.requests.map(({ id, ...request }) => ({
-    ...request,
-    hasId: id !== "",
-  }));
-  t.deepEqual(first, second);
-  const nested = { messages, stream: true, stream_options: { include_usage: null } };
-  t.is((await post(chat, nested)).status, 200);
+for (const [path, required, { shape }] of [
+  [chat, { messages }, chatSchema],
+  ["/v1/completions", { prompt: "Hi" }, completionSchema],
+  ["/v1/responses", { input: "Hi" }, responsesSchema],
+] as const) {
+  test(`D28: null is the same as absent for every optional field of ${path}`, async (t) => {
+    const { post, engine } = await startServer(t);
+    // What is refused by name, and what nobody knows, may be null too.
+    const fields = [...Object.keys(shape), "functions", "suffix", "background", "frobnicate"];
+    t.true(fields.length > 30);
+    const nulls = Object.fromEntries(fields.map((field) => [field, null]));
+    t.is((await post(path, { ...nulls, ...required, seed: 1 })).status, 200);
+    t.is((await post(path, { ...required, seed: 1 })).status, 200);
+    const [first, second] = engine.requests.map((request) => ({ ...request, id: "" }));
+    t.deepEqual(first, second);
+  });
+}
+
+test("D28: null inside a message or an option is the same as absent", async (t) => {
+  const { post } = await startServer(t);
+  const body = {
+    messages: [
+      { role: "user", content: "Hi", name: null },
+      { role: "assistant", content: null, name: null, tool_calls: null },
+      { role: "user", content: "Hi" },
+    ],
+    stream: true,
+    stream_options: { include_usage: null },
+  };
+  t.is((await post(chat, body)).status, 200);
 });
 
 test("D29: zero is a value", async (t) => {
@@ -314,4 +328,17 @@ test("top_p 0 keeps the most likely token alone", async (t) => {
   const { post, engine } = await startServer(t, { engine: new FakeEngine() });
   await post(chat, { messages, top_p: 0 });
   t.true(engine.requests[0]!.sampling.topP > 0);
+});
+
+test("prompts share what is kept of them, unless the request says no or has a salt of its own", async (t) => {
+  const { post, engine } = await startServer(t);
+  await post(chat, { messages });
+  await post(chat, { messages, cache_salt: "tenant" });
+  await post(chat, { messages, cache_prompt: false });
+  t.deepEqual(
+    engine.requests.map(({ cacheSalt }) => cacheSalt),
+    ["", "tenant", undefined],
+  );
+  const reply = (await (await post(chat, { messages, cache_salt: "" })).json()) as ErrorReply;
+  t.is(reply.error.param, "cache_salt");
 });

@@ -194,6 +194,15 @@ for (const [query, param] of [
   });
 }
 
+for (const limit of [0, -1]) {
+  test(`D26: max_output_tokens ${limit} is refused with 400 naming the field`, async (t) => {
+    const { post } = await startServer(t);
+    const response = await post("/v1/responses", { input: "Hi", max_output_tokens: limit });
+    t.is(response.status, 400);
+    t.like(await response.json(), { error: { param: "max_output_tokens" } });
+  });
+}
+
 test("a verbosity is repeated and changes nothing, as in chat", async (t) => {
   const server = await startServer(t);
   t.like(await create(server, { input: "Hi", seed: 1 }), { text: { verbosity: "medium" } });

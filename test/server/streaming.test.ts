@@ -94,11 +94,18 @@ test("without include_usage no chunk has a usage field", async (t) => {
   t.true(chunks.every((chunk) => !("usage" in chunk)));
 });
 
-test("D10: the role is in the first delta and only there", async (t) => {
+test("D10: the role is in the first delta of each choice and only there", async (t) => {
   const { post } = await startServer(t);
-  const chunks = toChunks(await readEvents(await post("/v1/chat/completions", hello)));
-  t.deepEqual(chunks[0]?.choices[0]?.delta, { role: "assistant", content: "" });
-  t.true(chunks.slice(1).every(({ choices }) => choices[0]?.delta.role === undefined));
+  const body = { ...hello, n: 2 };
+  const chunks = toChunks(await readEvents(await post("/v1/chat/completions", body)));
+  for (const index of [0, 1]) {
+    const [first, ...others] = chunks.flatMap(({ choices }) =>
+      choices.filter((choice) => choice.index === index).map(({ delta }) => delta),
+    );
+    t.deepEqual(first, { role: "assistant", content: "" });
+    t.is(others.length, 3);
+    t.true(others.every((delta) => !("role" in delta)));
+  }
 });
 
 test("D11: comment lines keep a silent stream alive until the first token", async (t) => {

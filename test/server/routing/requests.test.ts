@@ -213,7 +213,7 @@ test("the model's name wins over the header, that over the rules, those over the
   t.is(routingOf(engine)?.sticky, undefined);
 });
 
-test("the next request of a conversation brings its task along, another conversation does not", async (t) => {
+test("D55: the next request of a conversation brings its task along, another conversation does not", async (t) => {
   const engine = engineWith();
   const { post } = await startServer(t, { engine, tasks, stickyMargin: 1.5 });
   const first = { role: "user", content: "Hi" };
