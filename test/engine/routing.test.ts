@@ -257,7 +257,7 @@ test("an assigned task needs no router and looks at nothing", (t) => {
   t.is(router.seen.length, 0);
 });
 
-test("a conversation keeps its task until a prompt speaks clearly for another", (t) => {
+test("D55: a conversation keeps its task until a prompt speaks clearly for another", (t) => {
   const decided = (task: string | null, margin: number, changes: Partial<Decision> = {}) =>
     decideWith(t, { task, margin }, changes);
   t.deepEqual(decided("code", 2), { task: "code", confidence: 0.2, reason: "sticky" });
