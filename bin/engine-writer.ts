@@ -99,6 +99,7 @@ export class EngineWriter implements Writer {
       maxBatch: concurrency,
       prefillChunk: DEFAULT_PREFILL_CHUNK,
       kvMemoryBytes: Math.floor(process.availableMemory() * kvShare),
+      prefixCacheBytes: 0,
       tokenTable: tokenizer.tokenTable,
       maxWaitingRequests: concurrency,
       maxWaitingTokens: concurrency * maxSequenceTokens,

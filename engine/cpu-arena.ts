@@ -60,28 +60,35 @@ export class CpuArena implements KvArena {
   }
 
   copySlot(from: number, target: CpuArena, to: number, length: number): void {
+    this.copyRange(from, 0, target, to, 0, length);
+    target.#clear(to, length);
+  }
+
+  copyRange(
+    from: number,
+    fromStart: number,
+    target: CpuArena,
+    to: number,
+    toStart: number,
+    length: number,
+  ): void {
     const dim = this.#headDim;
-    for (const [layer, source] of this.#layers.entries()) {
+    for (const [layer, { numKvHeads, keys, values }] of this.#layers.entries()) {
       const destination = target.#layers[layer]!;
-      for (let head = 0; head < source.numKvHeads; head++) {
-        const sourceHead = from * source.numKvHeads + head;
-        const targetHead = to * source.numKvHeads + head;
-        const sourceValues = sourceHead * this.capacity * dim;
-        const targetValues = targetHead * target.capacity * dim;
+      for (let head = 0; head < numKvHeads; head++) {
+        const sourceHead = from * numKvHeads + head;
+        const targetHead = to * numKvHeads + head;
+        const start = (sourceHead * this.capacity + fromStart) * dim;
         destination.values.set(
-          source.values.subarray(sourceValues, sourceValues + length * dim),
-          targetValues,
-        );
-        destination.values.fill(
-          0,
-          targetValues + length * dim,
-          targetValues + target.capacity * dim,
+          values.subarray(start, start + length * dim),
+          (targetHead * target.capacity + toStart) * dim,
         );
         for (let d = 0; d < dim; d++) {
-          const start = (sourceHead * dim + d) * this.capacity;
-          const targetStart = (targetHead * dim + d) * target.capacity;
-          destination.keys.set(source.keys.subarray(start, start + length), targetStart);
-          destination.keys.fill(0, targetStart + length, targetStart + target.capacity);
+          const keyStart = (sourceHead * dim + d) * this.capacity + fromStart;
+          destination.keys.set(
+            keys.subarray(keyStart, keyStart + length),
+            (targetHead * dim + d) * target.capacity + toStart,
+          );
         }
       }
     }
@@ -132,6 +139,19 @@ export class CpuArena implements KvArena {
 
   dispose(): void {
     this.resize(0);
+  }
+
+  /** A slot's positions from `start` on. */
+  #clear(slot: number, start: number): void {
+    const [dim, capacity] = [this.#headDim, this.capacity];
+    for (const { numKvHeads, keys, values } of this.#layers) {
+      for (let head = slot * numKvHeads; head < (slot + 1) * numKvHeads; head++) {
+        values.fill(0, (head * capacity + start) * dim, (head + 1) * capacity * dim);
+        for (let row = head * dim; row < (head + 1) * dim; row++) {
+          keys.fill(0, row * capacity + start, (row + 1) * capacity);
+        }
+      }
+    }
   }
 
   #makeFeeds(

@@ -101,6 +101,10 @@ class CpuHidden implements HiddenStates {
     return this.data.length / this.hiddenSize;
   }
 
+  get sizeBytes(): number {
+    return this.data.byteLength;
+  }
+
   dispose(): void {
     // Garbage collected.
   }

@@ -32,6 +32,7 @@ export interface HiddenRow {
 /** Residual stream between two stages, one row per token: `[numRows, hiddenSize]`. */
 export interface HiddenStates {
   readonly numRows: number;
+  readonly sizeBytes: number;
   /** May be called twice. */
   dispose(): void;
 }
@@ -57,6 +58,18 @@ export interface KvArena {
    * of that slot is cleared: a NaN left there would spoil sums even where its weight is 0.
    */
   copySlot(from: number, target: KvArena, to: number, length: number): void;
+  /**
+   * Copies `length` positions of a slot, from `fromStart` on, into a slot of an arena with the same layers, from
+   * `toStart` on.
+   */
+  copyRange(
+    from: number,
+    fromStart: number,
+    target: KvArena,
+    to: number,
+    toStart: number,
+    length: number,
+  ): void;
   /** May be called twice. */
   dispose(): void;
 }

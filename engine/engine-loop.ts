@@ -124,6 +124,7 @@ export class EngineLoop {
     });
     if (logits) {
       this.#scheduler.prefilled();
+      if (!sequence.hasBegun) sequence.numCachedTokens = runner.numCachedOf(sequence);
       this.#advance(sequence, logits);
       meter?.lap("sample");
     }

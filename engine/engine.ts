@@ -109,6 +109,7 @@ class WorkerEngine implements Engine {
   #experts: readonly ExpertSnapshot[] = [];
   #numCommands = 0;
   #kvCacheUsage = 0;
+  #prefixCacheBytes = 0;
   #stepObserver: StepObserver | null = null;
   #stopped: EngineStoppedError | null = null;
 
@@ -140,7 +141,8 @@ class WorkerEngine implements Engine {
       }
     }
     const kvCacheUsage = runningRequests === 0 ? 0 : this.#kvCacheUsage;
-    return { runningRequests, waitingRequests, waitingTokens, kvCacheUsage };
+    const prefixCacheBytes = this.#prefixCacheBytes;
+    return { runningRequests, waitingRequests, waitingTokens, kvCacheUsage, prefixCacheBytes };
   }
 
   observeSteps(observer: StepObserver): void {
@@ -238,6 +240,7 @@ class WorkerEngine implements Engine {
         return this.#builder?.receive(message);
       case "outputs":
         this.#kvCacheUsage = message.kvCacheUsage;
+        this.#prefixCacheBytes = message.prefixCacheBytes;
         for (const output of message.outputs) this.#deliver(output);
         this.#observe(message.report, message.sentAtSeconds);
     }

@@ -3,6 +3,8 @@ import { denseExpert } from "./experts.ts";
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
 import type { KvSlot } from "./kv-pool.ts";
 import type { PromptLogprobs } from "./logprobs.ts";
+import { PrefixCache } from "./prefix-cache.ts";
+import type { StageSlot } from "./prefix-cache.ts";
 import type { PromptPool } from "./prompt-pool.ts";
 import type { SequenceRouting } from "./routing.ts";
 import { StageRunner } from "./stage-runner.ts";
@@ -21,6 +23,10 @@ export interface Tokens {
   readonly promptLogprobs?: PromptLogprobs | undefined;
   /** Takes the hidden states of the prompt instead of logits; absent where nobody asks for them. */
   readonly pool?: PromptPool | undefined;
+  /**
+   * Prompts of the same salt share what was computed for their common beginning. Absent where nothing is to be shared.
+   */
+  readonly cacheSalt?: string | undefined;
 }
 
 export interface ModelStages {
@@ -41,6 +47,8 @@ export interface ModelRunnerOptions {
   readonly stages: ModelStages;
   /** Largest number of prompt tokens in one forward pass. */
   readonly prefillChunk: number;
+  /** Memory for the beginnings of prompts that may come again. @default 0: none is kept */
+  readonly prefixCacheBytes?: number;
   /** Told of the parts of each pass. */
   readonly meter?: StepMeter;
 }
@@ -61,8 +69,15 @@ interface SequenceState {
   middle: { readonly use: Middle; readonly slots: Slots } | null;
   /** Trunk output of the chunks that the middle has not seen. */
   readonly chunks: HiddenStates[];
+  /** Names of the prompt's blocks in the prefix cache; none where it is not to be used. */
+  readonly chain: readonly string[];
+  /** Tokens that neither middle nor head had to compute. */
+  numCached: number;
   isDecoding: boolean;
 }
+
+/** What computes the blocks that all middles share. A middle's blocks have its name, which no middle can have. */
+const trunkPart = "";
 
 /**
  * The trunk takes a whole prompt before its middle starts, since the middle is chosen by the trunk's
@@ -83,10 +98,11 @@ export class ModelRunner {
   /** By name, dense among them. */
   readonly #middles = new Map<string, Middle>();
   readonly #states = new Map<Tokens, SequenceState>();
+  readonly #prefixCache: PrefixCache | null;
   /** KV bytes of one position in all stages, with the unpruned middle: no other one needs more. */
   readonly #bytesPerPosition: number;
 
-  constructor({ device, stages, prefillChunk, meter }: ModelRunnerOptions) {
+  constructor({ device, stages, prefillChunk, prefixCacheBytes = 0, meter }: ModelRunnerOptions) {
     this.#device = device;
     this.#prefillChunk = prefillChunk;
     this.#meter = meter;
@@ -98,11 +114,28 @@ export class ModelRunner {
       (sum, { bytesPerPosition }) => sum + bytesPerPosition,
       0,
     );
+    const bytesPerHidden = stages.trunk.model.hiddenSize * Float32Array.BYTES_PER_ELEMENT;
+    const blockBytes = prefillChunk * (this.#bytesPerPosition + bytesPerHidden);
+    const cacheOptions = { device, blockTokens: prefillChunk, blockBytes };
+    this.#prefixCache =
+      prefixCacheBytes > 0
+        ? new PrefixCache({ ...cacheOptions, maxBytes: prefixCacheBytes })
+        : null;
   }
 
   /** KV bytes that a sequence of some length needs, of all stages, on any middle. */
   kvBytesFor(numTokens: number): number {
     return capacityFor(numTokens) * this.#bytesPerPosition;
+  }
+
+  /** Bytes of the prompt beginnings that are kept. */
+  get prefixCacheBytes(): number {
+    return this.#prefixCache?.sizeBytes ?? 0;
+  }
+
+  /** Tokens of a sequence's prompt whose keys and values were there already, save the trunk's. */
+  numCachedOf(sequence: Tokens): number {
+    return this.#states.get(sequence)?.numCached ?? 0;
   }
 
   /**
@@ -128,6 +161,8 @@ export class ModelRunner {
       if (state.middle?.use === middle) throw new Error(`Middle ${name} is in use.`);
     }
     this.#middles.delete(name);
+    // Another one of this name may differ.
+    this.#prefixCache?.forget(name);
     return middle.runners.map(({ stage }) => stage);
   }
 
@@ -145,6 +180,9 @@ export class ModelRunner {
     const capacity = capacityFor(state.chunks[0]!.numRows);
     const slots = use.runners.map(({ pool }) => pool.open(sequence, capacity));
     state.middle = { use, slots };
+    const cached = this.#prefixCache?.restore(name, state.chain, 0, [...this.#restOf(state)]) ?? [];
+    for (const input of state.chunks.splice(0, cached.length)) input.dispose();
+    state.numCached = cached.length * this.#prefillChunk;
   }
 
   /**
@@ -157,11 +195,12 @@ export class ModelRunner {
    */
   async prefill(sequence: Tokens): Promise<Float32Array | null> {
     const chunk = this.#prefillChunk;
-    const state = this.#states.get(sequence) ?? this.#open(sequence, chunk);
+    const state = this.#states.get(sequence) ?? (await this.#begin(sequence));
     const { numTokens: length, routing, promptLogprobs, pool } = sequence;
     if (state.trunk.length < length) {
       for (let i = 0; i < TRUNK_CHUNKS_PER_STEP && state.trunk.length < length; i++) {
         const hidden = await this.#trunkChunk(sequence, state, chunk);
+        this.#keepBlock(trunkPart, state, state.trunk.length, [this.#trunkOf(state)], hidden);
         if (routing?.isReading) routing.add(await this.#device.readRows(hidden));
       }
       if (state.trunk.length === length) routing?.decide();
@@ -216,6 +255,47 @@ export class ModelRunner {
     );
   }
 
+  /** Opens a sequence with what the trunk has seen before of its prompt. */
+  async #begin(sequence: Tokens): Promise<SequenceState> {
+    const { routing, cacheSalt, numTokens } = sequence;
+    // Who reads all positions needs all of them computed.
+    const isShared = cacheSalt !== undefined && !sequence.promptLogprobs && !sequence.pool;
+    const chain =
+      isShared && this.#prefixCache
+        ? this.#prefixCache.chainOf(sequence.tokenIds(0, numTokens), cacheSalt)
+        : [];
+    const state = this.#open(sequence, this.#prefillChunk, chain);
+    const trunk = [this.#trunkOf(state)];
+    for (const hidden of this.#prefixCache?.restore(trunkPart, chain, 0, trunk) ?? []) {
+      state.chunks.push(hidden!);
+      if (routing?.isReading) routing.add(await this.#device.readRows(hidden!));
+    }
+    return state;
+  }
+
+  /** @param end tokens that the stages have computed by now */
+  #keepBlock(
+    part: string,
+    { chain }: SequenceState,
+    end: number,
+    slots: readonly StageSlot<Tokens>[],
+    hidden: HiddenStates | null,
+  ): void {
+    const index = end / this.#prefillChunk - 1;
+    if (index in chain) this.#prefixCache?.keep(part, chain, index, slots, hidden);
+  }
+
+  #trunkOf({ trunk: slot }: SequenceState): StageSlot<Tokens> {
+    return { runner: this.#trunk, slot };
+  }
+
+  /** Middle and head of a sequence that has both. */
+  *#restOf({ middle, head }: SequenceState): Generator<StageSlot<Tokens>> {
+    const { use, slots } = middle!;
+    for (const [i, runner] of use.runners.entries()) yield { runner, slot: slots[i]! };
+    yield { runner: this.#head, slot: head };
+  }
+
   /** The next tokens through the trunk. */
   async #trunkChunk(sequence: Tokens, state: SequenceState, size: number): Promise<HiddenStates> {
     const { trunk: slot, chunks } = state;
@@ -258,6 +338,7 @@ export class ModelRunner {
     }
     input.dispose();
     state.chunks.shift();
+    this.#keepBlock(use.name, state, state.head.length, [...this.#restOf(state)], null);
     return logits;
   }
 
@@ -366,6 +447,7 @@ export class ModelRunner {
 
   async dispose(): Promise<void> {
     for (const sequence of this.#states.keys()) this.release(sequence);
+    this.#prefixCache?.clear();
     const middles = [...this.#middles.values()].flatMap(({ runners }) => runners);
     for (const { stage } of [this.#trunk, ...middles, this.#head]) await stage.dispose();
   }
@@ -378,13 +460,16 @@ export class ModelRunner {
     yield { pool: this.#head.pool, slot: head };
   }
 
-  #open(sequence: Tokens, chunk: number): SequenceState {
+  /** @param chain of its prompt's blocks in the prefix cache */
+  #open(sequence: Tokens, chunk: number, chain: readonly string[] = []): SequenceState {
     const capacity = capacityFor(Math.min(sequence.numTokens, chunk));
     const state: SequenceState = {
       trunk: this.#trunk.pool.open(sequence, capacity),
       head: this.#head.pool.open(sequence, capacity),
       middle: null,
       chunks: [],
+      chain,
+      numCached: 0,
       isDecoding: false,
     };
     this.#states.set(sequence, state);

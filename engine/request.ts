@@ -48,6 +48,10 @@ export interface GenerateRequest {
   readonly grammar?: Grammar;
   /** Absent where nobody asks for a task: the answer then has no `routed` event. */
   readonly routing?: RoutingRequest;
+  /**
+   * Prompts of the same salt share what was computed for their common beginning. @default nothing is shared
+   */
+  readonly cacheSalt?: string;
   /** What is made of the prompt instead of an answer; `maxTokens` is 0 then, and there is no `routed` event. */
   readonly reading?: Reading["kind"];
 }
@@ -130,6 +134,8 @@ export interface FinishEvent extends EventLogprobs {
   readonly text: string;
   readonly numTokens: number;
   readonly promptTokens: number;
+  /** Those of them whose keys and values were kept from an earlier prompt. */
+  readonly cachedTokens: number;
   /** All generated tokens, the end-of-sequence token included. */
   readonly completionTokens: number;
   readonly timings: GenerateTimings;
@@ -144,6 +150,8 @@ export interface EngineStats {
   readonly waitingTokens: number;
   /** Used share of the KV memory budget, 0 to 1. */
   readonly kvCacheUsage: number;
+  /** Of prompt beginnings that are kept for later prompts. */
+  readonly prefixCacheBytes: number;
 }
 
 export interface EngineLimits {

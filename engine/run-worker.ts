@@ -62,7 +62,8 @@ async function load(): Promise<Loaded> {
       send({ type: "progress", text: `building ${name} (${options.weights})` }),
     );
     const meter = new StepMeter(() => performance.now());
-    const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk, meter });
+    const { prefillChunk, prefixCacheBytes } = options;
+    const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter });
     const wakeUp = new WakeUp();
     const experts =
       options.experts === undefined
@@ -93,6 +94,7 @@ async function load(): Promise<Loaded> {
           type: "outputs",
           outputs: outputs.map(toWorkerOutput),
           kvCacheUsage: loop.kvCacheUsage,
+          prefixCacheBytes: runner.prefixCacheBytes,
           report: meter.take(),
           sentAtSeconds: steadySeconds(),
         }),

@@ -51,6 +51,8 @@ export class Sequence implements Tokens {
   #mask: Int32Array | null = null;
   /** It does not wait: neither in the queue nor, in the middle of its prefill, for its expert. */
   isStarted = false;
+  /** Prompt tokens that were not computed, as they were when the first token came. */
+  numCachedTokens = 0;
   /** The middle that the sequence runs on, from when its prompt has passed the trunk until its end. */
   lease: ExpertLease | null = null;
 
@@ -86,6 +88,10 @@ export class Sequence implements Tokens {
     return this.request.id;
   }
 
+  get cacheSalt(): string | undefined {
+    return this.request.cacheSalt;
+  }
+
   get numTokens(): number {
     return this.#numTokens;
   }
@@ -103,6 +109,11 @@ export class Sequence implements Tokens {
   start(): void {
     this.isStarted = true;
     if (this.#startedAt === 0) this.#startedAt = this.#now();
+  }
+
+  /** Its prompt was through once: a prefill after that does over what was done. */
+  get hasBegun(): boolean {
+    return this.#firstTokenAt > 0;
   }
 
   /** The answer has a grammar: `prepare` before `advance`. */
@@ -191,6 +202,7 @@ export class Sequence implements Tokens {
       text,
       numTokens: 1,
       promptTokens,
+      cachedTokens: this.numCachedTokens,
       completionTokens: this.#numTokens - promptTokens,
       timings: {
         queueSeconds: seconds(this.#arrivedAt, this.#startedAt),

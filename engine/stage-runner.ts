@@ -35,13 +35,18 @@ export class StageRunner<Owner> {
     return Array.from(this.pool.groups(), ({ slots }) => slots.map(({ owner }) => owner)).flat();
   }
 
+  /** Makes room for the next tokens of a sequence that is being prefilled. */
+  reserve(slot: KvSlot<Owner>, numNewTokens: number): void {
+    this.pool.grow(slot, capacityFor(slot.length + numNewTokens));
+  }
+
   /** The next tokens of one sequence, with room made for them. */
   async prefill<Result>(
     slot: KvSlot<Owner>,
     numNewTokens: number,
     run: (stage: Stage, batch: ForwardBatch) => Promise<Result>,
   ): Promise<Result> {
-    this.pool.grow(slot, capacityFor(slot.length + numNewTokens));
+    this.reserve(slot, numNewTokens);
     const { arena, index: firstSlot, length } = slot;
     const result = await run(this.stage, {
       ...{ arena, firstSlot, numNewTokens },

@@ -20,6 +20,8 @@ export interface WorkerOptions {
   readonly prefillChunk: number;
   /** KV memory of all sequences together. */
   readonly kvMemoryBytes: number;
+  /** Memory for the beginnings of prompts that may come again; 0 keeps none. */
+  readonly prefixCacheBytes: number;
   readonly tokenTable: TokenTable;
   /** Absent where the dense model answers everything. */
   readonly experts?: ExpertOptions;
@@ -57,6 +59,7 @@ export type FromWorker =
       readonly outputs: readonly WorkerOutput[];
       /** 0 to 1 */
       readonly kvCacheUsage: number;
+      readonly prefixCacheBytes: number;
       readonly report: StepReport;
       /** On the clock of `steadySeconds`. */
       readonly sentAtSeconds: number;

@@ -43,8 +43,7 @@ export class AnswerMeter {
       this.#lastTokenMs = nowMs;
     }
     if (event.type === "finish") {
-      const { reason, promptTokens, completionTokens, timings } = event;
-      this.#metrics.recordFinish(reason, promptTokens, completionTokens, sinceStart, timings);
+      this.#metrics.recordFinish(event, sinceStart);
     }
   }
 

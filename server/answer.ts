@@ -121,7 +121,7 @@ export async function streamAnswer(
       const writer = writers[index]!;
       const send = (piece: object) => {
         const promptTokens = choice.request.promptTokenIds.length;
-        return stream?.send(chunk(piece, wireUsage(promptTokens, completionTokens)));
+        return stream?.send(chunk(piece, wireCounts(promptTokens, completionTokens)));
       };
       const finish = await drainChoice(choice, {
         async onRoute(route) {
@@ -141,7 +141,7 @@ export async function streamAnswer(
       });
       const last = chunk(
         writer.last(finish.reason),
-        wireUsage(finish.promptTokens, completionTokens),
+        wireUsage(finish.promptTokens, finish.cachedTokens, completionTokens),
       );
       await stream?.send({ ...last, seap });
       return finish;
@@ -169,20 +169,28 @@ function sendAll(
 }
 
 function toUsage(finishes: readonly FinishEvent[], choicesPerPrompt: number): object {
-  let promptTokens = 0;
-  let completionTokens = 0;
+  let [promptTokens, cachedTokens, completionTokens] = [0, 0, 0];
   for (const [index, finish] of finishes.entries()) {
-    if (index % choicesPerPrompt === 0) promptTokens += finish.promptTokens;
+    if (index % choicesPerPrompt === 0) {
+      promptTokens += finish.promptTokens;
+      cachedTokens += finish.cachedTokens;
+    }
     completionTokens += finish.completionTokens;
   }
-  return wireUsage(promptTokens, completionTokens);
+  return wireUsage(promptTokens, cachedTokens, completionTokens);
 }
 
-function wireUsage(promptTokens: number, completionTokens: number): object {
+function wireUsage(promptTokens: number, cachedTokens: number, completionTokens: number): object {
+  return {
+    ...wireCounts(promptTokens, completionTokens),
+    prompt_tokens_details: { cached_tokens: cachedTokens },
+  };
+}
+
+function wireCounts(promptTokens: number, completionTokens: number): object {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
-    prompt_tokens_details: { cached_tokens: 0 },
   };
 }

@@ -66,6 +66,12 @@ export const configSchema = z.strictObject({
   kvMemory: byteSize(1)
     .optional()
     .describe("Memory for keys and values, such as 2GiB. Unset: by the machine's memory."),
+  prefixCache: byteSize(0)
+    .optional()
+    .describe(
+      "Memory for the beginnings of prompts, which are not computed again when they come again, such as " +
+        "512MiB; 0 keeps none. Unset: by the machine's memory.",
+    ),
   router: text()
     .default("auto")
     .describe(

@@ -64,6 +64,7 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
       },
       stop: body.stop,
       ignoreEos: body.ignore_eos,
+      ...(body.cache_prompt && { cacheSalt: body.cache_salt ?? "" }),
       ...(logprobs && { logprobs }),
       ...(promptLogprobs && { promptLogprobs }),
       ...(grammar && { grammar }),

@@ -22,6 +22,8 @@ import type { RouterSource } from "./routing/router-source.ts";
 
 /** Share of the available memory that keys and values may take where the user does not say. */
 const DEFAULT_KV_SHARE = 0.25;
+/** Of the memory at hand, for prompt beginnings that may come again. */
+const DEFAULT_PREFIX_CACHE_SHARE = 0.05;
 
 /** Where comes what the model is served with. */
 export interface ModelSources {
@@ -75,6 +77,8 @@ export async function loadModel(
       maxBatch: config.maxBatch,
       prefillChunk: config.prefillChunk,
       kvMemoryBytes: config.kvMemory ?? Math.floor(availableBytes * DEFAULT_KV_SHARE),
+      prefixCacheBytes:
+        config.prefixCache ?? Math.floor(availableBytes * DEFAULT_PREFIX_CACHE_SHARE),
       tokenTable: tokenizer.tokenTable,
       maxWaitingRequests: config.maxWaitingRequests,
       maxWaitingTokens: config.maxWaitingTokens,

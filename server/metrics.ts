@@ -1,5 +1,5 @@
 import type { Counter, Histogram, Registry } from "prom-client";
-import type { EngineStats, FinishReason, GenerateTimings, RoutedEvent } from "../engine/request.ts";
+import type { EngineStats, FinishEvent, RoutedEvent } from "../engine/request.ts";
 import type { StepReport } from "../engine/step-meter.ts";
 import { registerExpertMetrics } from "./experts/expert-metrics.ts";
 import type { ExpertMetricsSource } from "./experts/expert-metrics.ts";
@@ -80,6 +80,8 @@ export class Metrics {
   readonly #stepTokens: Measures<typeof engineMetrics.stepTokens>;
   readonly #expertBatch: Measures<typeof engineMetrics.expertBatch>;
   readonly #preemptions: Counter;
+  readonly #prefixCacheQueries: Counter;
+  readonly #prefixCacheHits: Counter;
   readonly #routingDecisions: Counts<typeof routingMetrics.decisions>;
   readonly #routingConfidence: Histogram;
   readonly #routingSeconds: Histogram;
@@ -123,6 +125,9 @@ export class Metrics {
     this.#expertBatch = set.histogram(engineMetrics.expertBatch);
     this.#preemptions = set.counter(engineMetrics.preemptions);
     set.gauge(engineMetrics.kvCacheUsage, () => stats()?.kvCacheUsage);
+    this.#prefixCacheQueries = set.counter(engineMetrics.prefixCacheQueries);
+    this.#prefixCacheHits = set.counter(engineMetrics.prefixCacheHits);
+    set.gauge(engineMetrics.prefixCacheBytes, () => stats()?.prefixCacheBytes);
 
     this.#routingDecisions = set.counter(routingMetrics.decisions);
     this.#routingConfidence = set.histogram(routingMetrics.confidence);
@@ -189,12 +194,11 @@ export class Metrics {
   }
 
   recordFinish(
-    reason: FinishReason,
-    promptTokens: number,
-    completionTokens: number,
+    { reason, promptTokens, cachedTokens, completionTokens, timings }: FinishEvent,
     durationSeconds: number,
-    timings: GenerateTimings,
   ): void {
+    this.#prefixCacheQueries.inc(promptTokens);
+    this.#prefixCacheHits.inc(cachedTokens);
     this.#finished.inc({ finished_reason: reason });
     this.#promptLength.observe(promptTokens);
     this.#generationLength.observe(completionTokens);

@@ -48,6 +48,9 @@ const generationFields = {
   repetition_penalty: z.number().positive().max(10).default(1),
   logit_bias: logitBias,
   ignore_eos: z.boolean().default(false),
+  // llama.cpp's and vLLM's.
+  cache_prompt: z.boolean().default(true),
+  cache_salt: z.string().min(1, "a salt must not be empty").optional(),
   user: z.unknown().optional(),
   metadata: z.unknown().optional(),
   store: z.unknown().optional(),

@@ -5,6 +5,7 @@ import { distribution, series } from "./panels.ts";
 import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "./queries.ts";
 
 const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
+const { prefixCacheHits, prefixCacheQueries, prefixCacheBytes } = engineMetrics;
 const inDecode = { where: 'pass="decode"' };
 const grammar = { where: 'pass="decode", phase="grammar"' };
 const inPrefill = { where: 'pass="prefill"' };
@@ -107,6 +108,20 @@ export const engine = dashboard({
         unit: "percentunit",
         max: 1,
         queries: { "{{instance}}": selector(kvCacheUsage.name) },
+      }),
+      series({
+        title: "Prefix cache, hits",
+        about:
+          "Share of the prompt tokens whose keys and values were kept from an earlier prompt on the same expert.",
+        unit: "percentunit",
+        max: 1,
+        queries: { hits: `${rate(prefixCacheHits)} / ${rate(prefixCacheQueries)}` },
+      }),
+      series({
+        title: "Prefix cache, memory",
+        about: "Of the prompt beginnings that are kept, --prefix-cache at most.",
+        unit: "bytes",
+        queries: { "{{instance}}": selector(prefixCacheBytes.name) },
       }),
       series({
         title: "Preemptions",

@@ -46,4 +46,24 @@ export const engineMetrics = {
     help: "Used share of the KV memory budget, 0 to 1.",
     vllm: "vllm:kv_cache_usage_perc",
   },
+  prefixCacheQueries: {
+    name: "seap_prefix_cache_queries_total",
+    type: "counter",
+    unit: "tokens",
+    help: "Prompt tokens that could have been in the prefix cache.",
+    vllm: "vllm:prefix_cache_queries_total",
+  },
+  prefixCacheHits: {
+    name: "seap_prefix_cache_hits_total",
+    type: "counter",
+    unit: "tokens",
+    help: "Prompt tokens that were in it, and were not computed.",
+    vllm: "vllm:prefix_cache_hits_total",
+  },
+  prefixCacheBytes: {
+    name: "seap_prefix_cache_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Memory of the prompt beginnings that are kept.",
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -26,7 +26,8 @@ const usage = z.looseObject({
   prompt_tokens: z.int().min(0),
   completion_tokens: z.int().min(0),
   total_tokens: z.int().min(0),
-  prompt_tokens_details: z.looseObject({ cached_tokens: z.int().min(0) }),
+  /** Absent in the pieces of `continuous_usage_stats` but the last. */
+  prompt_tokens_details: z.looseObject({ cached_tokens: z.int().min(0) }).optional(),
 });
 
 const head = { id: z.string(), created: z.int(), model: z.string() };

@@ -77,6 +77,8 @@ export function toChatBody(
     presence_penalty: body.presence_penalty,
     logit_bias: Object.fromEntries(body.logit_bias),
     ignore_eos: body.ignore_eos,
+    cache_prompt: body.cache_prompt,
+    cache_salt: body.cache_salt,
     stream: body.stream,
     ...(logprobs && { logprobs, top_logprobs: body.top_logprobs }),
     ...toResponseFormat(text?.format),

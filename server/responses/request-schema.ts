@@ -143,6 +143,8 @@ export const responsesSchema = z.object({
   presence_penalty: chat.presence_penalty,
   logit_bias: chat.logit_bias,
   ignore_eos: chat.ignore_eos,
+  cache_prompt: chat.cache_prompt,
+  cache_salt: chat.cache_salt,
   // Known, and change nothing: there are no tools of the server's own, nor a cache per key.
   max_tool_calls: z.unknown().optional(),
   stream_options: z.unknown().optional(),

@@ -62,10 +62,10 @@ export function toWireResponse(
   };
 }
 
-function toWireUsage({ promptTokens, completionTokens }: FinishEvent): object {
+function toWireUsage({ promptTokens, cachedTokens, completionTokens }: FinishEvent): object {
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: 0 },
+    input_tokens_details: { cached_tokens: cachedTokens },
     output_tokens: completionTokens,
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: promptTokens + completionTokens,

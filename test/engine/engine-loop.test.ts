@@ -2,7 +2,7 @@ import test from "ava";
 import fc from "fast-check";
 import type { Stage } from "../../engine/device.ts";
 import { CancelledError, InferenceError } from "../../engine/errors.ts";
-import type { GenerateRequest, SamplingParams } from "../../engine/request.ts";
+import type { FinishEvent, GenerateRequest, SamplingParams } from "../../engine/request.ts";
 import { answerAlone, loadModel, LoopRun } from "../helpers/loop-run.ts";
 import type { LoadedStages } from "../helpers/loop-run.ts";
 import { plainGreedy } from "../helpers/plain-forward.ts";
@@ -329,4 +329,22 @@ test("an answer ends at an end-of-sequence token and at a stop string", async (t
   t.deepEqual(run.tokenIds("eos"), before);
   t.like(run.answer("eos").finish!, { reason: "stop", completionTokens: before.length + 1 });
   t.is(`${run.text("stop")} `, before.map((id) => `${id} `).join(""));
+});
+
+test("whoever joins and leaves, a prefix cache changes no answer, and preempted sequences count no hit twice", async (t) => {
+  const loaded = await loadModel(t, tinyModel(), "q8");
+  const alone = await answersAlone(loaded);
+  const options = { maxBatch: 4, kvPositions: 1024, prefixCacheBytes: 2 ** 24 };
+  const run = new LoopRun(loaded, options);
+  for (const round of [1, 2]) {
+    for (const request of requests) {
+      run.add({ ...request, id: `${request.id}/${round}`, cacheSalt: "" });
+    }
+    await run.runToEnd();
+  }
+  for (const { id, promptTokenIds } of requests) {
+    for (const round of [1, 2]) t.is(run.text(`${id}/${round}`), alone(id));
+    const { cachedTokens } = run.answer(`${id}/2`).finish as FinishEvent;
+    t.is(cachedTokens, Math.floor((promptTokenIds.length - 1) / 32) * 32);
+  }
 });

@@ -44,6 +44,7 @@ function optionsFor(modelPath: string, options: Partial<EngineOptions>): EngineO
     maxBatch: 8,
     prefillChunk: 32,
     kvMemoryBytes: 1 << 24,
+    prefixCacheBytes: 0,
     tokenTable: numberedTokens(vocabSize),
     maxWaitingRequests: 100,
     maxWaitingTokens: 10_000,
@@ -84,7 +85,10 @@ async function drain(stream: AsyncGenerator<GenerateEvent, void, void>): Promise
   while (!(await stream.next()).done);
 }
 
-const idle = { runningRequests: 0, waitingRequests: 0, waitingTokens: 0, kvCacheUsage: 0 };
+const idle = {
+  ...{ runningRequests: 0, waitingRequests: 0, waitingTokens: 0 },
+  ...{ kvCacheUsage: 0, prefixCacheBytes: 0 },
+};
 
 test("an answer from the worker is the one that the loop gives, accepted first and finished last", async (t) => {
   const engine = await start(t);
@@ -166,7 +170,10 @@ test("while requests run and wait the statistics say so", async (t) => {
   const waiting = engine.generate(requestFor("waiting", somePrompt(30)));
   await waiting.next();
   const { kvCacheUsage, ...counts } = engine.stats();
-  t.deepEqual(counts, { runningRequests: 1, waitingRequests: 1, waitingTokens: 30 });
+  t.deepEqual(counts, {
+    ...{ runningRequests: 1, waitingRequests: 1, waitingTokens: 30 },
+    prefixCacheBytes: 0,
+  });
   t.true(kvCacheUsage > 0 && kvCacheUsage <= 1);
   await waiting.return();
   await running.return();

@@ -55,7 +55,12 @@ async function start(t: ExecutionContext, options: Partial<ExpertOptions> = {}):
   const lines: string[] = [];
   const engine = await startEngine({
     ...{ modelPath, weights: "q8", threads: 1, contextLength, vocabSize, maxBatch: 8 },
-    ...{ prefillChunk: 32, kvMemoryBytes: 1 << 24, tokenTable: numberedTokens(vocabSize) },
+    ...{
+      prefillChunk: 32,
+      kvMemoryBytes: 1 << 24,
+      prefixCacheBytes: 0,
+      tokenTable: numberedTokens(vocabSize),
+    },
     ...{ maxWaitingRequests: 100, maxWaitingTokens: 10_000 },
     onProgress: (line) => lines.push(line),
     experts: {

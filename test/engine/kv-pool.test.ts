@@ -40,6 +40,17 @@ class NumberArena implements KvArena {
     target.slots[to] = copy;
   }
 
+  copyRange(
+    from: number,
+    fromStart: number,
+    target: NumberArena,
+    to: number,
+    toStart: number,
+    length: number,
+  ): void {
+    target.slots[to]!.set(this.slots[from]!.subarray(fromStart, fromStart + length), toStart);
+  }
+
   dispose(): void {
     this.#arenas.delete(this);
   }

@@ -251,6 +251,7 @@ function inner(states: HiddenStates): HiddenStates {
 function track(states: HiddenStates, live: Set<HiddenStates>): HiddenStates {
   const tracked: HiddenStates = {
     numRows: states.numRows,
+    sizeBytes: states.sizeBytes,
     dispose: () => {
       live.delete(tracked);
       states.dispose();

@@ -1,6 +1,7 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { CancelledError } from "../../engine/errors.ts";
+import type { FinishEvent } from "../../engine/request.ts";
 import { SequenceRouting } from "../../engine/routing.ts";
 import type { RoutingRequest } from "../../engine/routing.ts";
 import { FeaturePool, numTrunkFeatures } from "../../router/features.ts";
@@ -218,6 +219,23 @@ test("a request that came before the router stays without a task, one after it h
   await run.runToEnd();
   t.like(run.answer("before").routes[0], { task: null, confidence: 0, reason: "no-router" });
   t.like(run.answer("after").routes[0], { task: "math", reason: "matched" });
+});
+
+test("a prompt that is in the prefix cache is routed by the same numbers", async (t) => {
+  const loaded = await loadModel(t, weights, "q8");
+  const run = new LoopRun(loaded, { prefixCacheBytes: 2 ** 24 });
+  const router = new WatchedRouter();
+  run.loop.useRouter(router.forPrompts());
+  for (const id of ["a", "b"]) {
+    const request = requestFor(id, somePrompt(100), { maxTokens: 4, routing: { spans } });
+    run.add({ ...request, cacheSalt: "" });
+    await run.runToEnd();
+  }
+  const cached = ["a", "b"].map((id) => (run.answer(id).finish as FinishEvent).cachedTokens);
+  t.deepEqual(cached, [0, 96]);
+  t.is(run.text("b"), run.text("a"));
+  const [first, second] = router.seen;
+  t.deepEqual(second, first);
 });
 
 test("a request that asks for no routing gets none", async (t) => {

@@ -33,6 +33,8 @@ export interface Script {
   readonly routing?: Gate;
   /** @default dense, of a task that has no expert */
   readonly served?: Pick<RoutedEvent, "expert" | "serveReason">;
+  /** Of the prompt. @default 0 */
+  readonly cachedTokens?: number;
   readonly steps: readonly Step[];
   readonly reason?: FinishReason;
   /** Text of the finish event. */
@@ -93,6 +95,7 @@ export class FakeEngine implements Engine {
         0,
       ),
       kvCacheUsage: this.#running.size / this.limits.maxBatch,
+      prefixCacheBytes: 0,
     };
   }
 
@@ -162,6 +165,7 @@ export class FakeEngine implements Engine {
         text: heldBack,
         numTokens: 0,
         promptTokens: request.promptTokenIds.length,
+        cachedTokens: script.cachedTokens ?? 0,
         completionTokens,
         timings: { queueSeconds: 0.001, prefillSeconds: 0.002, decodeSeconds: 0.003 },
         ...(request.reading && { reading: readingOf(request, route, script.decision ?? null) }),

@@ -3,9 +3,12 @@ import type { Tokens } from "../../engine/model-runner.ts";
 /** Tokens that the test decides, whatever the logits say. */
 export class GivenTokens implements Tokens {
   readonly #tokenIds: Uint32Array;
+  readonly cacheSalt: string | undefined;
   numTokens: number;
 
-  constructor(tokenIds: readonly number[], numTokens = tokenIds.length) {
+  /** @param cacheSalt of the prefix cache; without it, nothing is shared */
+  constructor(tokenIds: readonly number[], numTokens = tokenIds.length, cacheSalt?: string) {
+    this.cacheSalt = cacheSalt;
     this.#tokenIds = Uint32Array.from(tokenIds);
     this.numTokens = numTokens;
   }

@@ -40,6 +40,8 @@ export interface LoopOptions {
   readonly maxBatch?: number;
   /** @default 32 */
   readonly prefillChunk?: number;
+  /** @default 0 */
+  readonly prefixCacheBytes?: number;
   /** KV memory in positions. @default no limit to speak of */
   readonly kvPositions?: number;
   /** @default `numberedTokens` without an end-of-sequence token */
@@ -90,7 +92,8 @@ export class LoopRun {
     const { maxBatch = 16, prefillChunk = 32, kvPositions = 1 << 20 } = options;
     const { middles = new Map<string, readonly Stage[]>(), experts, onWork, onFinish } = options;
     const { vocabSize } = weights.config;
-    this.runner = new WatchedRunner({ device, stages, prefillChunk });
+    const { prefixCacheBytes = 0 } = options;
+    this.runner = new WatchedRunner({ device, stages, prefillChunk, prefixCacheBytes });
     for (const [name, middle] of middles) this.runner.addMiddle(name, middle);
     this.kvBytesPerPosition = this.runner.kvBytesFor(1) / 64;
     let now = 0;

@@ -103,6 +103,7 @@ test("leaving cancels every choice of the request", async (t) => {
     waitingRequests: 0,
     waitingTokens: 0,
     kvCacheUsage: 0,
+    prefixCacheBytes: 0,
   });
 });
 

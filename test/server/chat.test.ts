@@ -40,6 +40,22 @@ test("the official client gets a whole chat completion with exact usage", async 
   });
 });
 
+test("the prompt tokens that were in the prefix cache are in the usage, whole and streamed", async (t) => {
+  const engine = new FakeEngine();
+  engine.script = () => ({ steps: ["a"], cachedTokens: 1 });
+  const { client } = await startServer(t, { engine });
+  const messages = [{ role: "user" as const, content: "Hi" }];
+  const whole = await client.chat.completions.create({ model: "fake", messages });
+  t.is(whole.usage?.prompt_tokens_details?.cached_tokens, 1);
+  const stream = await client.chat.completions.create({
+    ...{ model: "fake", messages, stream: true },
+    stream_options: { include_usage: true },
+  });
+  let cached: number | undefined;
+  for await (const { usage } of stream) cached = usage?.prompt_tokens_details?.cached_tokens;
+  t.is(cached, 1);
+});
+
 test("twenty requests at once, streamed and whole, each get their own answer", async (t) => {
   const engine = new FakeEngine({ maxBatch: 4 });
   engine.script = ({ promptTokenIds }) => ({
