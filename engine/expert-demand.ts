@@ -1,6 +1,9 @@
 /** After so long a request counts for half. */
 const halfLifeMs = 30_000;
 
+/** One asked for no more than this is not busy. */
+const calmDemand = 2;
+
 /** How much an expert is asked for of late: requests count for less the longer ago they were. */
 export class ExpertDemand {
   #count = 0;
@@ -23,5 +26,5 @@ export class ExpertDemand {
  * as much. One that nobody asks for any more always leaves in the end.
  */
 export function leavesFor(demand: number, demandOfOther: number): boolean {
-  return demand <= 1 || 2 * demand <= demandOfOther;
+  return demand <= calmDemand || 2 * demand <= demandOfOther;
 }

@@ -312,7 +312,7 @@ class Simulation {
   ): void {
     // Where both are even, rounding decides.
     const isBusier = (name: string, other: string, margin: number) =>
-      this.#demand(name) > 1 + margin && 2 * this.#demand(name) > this.#demand(other) + margin;
+      this.#demand(name) > 2 + margin && 2 * this.#demand(name) > this.#demand(other) + margin;
     for (const { name, evictionReasons, loadsPutOff, running } of before) {
       const now = this.setup.snapshot(name);
       if ((now.evictionReasons.memory ?? 0) > (evictionReasons.memory ?? 0)) {
