@@ -41,8 +41,19 @@ const common: UnsupportedTable = {
   },
 };
 
+const ownTemplate = "the model's own chat template is used as it is.";
+
+/** What would change how a conversation is shown to the model. */
+export const unsupportedInTemplates: UnsupportedTable = {
+  chat_template: { supported: ownTemplate, isNeutral: () => false },
+  chat_template_kwargs: { supported: ownTemplate, isNeutral: isEmptyObject },
+  continue_final_message: onlyValue(false),
+};
+
 export const unsupportedInChat: UnsupportedTable = {
   ...common,
+  ...unsupportedInTemplates,
+  add_generation_prompt: onlyValue(true),
   functions: noFunctions,
   function_call: noForcedCall,
   audio: omitIt,
@@ -73,6 +84,10 @@ export function refuseUnsupported(body: Body, table: UnsupportedTable): void {
       throw new UnsupportedParameterError(name, supported);
     }
   }
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && Object.keys(value).length === 0;
 }
 
 function isEmptyList(value: unknown): boolean {

@@ -1,10 +1,7 @@
 import type { JsonEndpoint } from "../json-endpoint.ts";
+import { unsupportedInTemplates } from "../unsupported-parameters.ts";
 import { showChat } from "./shown-chat.ts";
-import {
-  type ApplyTemplateBody,
-  applyTemplateSchema,
-  unsupportedInTemplates,
-} from "./tokenize-schemas.ts";
+import { type ApplyTemplateBody, applyTemplateSchema } from "./tokenize-schemas.ts";
 
 /**
  * POST /apply-template: the text that the model reads. Text of control tokens that a message contains looks there like

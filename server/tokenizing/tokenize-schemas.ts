@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { chatSchema } from "../request-schemas.ts";
-import type { UnsupportedTable } from "../unsupported-parameters.ts";
 
 const { model, messages, tools, tool_choice, parallel_tool_calls } = chatSchema.shape;
 
@@ -47,15 +46,3 @@ export const applyTemplateSchema = z.object({
 export type TokenizeBody = z.output<typeof tokenizeSchema>;
 export type DetokenizeBody = z.output<typeof detokenizeSchema>;
 export type ApplyTemplateBody = z.output<typeof applyTemplateSchema>;
-
-const ownTemplate = { supported: "the model's own template is used.", isNeutral: () => false };
-
-/** What would change how a conversation is rendered. */
-export const unsupportedInTemplates: UnsupportedTable = {
-  chat_template: ownTemplate,
-  chat_template_kwargs: ownTemplate,
-  continue_final_message: {
-    supported: "only false is accepted.",
-    isNeutral: (value) => value === false,
-  },
-};

@@ -2,7 +2,8 @@ import type { TextCodec } from "../codec.ts";
 import { InvalidRequestError } from "../errors.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
 import { showChat } from "./shown-chat.ts";
-import { type TokenizeBody, tokenizeSchema, unsupportedInTemplates } from "./tokenize-schemas.ts";
+import { unsupportedInTemplates } from "../unsupported-parameters.ts";
+import { type TokenizeBody, tokenizeSchema } from "./tokenize-schemas.ts";
 
 /** POST /tokenize */
 export const tokenizeEndpoint: JsonEndpoint<TokenizeBody> = {

@@ -234,6 +234,10 @@ const unsupported: readonly (readonly [field: string, value: unknown])[] = [
   ["audio", { voice: "x" }],
   ["modalities", ["audio"]],
   ["min_tokens", 3],
+  ["chat_template", "{{ messages }}"],
+  ["chat_template_kwargs", { enable_thinking: false }],
+  ["continue_final_message", true],
+  ["add_generation_prompt", false],
 ];
 
 for (const [field, value] of unsupported) {
