@@ -119,6 +119,7 @@ export class EngineLoop {
     const logits = await this.#attempt([sequence], async () => {
       if (!this.#chooseMiddle(sequence)) return null;
       const result = await runner.prefill(sequence);
+      sequence.countPass(meter?.secondsOf("head") ?? 0);
       this.#chooseMiddle(sequence);
       return result;
     });

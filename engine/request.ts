@@ -96,6 +96,11 @@ export interface GenerateTimings {
   readonly prefillSeconds: number;
   /** First token to the last. */
   readonly decodeSeconds: number;
+  /** Of the prefill, in the head: of all its passes, and of the last one, which the first token came of. */
+  readonly headSeconds: number;
+  readonly lastHeadSeconds: number;
+  /** Of the prefill too: from the last logits to the first token, what its grammar took included. */
+  readonly sampleSeconds: number;
 }
 
 /** Only where the request asks. */

@@ -44,6 +44,9 @@ export class Sequence implements Tokens {
   readonly #arrivedAt: number;
   #startedAt = 0;
   #firstTokenAt = 0;
+  #logitsAt = 0;
+  #headSeconds = 0;
+  #lastHeadSeconds = 0;
   #numTokens: number;
   #isRouteTold = false;
   finished = false;
@@ -116,6 +119,14 @@ export class Sequence implements Tokens {
     return this.#firstTokenAt > 0;
   }
 
+  /** A pass of the prefill is through, of which so much was the head. What comes after a preemption does not count. */
+  countPass(headSeconds: number): void {
+    if (this.hasBegun) return;
+    this.#logitsAt = this.#now();
+    this.#headSeconds += headSeconds;
+    this.#lastHeadSeconds = headSeconds;
+  }
+
   /** The answer has a grammar: `prepare` before `advance`. */
   get hasGrammar(): boolean {
     return this.#matcher !== null;
@@ -146,7 +157,7 @@ export class Sequence implements Tokens {
   /** The last event of a request that asks for nothing but its route, once that is decided. */
   finishRouting(): GenerateEvent {
     const { route, decision, seconds } = this.routing!;
-    this.#firstTokenAt = this.#now();
+    this.#begin();
     const reading: Reading = { kind: "route", route: route!, decision, seconds };
     return { ...this.#finish("length", ""), numTokens: 0, reading };
   }
@@ -157,11 +168,10 @@ export class Sequence implements Tokens {
    * @throws InferenceError when no logit is a number
    */
   advance(logits: Float32Array): GenerateEvent {
-    const isFirst = this.#firstTokenAt === 0;
-    if (isFirst) this.#firstTokenAt = this.#now();
-    const promptLogprobs = isFirst && this.promptLogprobs?.tokens;
+    const promptLogprobs = !this.hasBegun && this.promptLogprobs?.tokens;
     const ofPrompt = promptLogprobs ? { promptLogprobs } : {};
     if (this.#numTokens === this.#tokenIds.length) {
+      this.#begin();
       const reading: Reading | undefined = this.pool && {
         kind: "embedding",
         embedding: this.pool.embedding,
@@ -170,9 +180,14 @@ export class Sequence implements Tokens {
       return { ...end, ...ofPrompt, ...(reading && { reading }) };
     }
     const tokenId = this.#sampler.next(logits, this.#mask);
+    this.#begin();
     const { logprobs: params } = this.request;
     const logprobs = params && [tokenLogprobs(logits, tokenId, params)];
     return { ...this.#add(tokenId), ...(logprobs && { logprobs }), ...ofPrompt };
+  }
+
+  #begin(): void {
+    if (!this.hasBegun) this.#firstTokenAt = this.#now();
   }
 
   #add(tokenId: number): TextEvent {
@@ -208,6 +223,9 @@ export class Sequence implements Tokens {
         queueSeconds: seconds(this.#arrivedAt, this.#startedAt),
         prefillSeconds: seconds(this.#startedAt, this.#firstTokenAt),
         decodeSeconds: seconds(this.#firstTokenAt, this.#now()),
+        headSeconds: this.#headSeconds,
+        lastHeadSeconds: this.#lastHeadSeconds,
+        sampleSeconds: this.#logitsAt === 0 ? 0 : seconds(this.#logitsAt, this.#firstTokenAt),
       },
     };
   }

@@ -56,6 +56,11 @@ export class StepMeter {
     this.#lapMs = nowMs;
   }
 
+  /** What a phase of the step that is on has taken so far. */
+  secondsOf(phase: StepPhase): number {
+    return this.#open?.seconds[phase] ?? 0;
+  }
+
   /** So many sequences run on the expert in this step. */
   countRows(expert: string, rows: number): void {
     if (this.#open !== null && rows > 0) this.#open.experts[expert] = rows;

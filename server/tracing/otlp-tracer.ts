@@ -106,10 +106,12 @@ export class OtlpTracer implements Tracer {
       this.#tracer.startSpan(name, options, context).end(toTime(endMs));
     };
     const { queueSeconds, prefillSeconds, decodeSeconds } = finish.timings;
+    const { headSeconds, lastHeadSeconds, sampleSeconds } = finish.timings;
     const { task, reason, confidence, expert, serveReason, seconds } = route.event;
     const queuedMs = answer.startedMs + queueSeconds * 1000;
     const prefilledMs = queuedMs + prefillSeconds * 1000;
-    const routedMs = Math.min(Math.max(route.atMs, queuedMs), prefilledMs);
+    const headMs = Math.max(prefilledMs - (lastHeadSeconds + sampleSeconds) * 1000, queuedMs);
+    const routedMs = Math.min(Math.max(route.atMs, queuedMs), headMs);
     const trunkMs = Math.max(routedMs - seconds * 1000, queuedMs);
     const promptTokens = request.promptTokenIds.length;
     add("queue", answer.startedMs, queuedMs, {});
@@ -119,9 +121,14 @@ export class OtlpTracer implements Tracer {
       "seap.route.reason": reason,
       "seap.route.confidence": confidence,
     });
-    add("expert prefill", routedMs, prefilledMs, {
+    add("expert prefill", routedMs, headMs, {
       "seap.expert": expert,
       "seap.expert.reason": serveReason,
+    });
+    // Of a prompt in several passes the earlier ones lie in the span before.
+    add("head", headMs, prefilledMs, {
+      "seap.prefill.head_seconds": headSeconds,
+      "seap.prefill.sample_seconds": sampleSeconds,
     });
     add("expert decode", prefilledMs, prefilledMs + decodeSeconds * 1000, {
       "seap.expert": expert,
@@ -132,7 +139,7 @@ export class OtlpTracer implements Tracer {
   }
 }
 
-/** Trunk, expert and head take turns with each token, so that they are no spans. */
+/** In decoding, trunk, expert and head take turns with each token, so that they are no spans. */
 function phaseAttributes(phases: PhaseSeconds): Attributes {
   return Object.fromEntries(
     Object.entries(phases).map(([phase, seconds]) => [`seap.steps.${phase}_seconds`, seconds]),

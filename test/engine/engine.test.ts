@@ -106,6 +106,17 @@ test("an answer from the worker is the one that the loop gives, accepted first a
   t.deepEqual(engine.stats(), idle);
 });
 
+test("of the prefill's time so much was the head, in all passes and in the last one", async (t) => {
+  const engine = await start(t);
+  const events = await collect(engine, requestFor("a", somePrompt(100), { maxTokens: 2 }));
+  const end = events.at(-1)!;
+  if (end.type !== "finish") return t.fail(end.type);
+  const { prefillSeconds, headSeconds, lastHeadSeconds, sampleSeconds } = end.timings;
+  t.true(lastHeadSeconds > 0 && sampleSeconds > 0);
+  t.true(headSeconds > lastHeadSeconds);
+  t.true(headSeconds + sampleSeconds < prefillSeconds);
+});
+
 test("the limits say what the engine was started with", async (t) => {
   const engine = await start(t, { contextLength: 512, maxBatch: 3, maxWaitingRequests: 7 });
   t.deepEqual(engine.limits, { contextLength: 512, vocabSize, maxBatch: 3, maxWaitingRequests: 7 });

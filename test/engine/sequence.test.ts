@@ -104,6 +104,26 @@ test("the timings add up from arrival, start, first and last token", (t) => {
     queueSeconds: 0.5,
     prefillSeconds: 1,
     decodeSeconds: 2,
+    ...{ headSeconds: 0, lastHeadSeconds: 0, sampleSeconds: 0 },
+  });
+});
+
+test("the timings tell what the prefill's passes through the head took, and the first token's drawing", (t) => {
+  let now = 1000;
+  const sequence = start({ maxTokens: 2 }, numberedTokens(size), () => now);
+  sequence.start();
+  sequence.countPass(0);
+  sequence.countPass(0.25);
+  now = 2000;
+  sequence.countPass(0.5);
+  now = 2125;
+  sequence.advance(logitsFor(1));
+  sequence.countPass(4); // after a preemption
+  now = 3000;
+  const event = sequence.advance(logitsFor(1));
+  t.like(event.type === "finish" && event.timings, {
+    ...{ prefillSeconds: 1.125, decodeSeconds: 0.875 },
+    ...{ headSeconds: 0.75, lastHeadSeconds: 0.5, sampleSeconds: 0.125 },
   });
 });
 

@@ -22,6 +22,8 @@ test("the time since the last lap is the phase's, and laps of a phase add up", (
   meter.countRows("code", 3);
   meter.countRows("math", 0);
   meter.countTokens(3);
+  t.is(meter.secondsOf("sample"), 1);
+  t.is(meter.secondsOf("head"), 0);
   meter.end();
   t.deepEqual(meter.take(), {
     steps: [
@@ -34,6 +36,7 @@ test("the time since the last lap is the phase's, and laps of a phase add up", (
     ],
     preemptions: 0,
   });
+  t.is(meter.secondsOf("sample"), 0);
   t.deepEqual(meter.take(), { steps: [], preemptions: 0 });
 });
 

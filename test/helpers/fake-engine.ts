@@ -167,7 +167,10 @@ export class FakeEngine implements Engine {
         promptTokens: request.promptTokenIds.length,
         cachedTokens: script.cachedTokens ?? 0,
         completionTokens,
-        timings: { queueSeconds: 0.001, prefillSeconds: 0.002, decodeSeconds: 0.003 },
+        timings: {
+          ...{ queueSeconds: 0.001, prefillSeconds: 0.002, decodeSeconds: 0.003 },
+          ...{ headSeconds: 0.0008, lastHeadSeconds: 0.0005, sampleSeconds: 0.0001 },
+        },
         ...(request.reading && { reading: readingOf(request, route, script.decision ?? null) }),
       };
     } finally {

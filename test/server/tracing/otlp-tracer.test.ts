@@ -62,7 +62,7 @@ test("a request is a span with those of its answer in it, in order and without c
   t.is(line!["span_id"], request!.spanId);
 
   const ordered = others.sort((a, b) => (startOf(a) < startOf(b) ? -1 : 1));
-  const names = ["queue", "trunk", "route", "expert prefill", "expert decode"];
+  const names = ["queue", "trunk", "route", "expert prefill", "head", "expert decode"];
   t.deepEqual(ordered.map(({ name }) => name).sort(), [...names].sort());
   const byName = new Map(others.map((span) => [span.name, span]));
   for (const [index, name] of names.entries()) {
@@ -75,6 +75,14 @@ test("a request is a span with those of its answer in it, in order and without c
   t.like(attributesOf(byName.get("route")!), {
     "seap.task": "math",
     "seap.route.reason": "override",
+  });
+  const head = byName.get("head")!;
+  // The fake engine's last pass through the head, and the drawing of the first token.
+  const headMs = Number(endOf(head) - startOf(head)) / 1e6;
+  t.true(Math.abs(headMs - 0.6) < 0.01, `${headMs} ms`);
+  t.like(attributesOf(head), {
+    "seap.prefill.head_seconds": 0.0008,
+    "seap.prefill.sample_seconds": 0.0001,
   });
   const decoded = attributesOf(byName.get("expert decode")!);
   t.like(decoded, { "seap.expert": "dense", "gen_ai.usage.output_tokens": 2 });
