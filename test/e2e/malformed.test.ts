@@ -1,14 +1,18 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import type { ExecutionContext } from "ava";
 import { Spoiler } from "../helpers/malformed.ts";
 import { type OpenApi, SchemaChecker } from "../helpers/openapi.ts";
-import { serveModel } from "../helpers/serve-model.ts";
+import { openSocket } from "../helpers/open-socket.ts";
+import { type ServedModel, serveModel } from "../helpers/serve-model.ts";
+import { tempDir } from "../helpers/temp-dir.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 
-const numBodies = 2000;
+/** Bodies, and frames; SEAP_FUZZ_MESSAGES and SEAP_FUZZ_SEED change what is sent. */
+const numMessages = Number(process.env["SEAP_FUZZ_MESSAGES"] ?? 2000);
+const seed = Number(process.env["SEAP_FUZZ_SEED"] ?? 2026);
 const numClients = 8;
+const timeoutMs = 300_000;
 
 const messages = [
   { role: "system", content: "Be brief." },
@@ -75,22 +79,39 @@ const bodies: Readonly<Record<string, readonly object[]>> = {
   "/apply-template": [{ messages, add_generation_prompt: false }],
 };
 
-test("no malformed body crashes the server, makes it fail, or leaves anything behind", async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), "seap-test-"));
-  t.teardown(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, "tiny.gguf");
+async function serveTiny(t: ExecutionContext): Promise<ServedModel> {
+  const path = join(tempDir(t), "tiny.gguf");
   writeTinyGguf(path);
-  const { url, untilMetric, stop } = await serveModel(["--model", path, "--context-length", "128"]);
-  t.teardown(stop);
+  const served = await serveModel(["--model", path, "--context-length", "128"]);
+  t.teardown(served.stop);
+  return served;
+}
 
+async function checkIdle(t: ExecutionContext, { url, client, untilMetric }: ServedModel) {
+  for (const gauge of ["requests_running", "requests_waiting", "kv_cache_usage_ratio"]) {
+    await untilMetric(`seap_${gauge}`, 0);
+  }
+  t.is((await fetch(`${url}/health`)).status, 200);
+  const { choices } = await client.completions.create({
+    model: "tiny",
+    prompt: "a",
+    max_tokens: 1,
+  });
+  t.is(choices.length, 1);
+}
+
+test("no malformed body crashes the server, makes it fail, or leaves anything behind", async (t) => {
+  t.timeout(timeoutMs);
+  const served = await serveTiny(t);
+  const { url } = served;
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApi;
   const checker = new SchemaChecker(document);
   const endpoints = Object.keys(document.paths).filter(
     (each) => document.paths[each]!["post"]?.requestBody !== undefined,
   );
-  const spoiler = new Spoiler(2026);
+  const spoiler = new Spoiler(seed);
   const statuses = new Map<number, number>();
-  let left = numBodies;
+  let left = numMessages;
 
   async function client(): Promise<void> {
     while (left-- > 0) {
@@ -113,14 +134,63 @@ test("no malformed body crashes the server, makes it fail, or leaves anything be
   await Promise.all(Array.from({ length: numClients }, client));
 
   t.log(Object.fromEntries(statuses));
-  for (const gauge of ["requests_running", "requests_waiting", "kv_cache_usage_ratio"]) {
-    await untilMetric(`seap_${gauge}`, 0);
+  await checkIdle(t, served);
+});
+
+/** A connection ends at a frame that is no UTF-8, or after this many. */
+const framesPerSocket = 100;
+
+test("no malformed frame crashes the server, makes it fail, or leaves anything behind", async (t) => {
+  t.timeout(timeoutMs);
+  const served = await serveTiny(t);
+  const spoiler = new Spoiler(seed);
+  const messageOf = (type: string, endpoint: string, id: string) => {
+    return { type, id, body: { ...spoiler.pick(bodies[endpoint]!), stream: true } };
+  };
+  const ends = new Map<string, number>();
+  const count = (end: string) => ends.set(end, (ends.get(end) ?? 0) + 1);
+
+  let left = numMessages;
+  async function client(): Promise<void> {
+    while (left > 0) {
+      const { ws, send, events, closed } = await openSocket(t, served.url);
+      let isOpen = true;
+      void closed.then(() => (isOpen = false));
+      for (let frame = 0; frame < framesPerSocket && isOpen && left > 0; frame++, left--) {
+        const id = String(spoiler.below(10));
+        const message = spoiler.pick([
+          () => messageOf("chat", "/v1/chat/completions", id),
+          () => messageOf("completion", "/v1/completions", id),
+          () => ({ type: "cancel", id }),
+          () => ({ type: "auth", api_key: "a" }),
+        ])();
+        // Answers that run meanwhile are ended by what is malformed, or go on beside it.
+        const isWhole = spoiler.below(5) === 0;
+        const data = isWhole ? JSON.stringify(message) : spoiler.spoil(message);
+        ws.send(data, { binary: !isWhole && spoiler.below(20) === 0 });
+        // An answer to a ping tells that all before it has been read.
+        if (frame % 10 === 9) {
+          const pong = new Promise((resolve) => ws.once("pong", resolve));
+          ws.ping();
+          await Promise.race([pong, closed]);
+        }
+      }
+      if (isOpen) {
+        send({ type: "ping" });
+        ws.close();
+      }
+      count(`closed with ${(await closed).code}`);
+      for (const event of events) {
+        if (event.type !== "done" && event.type !== "error") continue;
+        count(event.type === "done" ? "done" : String(event.status));
+        if (event.type === "error") t.true(event.status < 500, JSON.stringify(event));
+      }
+    }
   }
-  t.is((await fetch(`${url}/health`)).status, 200);
-  const answer = await fetch(`${url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ prompt: "a", max_tokens: 1 }),
-  });
-  t.is(answer.status, 200);
+  await Promise.all(Array.from({ length: numClients }, client));
+
+  t.log(Object.fromEntries(ends));
+  await served.untilMetric("seap_websocket_connections", 0);
+  t.is(await served.metric('seap_request_errors_total{code="internal"}'), undefined);
+  await checkIdle(t, served);
 });
