@@ -191,7 +191,8 @@ const embedding = z.looseObject({
 
 const probability = z.number().min(0).max(1);
 
-const position = z.tuple([z.number(), z.number()]);
+/** Across and up. */
+const position = z.array(z.number()).length(2);
 
 const routerMap = z.looseObject({
   object: z.literal("router_map"),
