@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from "ava";
 import { parse, parseAllDocuments } from "yaml";
 import { parseConfig } from "../server/config.ts";
 import { metricAreas } from "../server/metrics/catalogue.ts";
+import { skip } from "./helpers/ops-setting.ts";
 import { startServer } from "./helpers/start-server.ts";
 import { tempDir } from "./helpers/temp-dir.ts";
 
@@ -216,8 +217,7 @@ async function tool(t: ExecutionContext, command: string, ...args: string[]) {
     return { stdout, stderr };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    t.log(`SKIPPED, nothing was checked: there is no ${command} here.`);
-    t.pass();
+    skip(t, `There is no ${command} here.`);
     return null;
   }
 }

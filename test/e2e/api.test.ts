@@ -1,14 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { openModel } from "../../model/open-model.ts";
-import { numTrunkFeatures } from "../../router/features.ts";
-import { fitClusterRouter } from "../../router/fit-clusters.ts";
-import { routerFile } from "../../router/router-file.ts";
-import { centerAt, rowsAround } from "../helpers/feature-groups.ts";
 import { serveModel, type ServedModel } from "../helpers/serve-model.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
+import { writeTinyRouter } from "../helpers/tiny-router.ts";
 
 let folder: string;
 let served: ServedModel;
@@ -17,16 +13,8 @@ test.before(async () => {
   folder = mkdtempSync(join(tmpdir(), "seap-test-"));
   const path = join(folder, "tiny.gguf");
   writeTinyGguf(path);
-  const { weights } = await openModel(path);
-  weights.close();
-  const numFeatures = numTrunkFeatures(weights.config.hiddenSize);
-  const tasks = new Map([
-    ["math", rowsAround(centerAt(0, 8, numFeatures), 40, { seed: 1 })],
-    ["code", rowsAround(centerAt(1, 8, numFeatures), 40, { seed: 2 })],
-  ]);
-  const router = fitClusterRouter({ tasks, background: new Map() }, { model: weights.contentHash });
   const routerPath = join(folder, "router.safetensors");
-  writeFileSync(routerPath, Buffer.concat(routerFile(router)));
+  await writeTinyRouter(routerPath, path, ["math", "code"]);
   served = await serveModel(["--model", path, "--router", routerPath, "--prefill-chunk", "32"]);
 });
 

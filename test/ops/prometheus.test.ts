@@ -1,13 +1,7 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
-import { openModel } from "../../model/open-model.ts";
-import { numTrunkFeatures } from "../../router/features.ts";
-import { fitClusterRouter } from "../../router/fit-clusters.ts";
-import { routerFile } from "../../router/router-file.ts";
-import { centerAt, rowsAround } from "../helpers/feature-groups.ts";
 import {
   type ObservedQuery,
   panelQueries,
@@ -15,6 +9,7 @@ import {
   withVariables,
 } from "../helpers/observed-queries.ts";
 import { createLoad } from "../helpers/ops-load.ts";
+import { setUpOps } from "../helpers/ops-setting.ts";
 import {
   findPrometheus,
   Prometheus,
@@ -24,6 +19,7 @@ import {
 import { serveModel, type ServedModel } from "../helpers/serve-model.ts";
 import { TinyExpertSource } from "../helpers/tiny-expert-source.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
+import { writeTinyRouter } from "../helpers/tiny-router.ts";
 
 const tasks = ["chat", "code", "math"];
 const rules = resolve("grafana/rules/seap-alerts.yaml");
@@ -31,41 +27,13 @@ const rules = resolve("grafana/rules/seap-alerts.yaml");
 /** For the load to have filled all panels. */
 const deadlineMs = 60_000;
 
-let folder: string;
-let tools: PrometheusTools | string;
-
-test.before(async (t) => {
-  t.timeout(240_000);
-  folder = mkdtempSync(join(tmpdir(), "seap-ops-"));
-  tools = await findPrometheus();
-});
-
-test.after.always(() => rmSync(folder, { recursive: true }));
-
-/** Undefined, and a line about it, where there is no Prometheus. */
-function toolsOr(t: ExecutionContext): PrometheusTools | undefined {
-  if (typeof tools !== "string") return tools;
-  t.log(`SKIPPED, nothing was checked. ${tools}`);
-  t.pass();
-  return undefined;
-}
+const { folder, toolsOrSkip } = setUpOps(findPrometheus);
 
 async function serve(t: ExecutionContext): Promise<ServedModel> {
   const modelPath = join(folder, "tiny.gguf");
   writeTinyGguf(modelPath);
-  const { weights } = await openModel(modelPath);
-  weights.close();
-  const numFeatures = numTrunkFeatures(weights.config.hiddenSize);
-  const rows = tasks.map((task, index) => {
-    const center = centerAt(index, 8, numFeatures);
-    return [task, rowsAround(center, 40, { seed: index + 1 })] as const;
-  });
-  const fitted = fitClusterRouter(
-    { tasks: new Map(rows), background: new Map() },
-    { model: weights.contentHash },
-  );
   const router = join(folder, "router.safetensors");
-  writeFileSync(router, Buffer.concat(routerFile(fitted)));
+  await writeTinyRouter(router, modelPath, tasks);
   const source = new TinyExpertSource(modelPath, join(folder, "experts"), tasks);
   const routing = { rules: [{ when: { keyword: "translate" }, task: "chat" }] };
   const served = await serveModel(
@@ -120,7 +88,7 @@ async function numSeries(prometheus: Prometheus, { expression }: ObservedQuery):
 }
 
 test("a real Prometheus finds data for every panel and every rule", async (t) => {
-  const found = toolsOr(t);
+  const found = toolsOrSkip(t);
   if (found === undefined) return;
   t.timeout(180_000);
   const served = await serve(t);
@@ -185,7 +153,7 @@ async function restCost({ url }: ServedModel): Promise<string> {
 }
 
 test("promtool finds nothing wrong with rules and configuration, and alerts fire when they should", async (t) => {
-  const found = toolsOr(t);
+  const found = toolsOrSkip(t);
   if (found === undefined) return;
   for (const args of [
     ["check", "rules", rules],

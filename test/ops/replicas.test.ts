@@ -1,20 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { artifactStore } from "../../bin/model-session.ts";
-import { openModel } from "../../model/open-model.ts";
-import { numTrunkFeatures } from "../../router/features.ts";
-import { fitClusterRouter } from "../../router/fit-clusters.ts";
-import { routerFile } from "../../router/router-file.ts";
-import type { DebianPrograms } from "../helpers/debian-programs.ts";
-import { centerAt, rowsAround } from "../helpers/feature-groups.ts";
 import { findHaproxy, Haproxy } from "../helpers/haproxy.ts";
+import { setUpOps } from "../helpers/ops-setting.ts";
 import { type Exchange, ReplicaLoad, replicaOf } from "../helpers/replica-load.ts";
 import { runSeap, type SeapProcess } from "../helpers/seap-process.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
+import { writeTinyRouter } from "../helpers/tiny-router.ts";
 
 const tasks = ["chat", "math"];
 const experts = { tasks: { chat: { serve: false }, general: { serve: false } } };
@@ -32,16 +26,7 @@ const question = {
 /** Without a rest, asking would take the processor from what is waited for. */
 const pollMs = 100;
 
-let folder: string;
-let tools: DebianPrograms | string;
-
-test.before(async (t) => {
-  t.timeout(240_000);
-  folder = mkdtempSync(join(tmpdir(), "seap-replicas-"));
-  tools = await findHaproxy();
-});
-
-test.after.always(() => rmSync(folder, { recursive: true }));
+const { folder, toolsOrSkip } = setUpOps(findHaproxy);
 
 interface Replica extends SeapProcess {
   readonly address: string;
@@ -70,18 +55,7 @@ async function startReplica(t: ExecutionContext, port = 0): Promise<Replica> {
 async function writeModel(): Promise<void> {
   const modelPath = join(folder, "tiny.gguf");
   writeTinyGguf(modelPath);
-  const { weights } = await openModel(modelPath);
-  weights.close();
-  const numFeatures = numTrunkFeatures(weights.config.hiddenSize);
-  const rows = tasks.map((task, index) => {
-    const center = centerAt(index, 8, numFeatures);
-    return [task, rowsAround(center, 40, { seed: index + 1 })] as const;
-  });
-  const fitted = fitClusterRouter(
-    { tasks: new Map(rows), background: new Map() },
-    { model: weights.contentHash },
-  );
-  writeFileSync(join(folder, "router.safetensors"), Buffer.concat(routerFile(fitted)));
+  await writeTinyRouter(join(folder, "router.safetensors"), modelPath, tasks);
 }
 
 /** Which replica each conversation is with, asked one after the other. */
@@ -107,11 +81,8 @@ const numBuilders = async (...replicas: readonly Replica[]) => {
 };
 
 test("of two replicas one is killed, and only what it was answering fails", async (t) => {
-  if (typeof tools === "string") {
-    t.log(`SKIPPED, nothing was checked. ${tools}`);
-    t.pass();
-    return;
-  }
+  const tools = toolsOrSkip(t);
+  if (tools === undefined) return;
   t.timeout(300_000);
   await writeModel();
   const [one, two] = await Promise.all([startReplica(t), startReplica(t)]);
