@@ -5,7 +5,7 @@ export const denseExpert = "dense";
 export const generalExpert = "general";
 
 /**
- * Where an expert is in its life:
+ * Where an expert is in its life, in order:
  * - `absent`: nobody asked for it yet, or it has to be built again;
  * - `planned`: it waits for the builder, which makes one at a time;
  * - `building`: it is calibrated, pruned and judged;
@@ -17,18 +17,21 @@ export const generalExpert = "general";
  * - `suspended`: the shadow check found it worse than allowed, so dense answers until a person says otherwise;
  * - `off`: the configuration has none for this task.
  */
-export type ExpertState =
-  | "absent"
-  | "planned"
-  | "building"
-  | "stored"
-  | "loading"
-  | "resident"
-  | "draining"
-  | "failed"
-  | "over-budget"
-  | "suspended"
-  | "off";
+export const expertStates = [
+  "absent",
+  "planned",
+  "building",
+  "stored",
+  "loading",
+  "resident",
+  "draining",
+  "failed",
+  "over-budget",
+  "suspended",
+  "off",
+] as const;
+
+export type ExpertState = (typeof expertStates)[number];
 
 /** Why a sequence runs on the middle it runs on. */
 export type ServeReason =

@@ -1,24 +1,9 @@
-import { denseExpert, evictionReasons } from "../../engine/experts.ts";
-import type { ExpertSnapshot, ExpertState } from "../../engine/experts.ts";
+import { denseExpert, evictionReasons, expertStates } from "../../engine/experts.ts";
+import type { ExpertSnapshot } from "../../engine/experts.ts";
 import { expertMetrics, perExpertMetrics } from "../metrics/expert-metrics.ts";
 import type { MetricSet } from "../metrics/metric-set.ts";
 import type { ServedExperts } from "../model-service.ts";
 import { buildOutcomes } from "./observed-builder.ts";
-
-/** In the order of an expert's life. */
-const states: readonly ExpertState[] = [
-  "absent",
-  "planned",
-  "building",
-  "stored",
-  "loading",
-  "resident",
-  "draining",
-  "failed",
-  "over-budget",
-  "suspended",
-  "off",
-];
 
 /** What the metrics of experts are read from, when they are scraped. */
 export interface ExpertMetricsSource extends ServedExperts {
@@ -68,7 +53,9 @@ export function registerExpertMetrics(
   }
   metrics.sampled(expertMetrics.state, function* () {
     for (const { name: expert, state } of snapshots()) {
-      for (const each of states) yield [{ expert, state: each }, each === state ? 1 : 0] as const;
+      for (const each of expertStates) {
+        yield [{ expert, state: each }, each === state ? 1 : 0] as const;
+      }
     }
   });
   metrics.sampled(expertMetrics.evictions, function* () {

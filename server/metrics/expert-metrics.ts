@@ -1,3 +1,4 @@
+import { expertStates } from "../../engine/experts.ts";
 import type { MetricDefinition } from "./metric.ts";
 
 const labels = { expert: "dense, general and the tasks" };
@@ -120,8 +121,7 @@ export const expertMetrics = {
     help: "1 for the state that an expert is in, 0 for the others.",
     labels: {
       ...labels,
-      state:
-        "absent, planned, building, stored, loading, resident, draining, failed, over-budget, suspended, off",
+      state: expertStates.join(", "),
     },
   },
   evictions: {
