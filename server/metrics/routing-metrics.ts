@@ -37,7 +37,7 @@ export const routingMetrics = {
       expert: "dense, general and the tasks",
       task: "the tasks, and none",
       reason:
-        "expert (the task's own), no-task, building, loading, memory, load (a shared one is faster for all), failed, over-budget, suspended, off",
+        "expert (the task's own), no-task, building, loading, memory (those in use, or busier, leave no room), load (a shared one is faster for all), failed, over-budget, suspended, off",
     },
   },
 } as const satisfies Record<string, MetricDefinition>;
