@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import type { ResponseUsage } from "openai/resources/responses/responses";
 import { serveModel, type ServedModel } from "../helpers/serve-model.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 import { writeTinyRouter } from "../helpers/tiny-router.ts";
@@ -79,6 +80,12 @@ test("a template is applied as the model reads it", async (t) => {
 
 const sampled = { max_output_tokens: 60, temperature: 1, seed: 5 } as const;
 
+/** Without the tokens that were cached: who comes second finds what the first has left. */
+function counts(usage: ResponseUsage | undefined): object {
+  const { input_tokens, output_tokens } = usage!;
+  return { input_tokens, output_tokens };
+}
+
 test("a streamed response says what the whole one does, and what a chat does", async (t) => {
   const { client } = served;
   const params = { model, input: "Tell me something.", instructions: "Be brief.", ...sampled };
@@ -98,7 +105,7 @@ test("a streamed response says what the whole one does, and what a chat does", a
   t.true(text.length > 0);
   t.is(whole.output_text, text);
   t.is(streamed.output_text, text);
-  t.deepEqual(streamed.usage, whole.usage);
+  t.deepEqual(counts(streamed.usage), counts(whole.usage));
   t.is(whole.usage?.input_tokens, chat.usage!.prompt_tokens);
   t.is(whole.usage?.output_tokens, chat.usage?.completion_tokens);
   const isCut = chat.choices[0]?.finish_reason === "length";
@@ -125,7 +132,7 @@ test("a response that goes on from another reads all that was said", async (t) =
     ...sampled,
   });
   t.is(second.output_text, whole.output_text);
-  t.deepEqual(second.usage, whole.usage);
+  t.deepEqual(counts(second.usage), counts(whole.usage));
   await t.throwsAsync(client.responses.retrieve(whole.id), { message: /no response/ });
 });
 
