@@ -47,6 +47,8 @@ export class HttpSide {
       // They would be fitted and built while we measure.
       router: "off",
       experts: "off",
+      // Rounds repeat their prompts.
+      "prefix-cache": 0,
       "log-level": "warn",
       ...options.flags,
     };

@@ -78,7 +78,10 @@ for (const run of decodes) {
 await llama?.close();
 
 const bareStep = async () => (await seap.decode({ context: 64, batch: 8, tokens: 32 })) / 32;
-const server = await HttpSide.start({ modelPath, weights, threads, prefillChunk });
+const server = await HttpSide.start({
+  ...{ modelPath, weights, threads, prefillChunk },
+  flags: { "prefix-cache": "1GiB" },
+});
 const http = await measureHttp(server, bareStep);
 await server.close();
 await seap.close();
@@ -114,10 +117,16 @@ async function measureHttp(side: HttpSide, bareDecodeStep: () => Promise<number>
   const prompt = (length: number, first: number) =>
     Array.from({ length }, (_, i) => (((first + i) * 7919 + 13) % 40_000) + 100);
   let firstTokenSeconds = Infinity;
+  let [newSeconds, nextSeconds] = [Infinity, Infinity];
   let [bare, served] = [Infinity, Infinity];
   for (let round = 0; round < rounds; round++) {
     const { firstTokenSeconds: seconds } = await side.stream(prompt(128, round), 1);
     firstTokenSeconds = Math.min(firstTokenSeconds, seconds);
+    const conversation = prompt(1024, 1000 * (round + 1));
+    const first = await side.stream(conversation, 1);
+    newSeconds = Math.min(newSeconds, first.firstTokenSeconds);
+    const next = await side.stream([...conversation, ...prompt(64, 7)], 1);
+    nextSeconds = Math.min(nextSeconds, next.firstTokenSeconds);
     bare = Math.min(bare, await bareDecodeStep());
     const streams = await Promise.all(
       Array.from({ length: 8 }, (_, i) => side.stream(prompt(64, i), 48)),
@@ -125,7 +134,14 @@ async function measureHttp(side: HttpSide, bareDecodeStep: () => Promise<number>
     served = Math.min(served, commonStep(streams.map(({ arrivals }) => arrivals)));
   }
   const { residentBytes } = side;
-  return { firstTokenSeconds, bareStepSeconds: bare, servedStepSeconds: served, residentBytes };
+  const conversation = { newSeconds, nextSeconds };
+  return {
+    firstTokenSeconds,
+    conversation,
+    bareStepSeconds: bare,
+    servedStepSeconds: served,
+    residentBytes,
+  };
 }
 
 /** Seconds per step while all streams run: from the last one's start to the first one's end. */

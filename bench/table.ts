@@ -17,6 +17,8 @@ export interface RoutingMeasurement {
 export interface HttpMeasurement {
   /** Of a prompt of 128 tokens on an idle server. */
   readonly firstTokenSeconds: number;
+  /** To the first token of a prompt of 1,024 tokens, and of one that goes on from there with 64 more. */
+  readonly conversation: { readonly newSeconds: number; readonly nextSeconds: number };
   /** A decode step of 8 sequences in the bare engine. */
   readonly bareStepSeconds: number;
   /** The same through HTTP, as a client sees it. */
@@ -59,6 +61,8 @@ ${routed.join("\n")}
 | through HTTP | |
 |---|---|
 | time to first token, prompt of 128 tokens | ${milliseconds(http.firstTokenSeconds)} |
+| of 1,024 tokens, nothing of it in the prefix cache | ${milliseconds(http.conversation.newSeconds)} |
+| of these and 64 more, as in the next turn | ${milliseconds(http.conversation.nextSeconds)} |
 | decode step, batch 8, bare engine | ${milliseconds(http.bareStepSeconds)} |
 | decode step, batch 8, HTTP + worker | ${milliseconds(http.servedStepSeconds)} (${overhead.toFixed(1)} % more) |
 | resident memory of the server | ${(http.residentBytes / 2 ** 20).toFixed(0)} MiB |
