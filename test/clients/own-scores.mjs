@@ -1,0 +1,27 @@
+import { buildMiddleSegments } from "../../dist/model/model-stages.js";
+import { openModel } from "../../dist/model/open-model.js";
+import { resolveModel } from "../../dist/model/source.js";
+import { createTokenizer } from "../../dist/model/tokenizer.js";
+import { encodeQuestions } from "../../dist/prune/evaluation/multiple-choice.js";
+import { readTasks } from "../../dist/prune/evaluation/read-tasks.js";
+import { ScoringModel } from "../../dist/prune/evaluation/scoring-model.js";
+
+/** Log-likelihoods of each question's choices under the default model, by the parts of `seap eval`. */
+export async function ownScores({ task, dataDir, maxRows, format }) {
+  const { path } = await resolveModel("default");
+  const { weights, tokenizer } = await openModel(path);
+  const [{ questions }] = readTasks([task], { dataDir, maxRows }, () => undefined);
+  const groups = encodeQuestions(
+    createTokenizer(tokenizer),
+    questions,
+    weights.config.contextLength,
+  );
+  const model = await ScoringModel.load(weights, { format, numThreads: 1 });
+  const middle = await model.loadMiddle(buildMiddleSegments(weights, format, { name: "dense" }));
+  const { scores } = await model.score(model.prepare(groups), middle);
+  await middle.release();
+  await model.release();
+  weights.close();
+  const logProbs = scores.map(({ logProb }) => logProb);
+  return groups.map((choices) => logProbs.splice(0, choices.length));
+}

@@ -1,0 +1,57 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { staleReason } from "../../scripts/install.mjs";
+import { progress, run, stopwatch } from "../../scripts/run.mjs";
+
+const folder = "test/clients";
+const isWindows = process.platform === "win32";
+const venv = ".cache/clients-venv";
+
+/** Path of a program of the clients' Python. */
+export function pythonProgram(name) {
+  return join(venv, isWindows ? `Scripts/${name}.exe` : `bin/${name}`);
+}
+
+/** @returns why the packages cannot be had, or undefined. */
+export async function installNodeClients() {
+  const read = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined);
+  const lock = read(join(folder, "package-lock.json"));
+  const installed = read(join(folder, "node_modules/.package-lock.json"));
+  if (staleReason(lock, installed) === undefined) return undefined;
+  progress("installing the clients for Node …");
+  const elapsed = stopwatch();
+  const npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+  const failure = await tried(["npm", ...npm], { cwd: folder, shell: isWindows });
+  if (failure === undefined) progress(`clients for Node installed in ${elapsed()}`);
+  return failure;
+}
+
+/** @returns why the packages cannot be had, or undefined. */
+export async function installPythonClients() {
+  const wanted = readFileSync(join(folder, "requirements.txt"), "utf8");
+  const stamp = join(venv, "installed.txt");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return undefined;
+  progress("installing the clients for Python (700 MB) …");
+  const elapsed = stopwatch();
+  mkdirSync(".cache", { recursive: true });
+  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"];
+  const failure =
+    (await tried([isWindows ? "python" : "python3", "-m", "venv", venv])) ??
+    (await tried([pythonProgram("python"), ...pip, "-r", join(folder, "requirements.txt")]));
+  if (failure !== undefined) return failure;
+  writeFileSync(stamp, wanted);
+  progress(`clients for Python installed in ${elapsed()}`);
+  return undefined;
+}
+
+/** @returns what failed, or undefined. */
+async function tried([command, ...args], options = {}) {
+  const what = [command, ...args].join(" ");
+  try {
+    const { code, received } = await run(command, args, { ...options, stdout: "stderr" });
+    if (received !== null) process.exit(1);
+    return code === 0 ? undefined : `"${what}" failed`;
+  } catch (error) {
+    return `"${what}" failed: ${error.message}`;
+  }
+}
