@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import type { WeightFormat } from "../model/quantize.ts";
 import { resolveModel } from "../model/source.ts";
 import { physicalCores } from "../server/physical-cores.ts";
+import { benchBuilt } from "./built-experts.ts";
 import { mixedPrompts, runLoad } from "./serving-workload.ts";
 import type { LoadResult } from "./serving-workload.ts";
 import { engineWithExperts, expertName, writeSpeedExpert } from "./speed-expert.ts";
@@ -14,8 +15,10 @@ import { measureGaps, whileLoading } from "./token-gaps.ts";
 import type { Gaps } from "./token-gaps.ts";
 
 /**
- * `npm run bench:serving [-- --quick] [--only gaps,batches,policies,memory]`: what it costs and gives to serve many
- * experts at once. They are not calibrated: speed does not depend on which heads and channels go.
+ * `npm run bench:serving [-- --quick] [--only gaps,batches,policies,memory,built]`: what it costs and gives to serve
+ * many experts at once. They are not calibrated, as speed does not depend on which heads and channels go, but for
+ * `built`, which is not part of a run that does not ask for it: experts as the server builds them, which takes
+ * minutes for each of `--tasks` that is not in the cache folder.
  */
 
 const parts = ["gaps", "batches", "policies", "memory"];
@@ -31,6 +34,9 @@ const { values } = parseArgs({
     cycles: { type: "string" },
     requests: { type: "string" },
     data: { type: "string", default: "../shared/data" },
+    tasks: { type: "string", default: "code,math" },
+    "max-loss-increase": { type: "string", default: "0.1" },
+    "cache-dir": { type: "string" },
   },
 });
 const { quick } = values;
@@ -60,6 +66,21 @@ if (wanted.includes("gaps")) await benchGaps();
 if (wanted.includes("batches")) await benchBatches();
 if (wanted.includes("policies")) await benchPolicies();
 if (wanted.includes("memory")) await benchMemory();
+if (wanted.includes("built")) {
+  const cacheDir = values["cache-dir"];
+  const table = await benchBuilt({
+    model,
+    tasks: values.tasks.split(","),
+    flags: {
+      "max-loss-increase": values["max-loss-increase"],
+      ...(cacheDir !== undefined && { "cache-dir": cacheDir }),
+    },
+    prompts: mixedPrompts(numRequests * 4, values.data),
+    numRequests,
+    rounds,
+  });
+  console.log(table);
+}
 
 /** Worst gap between two tokens of eight streams, experts coming and going meanwhile or not. */
 async function benchGaps(): Promise<void> {

@@ -23,13 +23,18 @@ export function taskHeaders(task: string): Readonly<Record<string, string>> {
   return { [header]: task };
 }
 
-/** A server whose experts are there at once, with memory for all of them. */
-export async function startSpeedSide(options: SpeedSideOptions): Promise<HttpSide> {
-  const { model, built, tasks, flags } = options;
+/** Rules by which `taskHeaders` name a task, which leaves the pool free to choose another expert. */
+export function headerRules(tasks: readonly string[]): string {
   const rules = [...tasks, "none"].map((task) => ({
     when: { header: { name: header, value: task } },
     task,
   }));
+  return JSON.stringify({ rules });
+}
+
+/** A server whose experts are there at once, with memory for all of them. */
+export async function startSpeedSide(options: SpeedSideOptions): Promise<HttpSide> {
+  const { model, built, tasks, flags } = options;
   return HttpSide.start({
     ...model,
     prefillChunk: DEFAULT_PREFILL_CHUNK,
@@ -40,7 +45,7 @@ export async function startSpeedSide(options: SpeedSideOptions): Promise<HttpSid
     flags: {
       router: "auto",
       experts: "auto",
-      routing: JSON.stringify({ rules }),
+      routing: headerRules(tasks),
       "expert-memory": (tasks.length + 1) * built.sizeBytes,
       ...flags,
     },
