@@ -28,3 +28,10 @@ export function parseAvaCounts(output, succeeded) {
   // A worker that died, or a file without tests, is in none of the summary's lines.
   return { passed, failed: Math.max(failed, 1) };
 }
+
+/** Counts from the last line of the clients' run; a run that ended before it has one failure. */
+export function parseClientCounts(output) {
+  const last = output.trimEnd().split("\n").at(-1);
+  const [, passed, failed] = /^(\d+) passed, (\d+) failed$/.exec(last) ?? [null, 0, 1];
+  return { passed: Number(passed), failed: Number(failed) };
+}

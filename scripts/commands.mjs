@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { parseAvaCounts } from "./ava-counts.mjs";
+import { parseAvaCounts, parseClientCounts } from "./ava-counts.mjs";
 import { ensureBuilt } from "./build.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { exitIfFailed, exitLike, run } from "./run.mjs";
@@ -7,17 +7,21 @@ import { exitIfFailed, exitLike, run } from "./run.mjs";
 const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
 
   start [flags]           serve; the flags are those of "seap serve"
-  test [flags]            check formatting, lint, types, then run the tests; the flags are those of ava
+  test [flags]            check formatting, lint, types, then run the tests and clients that others wrote;
+                          the flags are those of ava, and with some only ava's tests run
   bench [flags]           compare the server's speed with llama.cpp's
   bench-experts [flags]   compare pruned experts' speed with the dense model's
   bench-serving [flags]   measure what serving many experts at once costs and gives
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
-  test-clients            run clients that others wrote against a server, after installing them
+  test-clients [flags]    run clients that others wrote against a server, after installing them;
+                          --skip-missing leaves out those that cannot be installed, which fail otherwise
   docs-metrics            write docs/metrics.md from the definitions of the metrics
   build-dashboards        write grafana/dashboards/ from grafana/src/
   ship-router [flags]     fit the package's router anew; the flags are those of "seap router fit"
 
 Each command first installs packages and builds where that is needed.`;
+
+const clientsMain = "test/clients/main.mjs";
 
 /**
  * Keeps glibc from holding on to the memory of released sessions, which is read before Node starts, and ONNX Runtime from
@@ -58,7 +62,7 @@ export async function main(root, [command, ...args]) {
     case "test-clients":
       await ensureInstalled(root);
       await ensureBuilt(root);
-      return testClients(root);
+      return testClients(root, args);
     case "docs-metrics":
       await ensureInstalled(root);
       await ensureBuilt(root);
@@ -81,7 +85,10 @@ async function serve(nodeArgs) {
   exitLike(await run(process.execPath, ["--enable-source-maps", ...nodeArgs], { env: servingEnv }));
 }
 
-/** Stops at the first stage that fails. The last line on stdout is `N passed, N failed`. */
+/**
+ * Stops at the first stage that fails. The last line on stdout is `N passed, N failed`: ava's tests and the
+ * clients' checks.
+ */
 async function test(root, avaArgs) {
   const tool = (path) => join(root, "node_modules", path);
   const node = (args, options) => run(process.execPath, args, { cwd: root, ...options });
@@ -97,9 +104,20 @@ async function test(root, avaArgs) {
     env: colourThroughPipe(),
     stdout: "capture",
   });
-  const { passed, failed } = parseAvaCounts(result.stdout, result.code === 0);
-  console.log(`\n${passed} passed, ${failed} failed`);
-  exitIfFailed(result);
+  const tests = parseAvaCounts(result.stdout, result.code === 0);
+  // Flags choose tests, and clients are none of them.
+  if (result.code !== 0 || result.received !== null || avaArgs.length > 0) {
+    console.log(`\n${tests.passed} passed, ${tests.failed} failed`);
+    return exitIfFailed(result);
+  }
+  heading("clients");
+  // Where nobody watches, a client that cannot be installed would be missed.
+  const clientArgs = process.env.CI ? [] : ["--skip-missing"];
+  const clientsResult = await node([clientsMain, ...clientArgs], { stdout: "capture" });
+  const clients = parseClientCounts(clientsResult.stdout);
+  const [passed, failed] = [tests.passed + clients.passed, tests.failed + clients.failed];
+  console.log(`\nall together:\n${passed} passed, ${failed} failed`);
+  exitIfFailed(clientsResult);
 }
 
 /** The part of the tests that needs Prometheus, by itself and with all that it has to say. */
@@ -113,8 +131,8 @@ async function testOps(root, avaArgs) {
 }
 
 /** The last line on stdout is `N passed, N failed`. */
-async function testClients(root) {
-  exitLike(await run(process.execPath, ["test/clients/main.mjs"], { cwd: root }));
+async function testClients(root, args) {
+  exitLike(await run(process.execPath, [clientsMain, ...args], { cwd: root }));
 }
 
 function heading(title) {

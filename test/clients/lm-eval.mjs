@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { resolveModel } from "../../dist/model/source.js";
 import { apiKey, baseURL, check } from "./checks.mjs";
 import { ownScores } from "./own-scores.mjs";
 import { runPython, runQuietly, temporary } from "./programs.mjs";
 
-// The harness has the same weights from us as `seap eval`, and must measure the same.
+// The harness asks us for the same weights that `seap eval` has, and must measure the same.
 
 const task = "openbookqa";
 const maxRows = 32;
@@ -14,31 +15,79 @@ const dataDir = resolve("../shared/data");
 const dataPath = join(dataDir, `${task}.eval.jsonl`);
 const tolerance = 1e-3;
 
+const prompts = ["The capital of France is", "One, two, three,", "Roses are red,"];
+const maxTokens = 24;
+const stop = ["\n"];
+
+const choicesName = "seap_choices";
+const textsName = "seap_texts";
+
 const tasksDir = join(temporary, "tasks");
 mkdirSync(tasksDir);
 
 /** A task of the harness; a file of JSON is one of YAML too. */
-function writeTask(name, rows, fields) {
+function writeTask(name, rows, { metrics, ...fields }) {
   const rowsPath = join(tasksDir, `${name}.jsonl`);
   writeFileSync(rowsPath, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  const dataset = {
+  const description = {
+    task: name,
     dataset_path: "json",
     dataset_kwargs: { data_files: { test: rowsPath } },
     test_split: "test",
+    metric_list: metrics.map((metric) => ({
+      metric,
+      aggregation: "mean",
+      higher_is_better: true,
+    })),
+    ...fields,
   };
-  writeFileSync(
-    join(tasksDir, `${name}.yaml`),
-    JSON.stringify({ task: name, ...dataset, ...fields }),
-  );
+  writeFileSync(join(tasksDir, `${name}.yaml`), JSON.stringify(description));
 }
 
-const headers = { authorization: `Bearer ${apiKey}` };
-const { data: models } = await (await fetch(`${baseURL}/models`, { headers })).json();
-const model = models[0].id;
+async function ask(path, body) {
+  const response = await fetch(`${baseURL}/${path}`, {
+    method: body === undefined ? "GET" : "POST",
+    headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
+    body: body && JSON.stringify(body),
+  });
+  assert.equal(response.status, 200);
+  return response.json();
+}
 
-/** Runs `lm_eval`; its results, and what it says of each row. */
-async function harness(name) {
-  const outDir = join(temporary, `harness-${name}`);
+const model = (await ask("models")).data[0].id;
+
+function writeChoices() {
+  const lines = readFileSync(dataPath, "utf8").trim().split("\n").slice(0, maxRows);
+  const rows = lines.map((line) => JSON.parse(line));
+  writeTask(choicesName, rows, {
+    output_type: "multiple_choice",
+    doc_to_text: "question_stem",
+    doc_to_target: "answer",
+    doc_to_choice: "choices",
+    metrics: ["acc", "acc_norm"],
+  });
+}
+
+/** What is right is what the server says itself. */
+async function writeTexts() {
+  const rows = [];
+  for (const prompt of prompts) {
+    const body = { model, prompt, max_tokens: maxTokens, stop, temperature: 0 };
+    const { choices } = await ask("completions", body);
+    rows.push({ prompt, written: choices[0].text });
+  }
+  writeTask(textsName, rows, {
+    output_type: "generate_until",
+    doc_to_text: "prompt",
+    doc_to_target: "written",
+    generation_kwargs: { until: stop, max_gen_toks: maxTokens, temperature: 0 },
+    metrics: ["exact_match"],
+  });
+}
+
+/** Runs `lm_eval`; results by task, and what it says of a task's rows. */
+async function runHarness(names) {
+  const outDir = join(temporary, "harness");
   const modelArgs = {
     model,
     base_url: `${baseURL}/completions`,
@@ -46,21 +95,16 @@ async function harness(name) {
     auth_token: apiKey,
     num_concurrent: 2,
   };
-  await runPython(
-    "lm_eval",
-    [
-      ["--model", "local-completions"],
-      [
-        "--model_args",
-        Object.entries(modelArgs)
-          .map((pair) => pair.join("="))
-          .join(","),
-      ],
-      ["--tasks", name, "--include_path", tasksDir],
-      ["--batch_size", "4", "--output_path", outDir, "--log_samples"],
-    ].flat(),
-    { OPENAI_API_KEY: apiKey },
-  );
+  const options = {
+    model: "local-completions",
+    model_args: Object.entries(modelArgs).map((pair) => pair.join("=")),
+    tasks: names,
+    include_path: tasksDir,
+    batch_size: 4,
+    output_path: outDir,
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  await runPython("lm_eval", [...args, "--log_samples"], { OPENAI_API_KEY: apiKey });
   const files = readdirSync(outDir, { recursive: true });
   const read = (start) =>
     readFileSync(
@@ -70,37 +114,26 @@ async function harness(name) {
       ),
       "utf8",
     );
-  const samples = read("samples_")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  samples.sort((a, b) => a.doc_id - b.doc_id);
-  return { results: JSON.parse(read("results_")).results[name], samples };
+  const samplesOf = (name) => {
+    const lines = read(`samples_${name}`).trim().split("\n");
+    return lines.map((line) => JSON.parse(line)).sort((a, b) => a.doc_id - b.doc_id);
+  };
+  return { results: JSON.parse(read("results_")).results, samplesOf };
 }
 
-async function checkLikelihoods() {
-  const rows = readFileSync(dataPath, "utf8").trim().split("\n").slice(0, maxRows);
-  const name = "seap_choices";
-  writeTask(
-    name,
-    rows.map((row) => JSON.parse(row)),
-    {
-      output_type: "multiple_choice",
-      doc_to_text: "question_stem",
-      doc_to_target: "answer",
-      doc_to_choice: "choices",
-      metric_list: ["acc", "acc_norm"].map((metric) => ({
-        metric,
-        aggregation: "mean",
-        higher_is_better: true,
-      })),
-    },
-  );
-  const { results, samples } = await harness(name);
-  assert.equal(samples.length, maxRows);
+const hasData = existsSync(dataPath);
+if (hasData) writeChoices();
+else console.log(`SKIP loglikelihood: there is no ${dataPath}`);
+await writeTexts();
+const { results, samplesOf } = await runHarness([...(hasData ? [choicesName] : []), textsName]);
+
+if (hasData) {
+  const { path } = await resolveModel("default");
 
   await check("loglikelihood: each choice has the log-likelihood that we compute", async () => {
-    const own = await ownScores({ task, dataDir, maxRows, format });
+    const own = await ownScores({ path, task, dataDir, maxRows, format });
+    const samples = samplesOf(choicesName);
+    assert.equal(samples.length, maxRows);
     for (const { doc_id: row, filtered_resps: answers } of samples) {
       assert.equal(answers.length, own[row].length);
       for (const [choice, [logProb]] of answers.entries()) {
@@ -116,50 +149,27 @@ async function checkLikelihoods() {
       methods: "dense",
       rows: maxRows,
       weights: format,
+      model: path,
       data: dataDir,
       out: join(temporary, "eval"),
+      // What was measured before is in the user's.
+      "cache-dir": join(temporary, "cache"),
     };
     const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
     const report = await runQuietly(process.execPath, ["bin/seap.js", "eval", "--json", ...args]);
-    const [result] = JSON.parse(report).methods[0].tasks;
-    assert.equal(result.numRows, maxRows);
-    assert.ok(Math.abs(result.acc.value - results["acc,none"]) < tolerance);
-    assert.ok(Math.abs(result.accNorm.value - results["acc_norm,none"]) < tolerance);
+    const [own] = JSON.parse(report).methods[0].tasks;
+    assert.equal(own.numRows, maxRows);
+    assert.ok(Math.abs(own.acc.value - results[choicesName]["acc,none"]) < tolerance);
+    assert.ok(Math.abs(own.accNorm.value - results[choicesName]["acc_norm,none"]) < tolerance);
   });
 }
 
-if (existsSync(dataPath)) {
-  await checkLikelihoods();
-} else {
-  console.log(`SKIP loglikelihood: there is no ${dataPath}`);
-}
-
-await check("generate_until: the texts that the server writes for the same prompts", async () => {
-  const prompts = ["The capital of France is", "One, two, three,", "Roses are red,"];
-  const limits = { max_tokens: 24, stop: ["\n"] };
-  const rows = [];
-  for (const prompt of prompts) {
-    const response = await fetch(`${baseURL}/completions`, {
-      method: "POST",
-      headers: { ...headers, "content-type": "application/json" },
-      body: JSON.stringify({ model, prompt, temperature: 0, ...limits }),
-    });
-    const { choices } = await response.json();
-    assert.ok(choices[0].text.length > 0);
-    rows.push({ prompt, written: choices[0].text });
+await check("generate_until: the texts that the server writes for the same prompts", () => {
+  const samples = samplesOf(textsName);
+  assert.equal(samples.length, prompts.length);
+  for (const { doc, resps } of samples) {
+    assert.ok(doc.written.length > 0);
+    assert.equal(resps[0][0], doc.written);
   }
-  const name = "seap_generate";
-  writeTask(name, rows, {
-    output_type: "generate_until",
-    doc_to_text: "prompt",
-    doc_to_target: "written",
-    generation_kwargs: { until: limits.stop, max_gen_toks: limits.max_tokens, temperature: 0 },
-    metric_list: [{ metric: "exact_match", aggregation: "mean", higher_is_better: true }],
-  });
-  const { results, samples } = await harness(name);
-  assert.deepEqual(
-    samples.map(({ resps }) => resps[0][0]),
-    rows.map(({ written }) => written),
-  );
-  assert.equal(results["exact_match,none"], 1);
+  assert.equal(results[textsName]["exact_match,none"], 1);
 });

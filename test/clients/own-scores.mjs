@@ -1,14 +1,12 @@
 import { buildMiddleSegments } from "../../dist/model/model-stages.js";
 import { openModel } from "../../dist/model/open-model.js";
-import { resolveModel } from "../../dist/model/source.js";
 import { createTokenizer } from "../../dist/model/tokenizer.js";
 import { encodeQuestions } from "../../dist/prune/evaluation/multiple-choice.js";
 import { readTasks } from "../../dist/prune/evaluation/read-tasks.js";
 import { ScoringModel } from "../../dist/prune/evaluation/scoring-model.js";
 
-/** Log-likelihoods of each question's choices under the default model, by the parts of `seap eval`. */
-export async function ownScores({ task, dataDir, maxRows, format }) {
-  const { path } = await resolveModel("default");
+/** Log-likelihoods of each question's choices under a model, by the parts of `seap eval`. */
+export async function ownScores({ path, task, dataDir, maxRows, format }) {
   const { weights, tokenizer } = await openModel(path);
   const [{ questions }] = readTasks([task], { dataDir, maxRows }, () => undefined);
   const groups = encodeQuestions(

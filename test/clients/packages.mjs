@@ -34,7 +34,9 @@ export async function installPythonClients() {
   progress("installing the clients for Python (700 MB) …");
   const elapsed = stopwatch();
   mkdirSync(".cache", { recursive: true });
-  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"];
+  // All is in the list; what is compiled is what runs.
+  const flags = "--quiet --disable-pip-version-check --no-compile --no-deps".split(" ");
+  const pip = ["-m", "pip", "install", ...flags];
   const failure =
     (await tried([isWindows ? "python" : "python3", "-m", "venv", venv])) ??
     (await tried([pythonProgram("python"), ...pip, "-r", join(folder, "requirements.txt")]));

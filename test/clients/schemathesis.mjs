@@ -1,7 +1,7 @@
 import { apiKey, baseURL, check } from "./checks.mjs";
 import { runPython } from "./programs.mjs";
 
-const maxSeconds = 60;
+const maxSeconds = 45;
 
 await check("requests made from the OpenAPI document: no 5xx, and answers as it says", async () => {
   const url = `${baseURL.replace(/\/v1$/, "")}/openapi.json`;

@@ -1,8 +1,14 @@
 import test from "ava";
 import { loadScript } from "./load-script.ts";
 
-const { parseAvaCounts } = await loadScript<{
-  parseAvaCounts: (output: string, succeeded: boolean) => { passed: number; failed: number };
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+const { parseAvaCounts, parseClientCounts } = await loadScript<{
+  parseAvaCounts: (output: string, succeeded: boolean) => Counts;
+  parseClientCounts: (output: string) => Counts;
 }>("ava-counts.mjs");
 
 test("a green run counts what ava's summary says", (t) => {
@@ -45,4 +51,14 @@ test("a run that failed without a failed test has one failure", (t) => {
     passed: 3,
     failed: 1,
   });
+});
+
+test("the clients' counts are in their last line", (t) => {
+  const output = "PASS one\n3 passed, 1 failed\nPASS two\n\n12 passed, 0 failed\n";
+  t.deepEqual(parseClientCounts(output), { passed: 12, failed: 0 });
+});
+
+test("clients that ended without a last line have one failure", (t) => {
+  t.deepEqual(parseClientCounts("PASS one\n"), { passed: 0, failed: 1 });
+  t.deepEqual(parseClientCounts(""), { passed: 0, failed: 1 });
 });
