@@ -59,35 +59,40 @@ async function runClient(command, commandArgs) {
   return counts;
 }
 
-async function runClients(clients) {
-  for (const { name, file, packages } of clients) {
-    console.log(`\n── ${name}`);
-    const failure = await packages;
-    if (failure !== undefined) {
-      const hint = maySkip ? "" : " (--skip-missing leaves out what cannot be installed)";
-      console.log(`${maySkip ? "SKIP" : "FAIL"} ${name} cannot be installed: ${failure}${hint}`);
-      if (!maySkip) total.failed++;
-      continue;
+/** Runs clients against a server of their own, which is started for the first that is installed; how it ends counts too. */
+async function runAgainst(flags, clients) {
+  server = undefined;
+  try {
+    for (const { name, file, packages } of clients) {
+      console.log(`\n── ${name}`);
+      const failure = await packages;
+      if (failure !== undefined) {
+        tellMissing(name, failure);
+        continue;
+      }
+      server ??= await startServer({ "api-key": apiKey, ...flags });
+      const command = file.endsWith(".py") ? pythonProgram("python") : process.execPath;
+      const { passed, failed } = await runClient(command, [join(folder, file)]);
+      total.passed += passed;
+      total.failed += failed;
     }
-    const command = file.endsWith(".py") ? pythonProgram("python") : process.execPath;
-    const { passed, failed } = await runClient(command, [join(folder, file)]);
-    total.passed += passed;
-    total.failed += failed;
+    const wrong = await server?.stop();
+    if (wrong !== undefined) throw new Error(wrong);
+  } catch (error) {
+    total.failed++;
+    console.log(`FAIL ${error.message}`);
+  } finally {
+    server?.kill();
   }
 }
 
-/** Runs clients against a server of their own; how it ends counts too. */
-async function runAgainst(flags, clients) {
-  server = await startServer({ "api-key": apiKey, ...flags });
-  try {
-    await runClients(clients);
-    const wrong = await server.stop();
-    if (wrong === undefined) return;
-    total.failed++;
-    console.log(`FAIL ${wrong}`);
-  } finally {
-    server.kill();
+function tellMissing(name, failure) {
+  if (maySkip) {
+    console.log(`SKIP ${name}: it cannot be installed: ${failure}`);
+    return;
   }
+  total.failed++;
+  console.log(`FAIL ${name}: it cannot be installed, and --skip-missing is not given: ${failure}`);
 }
 
 try {
