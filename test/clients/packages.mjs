@@ -34,7 +34,7 @@ export async function installPythonClients() {
   progress("installing the clients for Python (700 MB) …");
   const elapsed = stopwatch();
   mkdirSync(".cache", { recursive: true });
-  // All is in the list; what is compiled is what runs.
+  // The list is complete, and most of what it brings is never imported.
   const flags = "--quiet --disable-pip-version-check --no-compile --no-deps".split(" ");
   const pip = ["-m", "pip", "install", ...flags];
   const failure =
