@@ -116,17 +116,34 @@ async function writeAnswers(
   const roomAfter = (prompt: Uint32Array) =>
     Math.min(maxSequenceTokens - prompt.length, maxAnswerTokens);
   const guess = prompts.reduce((sum, prompt) => sum + prompt.length + roomAfter(prompt), 0);
+  /** In order, also those that are ready while one before them is not. */
+  const running: Promise<TokenSequence>[] = [];
+  const unfinished = new Set<Promise<TokenSequence>>();
+  const ready = { count: 0, tokens: 0 };
   /** More are asked for only while those that are being written will hardly be enough. */
-  const isEnough = (numRunning: number): boolean => {
-    const typical = answers.length > 0 ? written / answers.length : guess / prompts.length;
-    return numRunning > 0 && written + numRunning * typical >= missing;
+  const isEnough = (): boolean => {
+    const typical = ready.tokens > 0 ? ready.tokens / ready.count : guess / prompts.length;
+    return unfinished.size > 0 && ready.tokens + unfinished.size * typical >= missing;
   };
   const ask = async (index: number): Promise<TokenSequence> => {
     const prompt = prompts[index % prompts.length]!;
     const answer = await writer.write(prompt, roomAfter(prompt), seed + index);
     return { tokenIds: joinIds(prompt, answer), numPromptTokens: prompt.length };
   };
-  const running: Promise<TokenSequence>[] = [];
+  const start = (index: number): void => {
+    const answer = ask(index);
+    running.push(answer);
+    unfinished.add(answer);
+    void answer.then(
+      ({ tokenIds, numPromptTokens }) => {
+        unfinished.delete(answer);
+        const isEmpty = tokenIds.length === numPromptTokens;
+        ready.count += 1;
+        ready.tokens += isEmpty ? 0 : tokenIds.length;
+      },
+      () => unfinished.delete(answer),
+    );
+  };
   try {
     for (let next = 0; written < missing;) {
       if (emptyInARow >= prompts.length) {
@@ -136,8 +153,13 @@ async function writeAnswers(
         );
       }
       signal?.throwIfAborted();
-      while (running.length < concurrency && !isEnough(running.length)) running.push(ask(next++));
-      const answer = await running[0]!;
+      while (unfinished.size < concurrency && !isEnough()) start(next++);
+      const [first] = running as [Promise<TokenSequence>];
+      if (unfinished.has(first)) {
+        await Promise.race(unfinished);
+        continue;
+      }
+      const answer = await first;
       void running.shift();
       const isEmpty = answer.tokenIds.length === answer.numPromptTokens;
       emptyInARow = isEmpty ? emptyInARow + 1 : 0;

@@ -91,6 +91,22 @@ test("the answers do not depend on which is ready first or how many are written 
   t.deepEqual(many, one);
 });
 
+test("a long answer does not keep others from being written meanwhile", async (t) => {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const writer = new SeedWriter(async (seed) => {
+    if (seed === options.seed) await released;
+    else if (seed === options.seed + 9) release();
+  });
+  const extended = await extendWithAnswers(
+    sequences,
+    writer,
+    new ArtifactStore(tempDir(t)),
+    options,
+  );
+  t.true(countTokens(extended) >= 200);
+});
+
 test("what was written is kept, until it is damaged", async (t) => {
   const dir = tempDir(t);
   const store = new ArtifactStore(dir);
