@@ -9,7 +9,7 @@ await check(
   async () => {
     const ava = ["node_modules/ava/entrypoints/cli.mjs", "dist/test/e2e/malformed.test.js"];
     const output = await runQuietly(process.execPath, ava, {
-      SEAP_FUZZ_MESSAGES: String(numBodies),
+      env: { SEAP_FUZZ_MESSAGES: String(numBodies) },
     });
     console.log(output.trim());
   },

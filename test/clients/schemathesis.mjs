@@ -11,6 +11,7 @@ await check("requests made from the OpenAPI document: no 5xx, and answers as it 
     url,
     `--header=Authorization: Bearer ${apiKey}`,
     `--max-time=${maxSeconds}`,
+    "--request-timeout=60",
     "--seed=1",
     "--workers=1",
     "--phases=examples,coverage,fuzzing",
