@@ -123,7 +123,7 @@ async function writeAnswers(
   /** More are asked for only while those that are being written will hardly be enough. */
   const isEnough = (): boolean => {
     const typical = ready.tokens > 0 ? ready.tokens / ready.count : guess / prompts.length;
-    return unfinished.size > 0 && ready.tokens + unfinished.size * typical >= missing;
+    return running.length > 0 && ready.tokens + unfinished.size * typical >= missing;
   };
   const ask = async (index: number): Promise<TokenSequence> => {
     const prompt = prompts[index % prompts.length]!;
