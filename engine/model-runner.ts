@@ -71,6 +71,8 @@ interface SequenceState {
   readonly chunks: HiddenStates[];
   /** Names of the prompt's blocks in the prefix cache; none where it is not to be used. */
   readonly chain: readonly string[];
+  /** Those of them that need not be computed: the last token must be, for its logits. */
+  readonly skippable: readonly string[];
   /** Tokens that neither middle nor head had to compute. */
   numCached: number;
   isDecoding: boolean;
@@ -180,7 +182,8 @@ export class ModelRunner {
     const capacity = capacityFor(state.chunks[0]!.numRows);
     const slots = use.runners.map(({ pool }) => pool.open(sequence, capacity));
     state.middle = { use, slots };
-    const cached = this.#prefixCache?.restore(name, state.chain, 0, [...this.#restOf(state)]) ?? [];
+    const cached =
+      this.#prefixCache?.restore(name, state.skippable, [...this.#restOf(state)]) ?? [];
     for (const input of state.chunks.splice(0, cached.length)) input.dispose();
     state.numCached = cached.length * this.#prefillChunk;
   }
@@ -266,7 +269,7 @@ export class ModelRunner {
         : [];
     const state = this.#open(sequence, this.#prefillChunk, chain);
     const trunk = [this.#trunkOf(state)];
-    for (const hidden of this.#prefixCache?.restore(trunkPart, chain, 0, trunk) ?? []) {
+    for (const hidden of this.#prefixCache?.restore(trunkPart, state.skippable, trunk) ?? []) {
       state.chunks.push(hidden!);
       if (routing?.isReading) routing.add(await this.#device.readRows(hidden!));
     }
@@ -469,6 +472,7 @@ export class ModelRunner {
       middle: null,
       chunks: [],
       chain,
+      skippable: chain.slice(0, Math.floor((sequence.numTokens - 1) / chunk)),
       numCached: 0,
       isDecoding: false,
     };

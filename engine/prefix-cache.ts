@@ -61,15 +61,14 @@ export class PrefixCache {
   }
 
   /**
-   * Names of a prompt's whole blocks, as far as half of the cache reaches, save one that ends with it: its last token
-   * must be computed.
+   * Names of a prompt's whole blocks, as far as half of the cache reaches.
    * @param salt prompts of different salts share nothing
    */
   chainOf(tokenIds: Uint32Array, salt: string): string[] {
     const size = this.blockTokens;
     const chain: string[] = [];
     let link = salt;
-    for (let end = size; end < tokenIds.length && chain.length < this.#maxBlocks; end += size) {
+    for (let end = size; end <= tokenIds.length && chain.length < this.#maxBlocks; end += size) {
       link = createHash("sha256")
         .update(link)
         .update("\n")
@@ -81,22 +80,21 @@ export class PrefixCache {
   }
 
   /**
-   * Puts back as many blocks as are kept without a gap.
+   * Puts back as many of a prompt's first blocks as are kept without a gap.
    * @param part what computed them
-   * @param slots of its stages, whose next token is the first of block `from`
+   * @param slots of its stages, without any token yet
    * @returns the outputs of the blocks that were put back, which are the caller's; null for those without
    */
   restore<Owner>(
     part: string,
     chain: readonly string[],
-    from: number,
     slots: readonly StageSlot<Owner>[],
   ): (HiddenStates | null)[] {
-    let end = from;
+    let end = 0;
     while (end < chain.length && this.#blocks.has(keyOf(part, chain[end]!))) end++;
-    if (end === from) return [];
-    for (const { runner, slot } of slots) runner.reserve(slot, (end - from) * this.blockTokens);
-    const outputs = chain.slice(from, end).map((link) => {
+    if (end === 0) return [];
+    for (const { runner, slot } of slots) runner.reserve(slot, end * this.blockTokens);
+    const outputs = chain.slice(0, end).map((link) => {
       const { arenas, hidden } = this.#blocks.peek(keyOf(part, link))!;
       for (const [i, { runner, slot }] of slots.entries()) {
         const { arena, index, length } = slot;

@@ -74,11 +74,12 @@ for (const format of ["q8", "f32", "q4"] as const) {
   });
 }
 
-test("a prompt whose last chunk is full computes that chunk again, for its logits", async (t) => {
+test("a prompt whose last chunk is full computes that chunk again, for its logits, and others need not", async (t) => {
   const { cached } = await loadBoth(t);
   const ids = somePrompt(99);
   t.is((await run(cached, ids)).numCached, 0);
   t.is((await run(cached, ids)).numCached, 64);
+  t.is((await run(cached, [...ids.slice(0, 96), 1, 2, 3, 4])).numCached, 96);
 });
 
 test("prompts share what they have in common, to the chunk", async (t) => {
