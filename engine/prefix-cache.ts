@@ -67,7 +67,8 @@ export class PrefixCache {
   chainOf(tokenIds: Uint32Array, salt: string): string[] {
     const size = this.blockTokens;
     const chain: string[] = [];
-    let link = salt;
+    // Hashed with a blank, which no link has: a salt must not be able to pass for what others have computed.
+    let link = createHash("sha256").update(`salt ${salt}`).digest("base64");
     for (let end = size; end <= tokenIds.length && chain.length < this.#maxBlocks; end += size) {
       link = createHash("sha256")
         .update(link)

@@ -3,6 +3,7 @@ import type { ExecutionContext } from "ava";
 import fc from "fast-check";
 import type { Device } from "../../engine/device.ts";
 import { ModelRunner } from "../../engine/model-runner.ts";
+import { PrefixCache } from "../../engine/prefix-cache.ts";
 import { PromptPool } from "../../engine/prompt-pool.ts";
 import { GivenTokens } from "../helpers/given-tokens.ts";
 import { loadModel } from "../helpers/loop-run.ts";
@@ -100,6 +101,15 @@ test("prompts of different salts share nothing", async (t) => {
   await run(cached, ids, { salt: "a" });
   t.is((await run(cached, ids, { salt: "b" })).numCached, 0);
   t.is((await run(cached, ids, { salt: "a" })).numCached, 64);
+});
+
+test("a salt that is made of another prompt's blocks cannot pass for them", (t) => {
+  const cache = new PrefixCache({
+    ...{ device: {} as Device, blockTokens: 2, blockBytes: 1 },
+    maxBytes: 100,
+  });
+  const [first, second] = cache.chainOf(Uint32Array.of(1, 2, 3, 4), "");
+  for (const salt of ["", first!]) t.not(cache.chainOf(Uint32Array.of(3, 4), salt)[0], second);
 });
 
 test("tokens that were decoded are not found: a prefill would give them other bits", async (t) => {
