@@ -10,7 +10,7 @@ import type { WeightFormat } from "../model/quantize.ts";
 import type { StageModel } from "../model/stage-graph.ts";
 import { compensate } from "./compensation.ts";
 import type { CompensateOptions } from "./compensation.ts";
-import { planExpert, thinModel } from "./plan-expert.ts";
+import { planExpert, thinModel, thinningVersion } from "./plan-expert.ts";
 import type { ModelThinning, PlanOptions } from "./plan-expert.ts";
 import type { ProfileSource } from "./profile-source.ts";
 import { calibrationFor, recipes } from "./recipe.ts";
@@ -77,6 +77,7 @@ export class ExpertMaker {
     const { task, method, accounting = "parameters", channelMultiple = 32, format } = this.#options;
     const recipe = {
       expertVersion,
+      ...(recipes[method].choice === "surgeon" && { thinningVersion }),
       calibration: this.#calibration.key,
       task,
       method,

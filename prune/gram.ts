@@ -4,7 +4,7 @@ import type { Matrix } from "./matrix.ts";
 import type { MatrixProducts } from "./matrix-products.ts";
 import type { Comoment } from "./statistics.ts";
 
-/** Largest damping that is tried, as a fraction of the mean diagonal. */
+/** Largest damping that is tried, as a fraction of the typical variance. */
 const MAX_RIDGE = 1;
 
 export interface DampedInverse {
@@ -19,15 +19,19 @@ export function gramElement({ matrix }: Comoment, i: number, j: number): number 
   return i >= j ? matrix[(i * (i + 1)) / 2 + j]! : matrix[(j * (j + 1)) / 2 + i]!;
 }
 
-export function meanDiagonal({ matrix, mean }: Comoment): number {
-  let sum = 0;
-  for (let i = 0; i < mean.length; i++) sum += matrix[(i * (i + 3)) / 2]!;
-  return sum / mean.length;
+/**
+ * The median of the Gram matrix's diagonal, without dimensions that never vary; 0 when none does. Not the mean: in
+ * the layer that makes a model's massive activations a single channel is worth a thousand others.
+ */
+export function typicalDiagonal({ matrix, mean }: Comoment): number {
+  const diagonal = Float64Array.from(mean, (_, i) => matrix[(i * (i + 3)) / 2]!);
+  const varying = diagonal.filter((value) => value > 0).sort();
+  return varying[Math.floor(varying.length / 2)] ?? 0;
 }
 
 /**
- * Inverts the Gram matrix of some dimensions, damped by a fraction of the mean diagonal of all; where that is
- * not positive definite, with ten times the damping, up to the mean diagonal itself.
+ * Inverts the Gram matrix of some dimensions, damped by a fraction of the {@link typicalDiagonal} of all; where
+ * that is not positive definite, with ten times the damping, up to the typical diagonal itself.
  * @param indices ascending
  * @returns null where the matrix has no positive definite form, as for inputs that never vary.
  */
@@ -37,7 +41,7 @@ export async function invertGram(
   indices: readonly number[],
   ridge: number,
 ): Promise<DampedInverse | null> {
-  const diagonal = meanDiagonal(comoment);
+  const diagonal = typicalDiagonal(comoment);
   if (!(diagonal > 0 && diagonal < Infinity)) return null;
   for (let fraction = ridge; ; fraction = Math.min(MAX_RIDGE, fraction * 10)) {
     const damping = fraction * diagonal;

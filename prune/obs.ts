@@ -13,7 +13,7 @@ import { Surgeon } from "./surgeon.ts";
 const BATCH_SIZE = 16;
 
 export interface ObsOptions {
-  /** Damping as a fraction of the Gram matrix's mean diagonal, at least 1e-6. @default 0.1 */
+  /** Damping as a fraction of the Gram matrix's typical diagonal, at least 1e-6. @default 0.1 */
   readonly ridge?: number;
 }
 

@@ -41,7 +41,7 @@ export interface ThinOptions {
 }
 
 /** Grows when the same input gives another thinning. */
-export const thinningVersion = 1;
+export const thinningVersion = 2;
 const fileName = "layers.json";
 
 /**

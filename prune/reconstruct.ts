@@ -16,7 +16,7 @@ export interface ReducedProjection {
 }
 
 export interface LeastSquaresOptions {
-  /** Damping as a fraction of the Gram matrix's mean diagonal. @default 0.1 */
+  /** Damping as a fraction of the Gram matrix's typical diagonal. @default 0.1 */
   readonly ridge?: number;
   /** What the damping draws the kept weights to. @default "weights" */
   readonly towards?: "weights" | "zero";

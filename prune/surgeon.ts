@@ -46,7 +46,7 @@ export class Surgeon implements Fit {
 
   /**
    * @param matrix W, shape `[numRows, size]`, row-major
-   * @param ridge damping as a fraction of the Gram matrix's mean diagonal
+   * @param ridge damping as a fraction of the Gram matrix's typical diagonal
    * @returns null where the Gram matrix has no positive definite form.
    */
   static async create(

@@ -1,4 +1,5 @@
 import type { ModelWeights } from "../model/config.ts";
+import { stageBorders } from "../model/model-stages.ts";
 import { choicesByScore } from "./attention-choices.ts";
 import type { AttentionChoice } from "./attention-choices.ts";
 import { CalibrationError } from "./errors.ts";
@@ -20,6 +21,12 @@ export interface LayerThinning {
   /** What the modules' outputs lose; by the surgeon only. */
   readonly sensitivity: LayerSensitivity | null;
 }
+
+/**
+ * How much more an error counts in the last layer of the middle than in the first, as a logarithm. Layers after an
+ * early one make up for a part of what it gets wrong. Measured: docs/decisions/0008-recipe.md.
+ */
+const depthTilt = 0.5;
 
 /**
  * @param layer of the middle
@@ -83,9 +90,12 @@ async function thinBySurgeon(
         "calibrate with them and with more text.",
     );
   }
+  const { middle, head } = stageBorders(config);
+  const depth = (layer - middle) / Math.max(1, head - 1 - middle);
   // Errors are per unit of token weight, which is 1 / mean square of the residual stream: times the mean weight
   // they are relative to the stream, and all layers' on one scale.
-  const scaleOf = ({ comoment, count }: ModuleStatistics) => comoment!.weight / count;
+  const scaleOf = ({ comoment, count }: ModuleStatistics) =>
+    (Math.exp(depthTilt * depth) * comoment!.weight) / count;
   const [attentionScale, mlpScale] = [scaleOf(attention), scaleOf(mlp)];
   const all = choices[0]!.parameters;
   return {

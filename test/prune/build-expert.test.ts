@@ -14,6 +14,7 @@ import { CalibrationError } from "../../prune/errors.ts";
 import { expertSegments } from "../../prune/expert-maker.ts";
 import type { Profile } from "../../prune/profile.ts";
 import type { ProfileSource } from "../../prune/profile-source.ts";
+import { orderChannels } from "../../prune/obs.ts";
 import { compensate } from "../../prune/compensation.ts";
 import { planExpert, thinModel } from "../../prune/plan-expert.ts";
 import type { PlanOptions } from "../../prune/plan-expert.ts";
@@ -109,6 +110,22 @@ test("without Gram matrices the surgeon says what it needs", async (t) => {
     instanceOf: CalibrationError,
   });
   t.regex(error.message, /Gram/);
+});
+
+test("an error counts relative to the residual stream, and exp(1 / 2) times as much at the end of the middle", async (t) => {
+  const { store, profile } = await profileOf(t);
+  const calibration = await calibrationFor("best", "math", sourceOf(profile));
+  const { layers } = await thinModel(weights, calibration, "surgeon", store);
+  t.is(layers.length, 3);
+  for (const [i, { sensitivity }] of layers.entries()) {
+    const { comoment, count } = profile.readLayer(2 + i).mlp;
+    const { errors } = (await orderChannels(weights.readLayerTensor(2 + i, "down"), comoment!))!;
+    const scale = (comoment!.weight / count) * Math.exp(0.25 * i);
+    for (const [k, { share, loss }] of sensitivity!.mlp.entries()) {
+      t.is(share, (k + 1) / weights.config.intermediateSize);
+      t.true(Math.abs(loss - errors[k + 1]! * scale) <= 1e-6 * loss);
+    }
+  }
 });
 
 test("a mask over all tasks has the sum of their scores", async (t) => {

@@ -1,7 +1,7 @@
 import test from "ava";
 import { choicesByObs, orderChannels } from "../../prune/obs.ts";
 import { leastSquares } from "../../prune/reconstruct.ts";
-import { meanDiagonal, gramElement } from "../../prune/gram.ts";
+import { typicalDiagonal, gramElement } from "../../prune/gram.ts";
 import type { Comoment } from "../../prune/statistics.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
 import { comomentOf, randomInputs, randomMatrix, seededRandom } from "../helpers/random-problem.ts";
@@ -17,7 +17,7 @@ async function errorOf(
   const size = comoment.mean.length;
   const numRows = matrix.length / size;
   const { matrix: refitted } = await leastSquares(matrix, comoment, kept, { ridge: RIDGE });
-  const damping = RIDGE * meanDiagonal(comoment);
+  const damping = RIDGE * typicalDiagonal(comoment);
   let error = 0;
   for (let row = 0; row < numRows; row++) {
     const change = Array.from(matrix.subarray(row * size, (row + 1) * size));
@@ -84,7 +84,7 @@ test("in batches, the errors are those of the channels that stay", async (t) => 
 function orderPlainly(matrix: Float32Array, comoment: Comoment, batchSize: number) {
   const size = comoment.mean.length;
   const numRows = matrix.length / size;
-  const damping = RIDGE * meanDiagonal(comoment);
+  const damping = RIDGE * typicalDiagonal(comoment);
   const rows = Array.from({ length: size }, (_, i) =>
     Float64Array.from(
       { length: size },

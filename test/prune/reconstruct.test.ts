@@ -90,6 +90,22 @@ test("an input that others determine can go without any error", async (t) => {
   t.true(Math.abs(reduced.bias[0]! - 3) < 1e-5);
 });
 
+test("an input that dwarfs the others does not damp their refit", async (t) => {
+  const random = seededRandom(5);
+  const numTokens = 60;
+  const inputs = randomInputs(random, numTokens, 4);
+  for (let at = 0; at < inputs.length; at += 4) {
+    inputs[at + 2] = inputs[at]! - inputs[at + 1]!;
+    inputs[at + 3] = 1e4 * random();
+  }
+  const matrix = Float32Array.of(1, 1, 1, 1);
+  const comoment = comomentOf(inputs, ones(numTokens));
+  const reduced = await leastSquares(matrix, comoment, [0, 1, 3], { ridge: 1e-4 });
+  for (const [i, weight] of [2, 0, 1].entries()) {
+    t.true(Math.abs(reduced.matrix[i]! - weight) < 1e-2);
+  }
+});
+
 test("keeping everything leaves the matrix exactly as it is, with no bias", async (t) => {
   const random = seededRandom(4);
   const matrix = randomMatrix(random, 12);
