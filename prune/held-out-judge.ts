@@ -30,8 +30,8 @@ export interface HeldOutJudgeOptions {
   /** Of all weights, dense and expert. */
   readonly format: WeightFormat;
   readonly numThreads: number;
-  /** Called with the tokens that a middle has read. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Called with the tokens that a middle has read; dense reads them once, before the first expert. */
+  readonly onProgress?: (reader: "dense" | "expert", done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -130,7 +130,8 @@ async function scoreMiddle(
     return await model.score(prepared, middle, {
       ...(reference && { reference }),
       ...(signal && { signal }),
-      onProgress: (numTokens) => onProgress?.(numTokens, prepared.numTokens),
+      onProgress: (numTokens) =>
+        onProgress?.(reference ? "expert" : "dense", numTokens, prepared.numTokens),
     });
   } finally {
     await middle.release();

@@ -24,7 +24,8 @@ export async function buildTask(
     format,
     numThreads,
     signal,
-    onProgress: (done, total) => progress.report(`${task}: judging`, done, total),
+    onProgress: (reader, done, total) =>
+      progress.report(`${task}: judging${reader === "dense" ? " dense" : ""}`, done, total),
   });
   try {
     const log = (line: string): void => progress.line(line);

@@ -94,16 +94,20 @@ test("a report is known by the texts that it is of", async (t) => {
   t.is(await knownReport(store, key, judgeOf(t)), null);
   const first = await reportOn(store, expert, judgeOf(t), { calibrationTokens: 720, buildSeconds });
   const progress: number[] = [];
+  const readers = new Set<string>();
   const counting = new HeldOutJudge(weights, heldOut, {
     format: "f32",
     numThreads: 1,
-    onProgress: (done, total) => progress.push(done / total),
+    onProgress: (reader, done, total) => {
+      readers.add(reader);
+      progress.push(done / total);
+    },
   });
   t.teardown(() => counting.release());
   t.deepEqual(await knownReport(store, key, counting), first);
   t.deepEqual(progress, []);
   await counting.judge(segments);
-  // Dense and then the expert.
+  t.deepEqual([...readers], ["dense", "expert"]);
   t.is(progress.filter((share) => share === 1).length, 2);
   t.true(progress.every((share) => share > 0 && share <= 1));
   const fewer = judgeOf(t, heldOut.slice(1));
