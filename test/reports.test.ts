@@ -3,8 +3,44 @@ import { posix } from "node:path";
 import test from "ava";
 import ts from "typescript";
 
-/** Reports of users of other servers, each of which is tried here: D01 to D55. */
-const reportIds = Array.from({ length: 55 }, (_, i) => `D${String(i + 1).padStart(2, "0")}`);
+/** What users of other servers reported, each of which is tried here: D01 to D55. */
+const serverReports = Array.from({ length: 55 }, (_, i) => `D${String(i + 1).padStart(2, "0")}`);
+
+/** What clients and their libraries send without being asked. */
+const clientDefaults = {
+  E01: "references of JSON Schema through lists, to anchors and relative to an id",
+  E02: "keywords of JSON Schema that can be decided, beside others",
+  E03: "keywords that cannot: what is left is enforced, and the answer says what is not",
+  E04: "two constraints on one string",
+  E05: "tools without arguments",
+  E06: "tools beside a form of the text",
+  E07: "tools of other servers' own",
+  E08: "items of the Responses API that this server does not make",
+  E09: "parameters of llama.cpp, vLLM and Ollama: taken, or refused by name",
+  E10: "wording that clients take errors apart by",
+  E11: "grammars that take long to compile",
+  E12: "signals while answering",
+  E13: "model files in parts, in folders and of another byte order",
+  E14: "small things: paths, limits of -1, empty stop strings, subprotocols",
+} as const;
+
+/** Of these the tests are still to be written; who writes one takes its id out. */
+const untried: ReadonlySet<string> = new Set([
+  "E01",
+  "E02",
+  "E03",
+  "E04",
+  "E05",
+  "E06",
+  "E07",
+  "E08",
+  "E09",
+  "E10",
+  "E11",
+  "E12",
+  "E13",
+  "E14",
+]);
 
 /** Titles of the tests in a file as they are written there, those of templates included. */
 function testTitles(path: string, text: string): string[] {
@@ -21,7 +57,7 @@ function testTitles(path: string, text: string): string[] {
 
 /** Ids in a title, which may be several. */
 function idsIn(title: string): string[] {
-  return title.match(/\bD\d\d\b/g) ?? [];
+  return title.match(/\b[DE]\d\d\b/g) ?? [];
 }
 
 /** Of all tests that `npm test` runs; ava runs in the project's root. */
@@ -34,7 +70,11 @@ function readTitles(): string[] {
 
 test("every report is tried by a test that has its id in its title, and no other id is there", (t) => {
   const tried = new Set(readTitles().flatMap(idsIn));
-  t.deepEqual([...tried].sort(), reportIds);
+  const expected = [...serverReports, ...Object.keys(clientDefaults)];
+  t.deepEqual(
+    [...tried].sort(),
+    expected.filter((id) => !untried.has(id)),
+  );
 });
 
 test("ids are found in titles of any kind, and nowhere else", (t) => {
