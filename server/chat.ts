@@ -1,11 +1,10 @@
-import type { Grammar } from "../engine/grammar/grammar.ts";
 import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
 import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
-import { structuredGrammar } from "./structured/structured-output.ts";
-import { toolGrammar } from "./tools/tool-grammar.ts";
+import type { GrammarSource } from "./structured/compile-grammar.ts";
+import { structuredSource } from "./structured/structured-output.ts";
 import { withToolPrompt } from "./tools/tool-prompt.ts";
 import { readTools } from "./tools/tool-schemas.ts";
 import type { Tool, Tools } from "./tools/tool-schemas.ts";
@@ -17,13 +16,15 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   unsupported: unsupportedInChat,
   idPrefix: "chatcmpl",
   format: { object: "chat.completion", chunkObject: "chat.completion.chunk" },
-  read(body, codec) {
+  async read(body, { codec, grammars }) {
     const { logprobs, top_logprobs: numTop } = body;
     if (numTop > 0 && !logprobs) {
       const message = `top_logprobs: expected 0 without logprobs (got ${numTop})`;
       throw new InvalidRequestError(message, "top_logprobs");
     }
     const tools = readTools(body);
+    const source = sourceOf(body, tools);
+    const grammar = source && (await grammars.compile(source));
     const messages = body.messages.map(toChatMessage);
     return {
       prompts: [toPrompt(messages, codec, tools?.list)],
@@ -31,7 +32,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
       tokenLimit: tokenLimitOf(body),
       defaultMaxTokens: Infinity,
       logprobs: logprobs ? { numTop } : undefined,
-      grammar: grammarOf(body, tools),
+      grammar,
       writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, tools !== null),
     };
   },
@@ -49,10 +50,10 @@ export function toPrompt(
   });
 }
 
-function grammarOf(body: ChatBody, tools: Tools | null): Grammar | undefined {
-  const grammar = structuredGrammar(body);
-  if (tools === null) return grammar;
-  if (grammar === undefined) return toolGrammar(tools, body.tools);
+function sourceOf(body: ChatBody, tools: Tools | null): GrammarSource | undefined {
+  const source = structuredSource(body);
+  if (tools === null) return source;
+  if (source === undefined) return { field: "tools", kind: "tools", tools, all: body.tools };
   throw new InvalidRequestError(
     'tools: cannot be called in an answer whose text has a form; set tool_choice to "none".',
     "tools",

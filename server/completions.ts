@@ -3,7 +3,7 @@ import { CompletionWriter } from "./completion-writer.ts";
 import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { type CompletionBody, completionSchema } from "./request-schemas.ts";
-import { structuredGrammar } from "./structured/structured-output.ts";
+import { structuredSource } from "./structured/structured-output.ts";
 import { unsupportedInCompletions } from "./unsupported-parameters.ts";
 
 /** POST /v1/completions */
@@ -12,12 +12,13 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
   unsupported: unsupportedInCompletions,
   idPrefix: "cmpl",
   format: { object: "text_completion", chunkObject: "text_completion" },
-  read(body, codec) {
+  async read(body, { codec, grammars }) {
     const { max_tokens: maxTokens, echo } = body;
     if (maxTokens === 0 && !echo) {
       const message = "max_tokens: expected at least 1, or 0 with echo (got 0)";
       throw new InvalidRequestError(message, "max_tokens");
     }
+    const source = structuredSource(body);
     const logprobs = body.logprobs === undefined ? undefined : { numTop: body.logprobs };
     return {
       prompts: body.prompt.map((prompt) => toPrompt(prompt, codec)),
@@ -27,7 +28,7 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
       defaultMaxTokens: 16,
       logprobs,
       promptLogprobs: echo ? logprobs : undefined,
-      grammar: structuredGrammar(body),
+      grammar: source && (await grammars.compile(source)),
       writerFor: (index, { text, tokenIds }) =>
         new CompletionWriter(index, codec, {
           echo: echo ? { text: text || codec.decode(tokenIds), tokenIds } : null,

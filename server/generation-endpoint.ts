@@ -14,6 +14,7 @@ import { validate, withoutNulls } from "./parse-body.ts";
 import { recordOf, type RequestRecord } from "./request-record.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 import type { RequestRouting } from "./routing/request-routing.ts";
+import type { GrammarCompiler } from "./structured/grammar-compiler.ts";
 import { httpStreamStart } from "./stream-start.ts";
 import type { Tracer } from "./tracing/tracer.ts";
 import type { UnknownFields } from "./unknown-fields.ts";
@@ -27,6 +28,7 @@ export interface GenerationContext {
   readonly tracer: Tracer;
   readonly unknownFields: UnknownFields;
   readonly routing: RequestRouting;
+  readonly grammars: Pick<GrammarCompiler, "compile">;
   readonly keepAliveMs: number;
   /** Unsigned 32-bit. */
   readonly randomSeed: () => number;
@@ -38,8 +40,12 @@ export interface GenerationEndpoint<Body extends GenerationBody> {
   readonly unsupported: UnsupportedTable;
   readonly idPrefix: string;
   readonly format: AnswerFormat;
-  /** @throws RequestError when fields do not go together. */
-  read(body: Body, codec: TextCodec): ReadRequest;
+  /** @throws RequestError when fields do not go together, and OverloadedError. */
+  read(body: Body, context: ReadContext): Promise<ReadRequest>;
+}
+
+export interface ReadContext extends Pick<GenerationContext, "grammars"> {
+  readonly codec: TextCodec;
 }
 
 /** What an endpoint makes of a body. */
@@ -107,7 +113,7 @@ export function answerBeginner<Body extends GenerationBody>(
   endpoint: GenerationEndpoint<Body>,
   context: GenerationContext,
 ): (call: GenerationCall) => Promise<BegunAnswer> {
-  const { service, metrics, unknownFields, routing, randomSeed } = context;
+  const { service, metrics, unknownFields, routing, grammars, randomSeed } = context;
   const isKnown = (field: string) =>
     Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.unsupported, field);
 
@@ -122,7 +128,7 @@ export function answerBeginner<Body extends GenerationBody>(
     const model = resolveModel(loaded, body.model);
 
     const id = `${endpoint.idPrefix}-${randomUUID()}`;
-    const read = endpoint.read(body, codec);
+    const read = await endpoint.read(body, { codec, grammars });
     const requests = toGenerateRequests({
       ...read,
       body,

@@ -1,4 +1,5 @@
 import type { Server } from "node:http";
+import type { BackgroundTasks } from "./background/tasks.ts";
 import { ServerStoppingError } from "./errors.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { Log } from "./log.ts";
@@ -18,6 +19,7 @@ export interface LifecycleOptions {
   readonly service: ModelService;
   readonly inFlight: InFlight;
   readonly webSockets: Pick<WebSocketHub, "stop" | "closed">;
+  readonly background: Pick<BackgroundTasks, "close">;
   readonly drainTimeoutMs: number;
   readonly tracer: Pick<Tracer, "close">;
   readonly log: Log;
@@ -71,6 +73,7 @@ async function drain(options: LifecycleOptions) {
   server.close();
   server.closeAllConnections();
   await service.loaded?.close();
+  await options.background.close();
   await options.tracer.close();
   log.info("stopped");
 }

@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Registry } from "prom-client";
 import { createApp } from "./app.ts";
+import { createBackground } from "./background/tasks.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { ListenError } from "./errors.ts";
@@ -16,6 +17,7 @@ import { type LoadedModel, ModelService } from "./model-service.ts";
 import { RequestRouting } from "./routing/request-routing.ts";
 import { guardConnections } from "./security/connections.ts";
 import { createSecurity, isLoopback, type SecurityConfig } from "./security/security.ts";
+import { GrammarCompiler } from "./structured/grammar-compiler.ts";
 import { noTracer, type Tracer } from "./tracing/tracer.ts";
 import { UnknownFields } from "./unknown-fields.ts";
 import { fixedLimits } from "./websocket/limits.ts";
@@ -70,6 +72,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const security = createSecurity(config, nowMs);
   const service = new ModelService();
   const inFlight = new InFlight();
+  const background = createBackground();
   const metrics = new Metrics({
     registry: new Registry(),
     modelName: () => service.loaded?.names[0],
@@ -85,6 +88,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     tracer,
     unknownFields: new UnknownFields(),
     security,
+    grammars: new GrammarCompiler(background),
     keepAliveMs: config.keepAliveSeconds * 1000,
     randomSeed: () => randomInt(2 ** 32),
     routing: new RequestRouting({
@@ -126,6 +130,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     service,
     inFlight,
     webSockets,
+    background,
     drainTimeoutMs: config.drainTimeoutSeconds * 1000,
     tracer,
     log,

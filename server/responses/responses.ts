@@ -30,8 +30,8 @@ import type { ResponseStore } from "./response-store.ts";
 const endpoint: GenerationEndpoint<ChatBody> = {
   ...chatEndpoint,
   idPrefix: "resp",
-  read(body, codec) {
-    const read = chatEndpoint.read(body, codec);
+  async read(body, context) {
+    const read = await chatEndpoint.read(body, context);
     const { tokenLimit } = read;
     return {
       ...read,

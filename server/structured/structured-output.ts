@@ -1,13 +1,6 @@
 import { z } from "zod";
-import { buildAutomaton } from "../../engine/grammar/automaton.ts";
-import { GrammarError } from "../../engine/errors.ts";
-import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { InvalidRequestError } from "../errors.ts";
-import { parseGrammarText } from "./grammar-text.ts";
-import { GrammarTextError } from "./grammar-text-error.ts";
-import { schemaGrammar } from "./json-schema.ts";
-import { choice, text, toGrammar } from "./nodes.ts";
-import { patternGrammar } from "./pattern.ts";
+import type { GrammarSource } from "./compile-grammar.ts";
 
 const jsonSchema = z.union([z.record(z.string(), z.unknown()), z.boolean()], {
   error: "expected a JSON Schema",
@@ -57,91 +50,49 @@ export const structuredFields = {
 export type StructuredBody = z.output<z.ZodObject<typeof structuredFields>>;
 
 /**
- * The grammar that a request asks for; undefined for any text.
- * @throws InvalidRequestError naming the field that cannot be enforced, or when there are two.
+ * What a request asks of its answer's form; undefined for any text.
+ * @throws InvalidRequestError when it asks twice
  */
-export function structuredGrammar(body: StructuredBody): Grammar | undefined {
-  const wishes = wishesOf(body);
-  const [first, second] = wishes;
-  if (first === undefined) return undefined;
-  if (second !== undefined) {
-    throw new InvalidRequestError(
-      `${second.field}: expected one description of the answer, but there is ${first.field} too.`,
-      second.field,
-    );
-  }
-  return checkedGrammar(first.field, first.make);
+export function structuredSource(body: StructuredBody): GrammarSource | undefined {
+  const [first, second] = sourcesOf(body);
+  if (first === undefined || second === undefined) return first;
+  throw new InvalidRequestError(
+    `${second.field}: expected one description of the answer, but there is ${first.field} too.`,
+    second.field,
+  );
 }
 
-/** @throws InvalidRequestError naming the field where there is no such grammar, or none that can be enforced. */
-export function checkedGrammar(field: string, make: () => Grammar): Grammar {
-  try {
-    const grammar = make();
-    buildAutomaton(grammar);
-    return grammar;
-  } catch (error) {
-    if (error instanceof RangeError) {
-      throw new InvalidRequestError(`${field}: nested too deeply.`, field);
-    }
-    if (!(error instanceof GrammarTextError || error instanceof GrammarError)) throw error;
-    const param = error instanceof GrammarTextError ? field + error.path : field;
-    throw new InvalidRequestError(`${param}: ${error.message}`, param);
-  }
-}
-
-interface Wish {
-  readonly field: string;
-  readonly make: () => Grammar;
-}
-
-function wishesOf(body: StructuredBody): Wish[] {
+function sourcesOf(body: StructuredBody): GrammarSource[] {
   const { response_format: format, structured_outputs: outputs } = body;
-  const wishes: Wish[] = [];
-  const wish = <Value>(
-    field: string,
-    value: Value | null | undefined,
-    make: (value: Value) => Grammar,
-  ) => {
-    if (value != null) wishes.push({ field, make: () => make(value) });
+  const sources: GrammarSource[] = [];
+  const schema = (field: string, value: unknown) => {
+    if (value != null) sources.push({ field, kind: "schema", schema: value });
+  };
+  const pattern = (field: string, value: string | null | undefined) => {
+    if (value != null) sources.push({ field, kind: "pattern", pattern: value });
+  };
+  const choice = (field: string, value: readonly string[] | null | undefined) => {
+    if (value != null) sources.push({ field, kind: "choice", texts: value });
+  };
+  const grammar = (field: string, value: string | null | undefined) => {
+    if (value != null) sources.push({ field, kind: "grammar", text: value });
   };
   if (format?.type === "json_object") {
-    wish("response_format", format.schema ?? { type: "object" }, schemaGrammar);
+    schema("response_format", format.schema ?? { type: "object" });
   }
   if (format?.type === "json_schema") {
-    wish("response_format.json_schema.schema", format.json_schema.schema, schemaGrammar);
+    schema("response_format.json_schema.schema", format.json_schema.schema);
   }
-  wish("structured_outputs.json", outputs?.json, textSchemaGrammar);
-  wish("structured_outputs.regex", outputs?.regex, regexGrammar);
-  wish("structured_outputs.choice", outputs?.choice, choiceGrammar);
-  wish("structured_outputs.grammar", outputs?.grammar, parseGrammarText);
-  wish("structured_outputs.json_object", outputs?.json_object || undefined, () =>
-    schemaGrammar({ type: "object" }),
-  );
-  wish("guided_json", body.guided_json, textSchemaGrammar);
-  wish("guided_regex", body.guided_regex, regexGrammar);
-  wish("guided_choice", body.guided_choice, choiceGrammar);
-  wish("guided_grammar", body.guided_grammar, parseGrammarText);
-  wish("json_schema", body.json_schema, schemaGrammar);
-  wish("grammar", body.grammar, parseGrammarText);
-  return wishes;
-}
-
-/** vLLM takes a schema as an object or as its text. */
-function textSchemaGrammar(schema: unknown): Grammar {
-  if (typeof schema !== "string") return schemaGrammar(schema);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(schema);
-  } catch {
-    throw new GrammarTextError("expected a JSON Schema");
-  }
-  return schemaGrammar(parsed);
-}
-
-function regexGrammar(pattern: string): Grammar {
-  return toGrammar(patternGrammar(pattern, { isInJson: false }));
-}
-
-function choiceGrammar(texts: readonly string[]): Grammar {
-  return toGrammar(choice(texts.map(text)));
+  schema("structured_outputs.json", outputs?.json);
+  pattern("structured_outputs.regex", outputs?.regex);
+  choice("structured_outputs.choice", outputs?.choice);
+  grammar("structured_outputs.grammar", outputs?.grammar);
+  if (outputs?.json_object) schema("structured_outputs.json_object", { type: "object" });
+  schema("guided_json", body.guided_json);
+  pattern("guided_regex", body.guided_regex);
+  choice("guided_choice", body.guided_choice);
+  grammar("guided_grammar", body.guided_grammar);
+  schema("json_schema", body.json_schema);
+  grammar("grammar", body.grammar);
+  return sources;
 }

@@ -3,7 +3,6 @@ import { InvalidRequestError } from "../errors.ts";
 import { GrammarTextError } from "../structured/grammar-text-error.ts";
 import { schemaNode } from "../structured/json-schema.ts";
 import { choice, repeated, RuleSet, sequence } from "../structured/nodes.ts";
-import { checkedGrammar } from "../structured/structured-output.ts";
 import { callEnd, callHead, callStart } from "./tool-call-text.ts";
 import type { Tool, Tools } from "./tool-schemas.ts";
 
@@ -19,18 +18,16 @@ export function toolGrammar(
   const rules = new RuleSet();
   const calls = list.map((tool) => callNode(tool, `tools[${allTools.indexOf(tool)}]`, rules));
   const call = rules.add(choice(calls));
-  return checkedGrammar("tools", () => {
-    if (!isRequired) {
-      return rules.grammar({
-        kind: "triggered",
-        trigger: callStart,
-        content: call,
-        isOnce: !isParallel,
-      });
-    }
-    const more = repeated(sequence("\n", callStart, call), 0, isParallel ? Infinity : 0);
-    return rules.grammar(sequence(callStart, call, more));
-  });
+  if (!isRequired) {
+    return rules.grammar({
+      kind: "triggered",
+      trigger: callStart,
+      content: call,
+      isOnce: !isParallel,
+    });
+  }
+  const more = repeated(sequence("\n", callStart, call), 0, isParallel ? Infinity : 0);
+  return rules.grammar(sequence(callStart, call, more));
 }
 
 /** What follows `callStart`. */

@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { Grammar } from "../../engine/grammar/grammar.ts";
+import { TaskLimitError } from "../background/errors.ts";
+import type { BackgroundTasks } from "../background/tasks.ts";
+import { InvalidRequestError } from "../errors.ts";
+import { compileGrammar, type CompiledGrammar, type GrammarSource } from "./compile-grammar.ts";
+
+/** Of a description as JSON. Sources of hundreds of tools have a tenth of it. */
+const maxSourceLength = 2 ** 21;
+
+/** Of what is kept, as JSON. */
+const maxCachedLength = 32 * 2 ** 20;
+
+/** Longer ones may take longer than a hand-over to another thread does. */
+const maxInlineLength = 1000;
+
+/** Parts that say much in few characters: counts and references. */
+const multiplying = /\{\d|\$ref|"m(in|ax)/;
+
+/** Makes grammars of what clients describe: once each, and long ones not in the HTTP thread. */
+export class GrammarCompiler {
+  readonly #background: Pick<BackgroundTasks, "run">;
+  /** By a digest of the source; what was wrong with it too. */
+  readonly #compiled = new LRUCache<string, CompiledGrammar>({ maxSize: maxCachedLength });
+  /** Those on their way. */
+  readonly #pending = new Map<string, Promise<CompiledGrammar>>();
+
+  constructor(background: Pick<BackgroundTasks, "run">) {
+    this.#background = background;
+  }
+
+  /**
+   * @throws InvalidRequestError naming the field that cannot be enforced, or takes too long
+   * @throws OverloadedError when too many others are compiled
+   */
+  async compile(source: GrammarSource): Promise<Grammar> {
+    const compiled = await this.#compile(source);
+    if ("grammar" in compiled) return compiled.grammar;
+    throw new InvalidRequestError(compiled.problem, compiled.param);
+  }
+
+  async #compile(source: GrammarSource): Promise<CompiledGrammar> {
+    const json = jsonOf(source);
+    const key = createHash("sha256").update(json).digest("base64url");
+    const known = this.#compiled.get(key) ?? this.#pending.get(key);
+    if (known !== undefined) return known;
+    const keep = (compiled: CompiledGrammar): CompiledGrammar => {
+      this.#compiled.set(key, compiled, { size: json.length });
+      return compiled;
+    };
+    if (json.length <= maxInlineLength && !multiplying.test(json)) {
+      return keep(compileGrammar(source));
+    }
+    const compiling = this.#inBackground(source).then(keep);
+    this.#pending.set(key, compiling);
+    try {
+      return await compiling;
+    } finally {
+      this.#pending.delete(key);
+    }
+  }
+
+  async #inBackground(source: GrammarSource): Promise<CompiledGrammar> {
+    try {
+      return await this.#background.run("compileGrammar", source);
+    } catch (error) {
+      if (!(error instanceof TaskLimitError)) throw error;
+      const { field: param } = source;
+      return { problem: `${param}: takes too long to compile. ${error.message}`, param };
+    }
+  }
+}
+
+/** @throws InvalidRequestError when it is too long, or nested too deeply */
+function jsonOf(source: GrammarSource): string {
+  const { field } = source;
+  try {
+    const json = JSON.stringify(source);
+    if (json.length <= maxSourceLength) return json;
+    const message = `${field}: expected at most ${maxSourceLength} characters, got ${json.length}.`;
+    throw new InvalidRequestError(message, field);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new InvalidRequestError(`${field}: nested too deeply.`, field);
+  }
+}
