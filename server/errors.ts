@@ -30,15 +30,15 @@ export class UnsupportedParameterError extends RequestError {
   }
 }
 
-/** Prompt and answer do not fit into the context together. */
+/** Prompt and answer do not fit into the context together. Clients take the message apart by OpenAI's words. */
 export class ContextLengthError extends RequestError {
   readonly code = "context_length_exceeded";
 
   constructor(param: string, promptTokens: number, maxTokens: number, contextLength: number) {
     super(
-      `This model's context length is ${contextLength} tokens, but ${promptTokens + maxTokens} were ` +
-        `requested: ${promptTokens} in the prompt and at least ${maxTokens} for the answer. ` +
-        `Shorten the prompt or lower the token limit.`,
+      `This model's maximum context length is ${contextLength} tokens. However, you requested ` +
+        `${promptTokens + maxTokens} tokens (${promptTokens} in the prompt, at least ${maxTokens} in the ` +
+        `completion). Please reduce the length of the prompt, or the limit of the completion.`,
       param,
     );
   }

@@ -35,7 +35,6 @@ const untried: ReadonlySet<string> = new Set([
   "E07",
   "E08",
   "E09",
-  "E10",
   "E11",
   "E12",
   "E13",

@@ -32,14 +32,14 @@ export class Admission {
     if (quota !== undefined) {
       onQuota(quota);
       if (!quota.isAllowed) {
-        const message = `Rate limit reached: ${quota.limit} requests.`;
-        throw new RateLimitError(message, Math.max(1, Math.ceil(quota.waitMs / 1000)), "rate");
+        const reached = `requests: Limit ${quota.limit}`;
+        throw new RateLimitError(reached, Math.max(1, Math.ceil(quota.waitMs / 1000)), "rate");
       }
     }
     const running = this.#running.get(client) ?? 0;
     if (running >= this.#maxConcurrent) {
-      const message = `${running} requests are running, which is the limit.`;
-      throw new RateLimitError(message, 1, "concurrency");
+      const reached = `requests at the same time: Limit ${this.#maxConcurrent}`;
+      throw new RateLimitError(reached, 1, "concurrency");
     }
     this.#running.set(client, running + 1);
     let hasEnded = false;

@@ -12,16 +12,19 @@ export class InvalidApiKeyError extends SeapError {
   }
 }
 
-/** The client sends more than it may, or more at the same time. */
+/** The client sends more than it may, or more at the same time. Clients know the message by OpenAI's words. */
 export class RateLimitError extends SeapError {
   readonly code = "rate_limit_exceeded";
   /** Whole seconds after which another attempt makes sense. */
   readonly retryAfterSeconds: number;
   readonly limit: "rate" | "concurrency";
 
-  /** @param limit that was reached */
-  constructor(message: string, retryAfterSeconds: number, limit: "rate" | "concurrency") {
-    super(`${message} Retry in ${retryAfterSeconds} s.`);
+  /**
+   * @param reached what there is too much of, and the limit
+   * @param limit that was reached
+   */
+  constructor(reached: string, retryAfterSeconds: number, limit: "rate" | "concurrency") {
+    super(`Rate limit reached for ${reached}. Please try again in ${retryAfterSeconds}s.`);
     this.retryAfterSeconds = retryAfterSeconds;
     this.limit = limit;
   }

@@ -163,8 +163,8 @@ export class Connection {
     let status = 200;
     try {
       if (this.#running.size >= limits.maxRunning) {
-        const running = `${limits.maxRunning} answers are running on this connection`;
-        throw new RateLimitError(`${running}, which is the limit.`, 1, "concurrency");
+        const reached = `answers running on one connection: Limit ${limits.maxRunning}`;
+        throw new RateLimitError(reached, 1, "concurrency");
       }
       ends.push(security.admission.admit(client));
       this.#running.set(id, controller);

@@ -203,14 +203,17 @@ test("D33: requests with the same seed get the same engine seed, those without g
   t.is(e, 2 ** 32 - 1);
 });
 
-test("D42: a prompt that does not fit is refused with both counts", async (t) => {
+test("D42 E10: a prompt that does not fit is refused with both counts, in OpenAI's words", async (t) => {
   const { client, engine } = await startServer(t);
   const long = [{ role: "user" as const, content: "x".repeat(300) }];
   const error = await t.throwsAsync(
     client.chat.completions.create({ model: "fake", messages: long }),
   );
   t.like(error, { status: 400, code: "context_length_exceeded", param: "messages" });
-  t.regex(error.message, /context length is 256 tokens.*300 in the prompt/);
+  t.regex(
+    error.message,
+    /^400 This model's maximum context length is 256 tokens\. .*300 in the prompt/,
+  );
   t.is(engine.requests.length, 0);
 });
 

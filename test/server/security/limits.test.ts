@@ -36,7 +36,7 @@ test("a client may send its rate at once, then as fast as the rate fills up", as
   t.deepEqual(await send(), [200, "2", "1", "30s"]);
 });
 
-test("a refusal says when to come back, and costs nothing", async (t) => {
+test("E10: a refusal says in OpenAI's words when to come back, and costs nothing", async (t) => {
   const clock = new FakeClock();
   const rateLimit = { requests: 1, perMs: 60_000 };
   const { post, engine } = await startServer(t, { clock, security: { rateLimit } });
@@ -46,7 +46,10 @@ test("a refusal says when to come back, and costs nothing", async (t) => {
   t.is(response.status, 429);
   t.is(response.headers.get("retry-after"), "46");
   const { error } = (await response.json()) as { error: object };
-  t.like(error, { type: "rate_limit_error", code: "rate_limit_exceeded", param: null });
+  t.like(error, {
+    ...{ type: "rate_limit_error", code: "rate_limit_exceeded", param: null },
+    message: "Rate limit reached for requests: Limit 1. Please try again in 46s.",
+  });
   t.is(engine.requests.length, 1);
 });
 
@@ -80,7 +83,10 @@ test("a key may have so many requests running, and one more when one has ended",
   t.is(refused.status, 429);
   t.is(refused.headers.get("retry-after"), "1");
   const { error } = (await refused.json()) as { error: object };
-  t.like(error, { code: "rate_limit_exceeded" });
+  t.like(error, {
+    code: "rate_limit_exceeded",
+    message: "Rate limit reached for requests at the same time: Limit 2. Please try again in 1s.",
+  });
   const other = send("key-b");
   await engine.until(() => engine.requests.length === 3);
   gate.open();
