@@ -1,13 +1,13 @@
 import { SeapError } from "../../model/errors.ts";
 
-/** The request brings no key, or one that is not known. The key itself is never repeated. */
+/** The request brings no key, or one that is not known, in OpenAI's words. The key itself is never repeated. */
 export class InvalidApiKeyError extends SeapError {
   readonly code = "invalid_api_key";
 
   constructor(isMissing: boolean) {
     const came = isMissing
       ? "This server needs an API key, and none came."
-      : "The API key is not one of this server's.";
+      : "Incorrect API key provided: it is not one of this server's.";
     super(`${came} Send it in the header Authorization: Bearer <key>.`);
   }
 }

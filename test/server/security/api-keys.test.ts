@@ -32,6 +32,8 @@ test("a refusal is spelled as the OpenAI API does, and the official client reads
   t.is(response.headers.get("www-authenticate"), "Bearer");
   const { error } = (await response.json()) as { error: Record<string, unknown> };
   t.like(error, { type: "invalid_request_error", code: "invalid_api_key", param: null });
+  // LiteLLM tells a wrong key from a wrong request by these words.
+  t.regex(String(error["message"]), /^Incorrect API key provided/);
   t.false(String(error["message"]).includes("a-guess"));
   const failure = await t.throwsAsync(client.models.list());
   t.like(failure, { status: 401, code: "invalid_api_key" });
