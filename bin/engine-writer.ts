@@ -31,6 +31,7 @@ const sampling: Omit<SamplingParams, "seed"> = {
   topK: 0,
   minP: 0,
   repetitionPenalty: 1,
+  repetitionWindow: Infinity,
   frequencyPenalty: 0,
   presencePenalty: 0,
   logitBias: [],

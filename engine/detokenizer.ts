@@ -9,17 +9,22 @@ const noBytes = new Uint8Array();
  */
 export class Detokenizer {
   readonly #table: TokenTable;
+  readonly #keepControl: boolean;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-  constructor(table: TokenTable) {
+  /** @param keepControl control tokens add their text */
+  constructor(table: TokenTable, keepControl = false) {
     this.#table = table;
+    this.#keepControl = keepControl;
   }
 
-  /** Text that has become final with this token. Control and unknown tokens add none. */
+  /** Text that has become final with this token. Unknown tokens add none. */
   push(tokenId: number): string {
-    const { bytes, offsets } = this.#table;
+    const { bytes, offsets, controlTexts } = this.#table;
     if (tokenId + 1 >= offsets.length) return "";
-    const tokenBytes = bytes.subarray(offsets[tokenId], offsets[tokenId + 1]);
+    const tokenBytes =
+      (this.#keepControl ? controlTexts.get(tokenId) : undefined) ??
+      bytes.subarray(offsets[tokenId], offsets[tokenId + 1]);
     return tokenBytes.length === 0 ? "" : this.#decoder.decode(tokenBytes, { stream: true });
   }
 

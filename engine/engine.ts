@@ -7,6 +7,7 @@ import {
   EngineStoppedError,
   ExpertCommandError,
   InferenceError,
+  NoTokenLeftError,
   OverloadedError,
   RouterLoadError,
 } from "./errors.ts";
@@ -266,7 +267,9 @@ class WorkerEngine implements Engine {
       this.#inFlight.delete(output.id);
       const { code, message } = output.error;
       const cancelled = code === "cancelled";
-      inFlight.queue.fail(cancelled ? new CancelledError(output.id) : new InferenceError(message));
+      const failure =
+        code === "no_token_left" ? new NoTokenLeftError() : new InferenceError(message);
+      inFlight.queue.fail(cancelled ? new CancelledError(output.id) : failure);
     } else if (output.event.type === "started" || output.event.type === "parked") {
       inFlight.hasStarted = output.event.type === "started";
     } else {

@@ -25,7 +25,18 @@ export class CancelledError extends SeapError {
 
 /** A forward pass failed; the requests that were part of it are lost. */
 export class InferenceError extends SeapError {
-  readonly code = "inference";
+  readonly code: "inference" | "no_token_left" = "inference";
+}
+
+/** What the request allows and bans contradict each other here. */
+export class NoTokenLeftError extends InferenceError {
+  override readonly code = "no_token_left";
+
+  constructor() {
+    super(
+      "No token may come next: what the answer's grammar, allowed_token_ids and bad_words leave has nothing in common.",
+    );
+  }
 }
 
 /** A router's file cannot be used with the model. */

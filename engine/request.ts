@@ -19,6 +19,8 @@ export interface SamplingParams {
   readonly seed: number;
   /** Divides positive and multiplies negative logits of tokens seen in prompt or output; 1 is off. */
   readonly repetitionPenalty: number;
+  /** How many of the last tokens it looks at, at least 0; Infinity for all. */
+  readonly repetitionWindow: number;
   /** Subtracted once per occurrence in the output, in [-2, 2]. */
   readonly frequencyPenalty: number;
   /** Subtracted once if the token occurs in the output, in [-2, 2]. */
@@ -36,8 +38,20 @@ export interface GenerateRequest {
   /** Largest number of new tokens; 0 reads the prompt and says nothing. */
   readonly maxTokens: number;
   readonly sampling: SamplingParams;
-  /** The text ends before the first of these; they are never part of the output. */
+  /** The text ends before the first of these; they are no part of the output, unless `includeStop` says so. */
   readonly stop: readonly string[];
+  /** Tokens that end the answer too; as little part of the output. */
+  readonly stopTokenIds?: readonly number[];
+  /** What ends the answer is part of its text. @default false */
+  readonly includeStop?: boolean;
+  /** Before so many tokens nothing ends the answer but a grammar. @default 0 */
+  readonly minTokens?: number;
+  /** Bit `i % 32` of element `i / 32` is set where token `i` may come at all. @default all may */
+  readonly allowedTokens?: Int32Array;
+  /** None of these comes in the output, one token after the other; none is empty. */
+  readonly bannedTokens?: readonly (readonly number[])[];
+  /** Control tokens add their text. @default false */
+  readonly keepControl?: boolean;
   /** Go on after an end-of-sequence token, which then adds no text. */
   readonly ignoreEos: boolean;
   /** Tell the log-probabilities of the new tokens; absent where nobody asks, for they cost time. */

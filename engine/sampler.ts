@@ -1,4 +1,5 @@
 import { CounterRandom } from "./random.ts";
+import { RecentTokens } from "./recent-tokens.ts";
 import type { SamplingParams } from "./request.ts";
 import { argmax, drawToken } from "./token-draw.ts";
 
@@ -10,6 +11,7 @@ export const greedy: SamplingParams = {
   minP: 0,
   seed: 0,
   repetitionPenalty: 1,
+  repetitionWindow: Infinity,
   frequencyPenalty: 0,
   presencePenalty: 0,
   logitBias: [],
@@ -26,7 +28,7 @@ export class Sampler {
   readonly #vocabSize: number;
   readonly #random: CounterRandom;
   /** Tokens of prompt and output; only kept where the repetition penalty is on. */
-  readonly #seen = new Set<number>();
+  readonly #seen: RecentTokens;
   /** Occurrences in the output; only kept where one of its penalties is on. */
   readonly #outputCounts = new Map<number, number>();
   readonly #adjustsLogits: boolean;
@@ -36,6 +38,7 @@ export class Sampler {
     this.#params = params;
     this.#vocabSize = vocabSize;
     this.#random = new CounterRandom(params.seed);
+    this.#seen = new RecentTokens(params.repetitionWindow);
     if (this.#penalizesRepetition) {
       for (let i = 0; i < promptTokenIds.length; i++) this.#seen.add(promptTokenIds[i]!);
     }
@@ -84,7 +87,7 @@ export class Sampler {
     const adjusted = this.#copy(logits);
     const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = this.#params;
     for (const [id, bias] of logitBias) adjusted[id]! += bias;
-    for (const id of this.#seen) {
+    for (const id of this.#seen.ids()) {
       const logit = adjusted[id]!;
       adjusted[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
     }

@@ -19,6 +19,7 @@ import type {
 import { SequenceRouting } from "./routing.ts";
 import { Sampler } from "./sampler.ts";
 import { StopStrings } from "./stop-strings.ts";
+import { TokenRules } from "./token-rules.ts";
 
 /** What a sequence needs to know of the model. */
 export interface Vocabulary {
@@ -39,7 +40,9 @@ export class Sequence implements Tokens {
   readonly #sampler: Sampler;
   readonly #detokenizer: Detokenizer;
   readonly #stopStrings: StopStrings;
-  readonly #eosTokenIds: ReadonlySet<number>;
+  /** Of tokens that end the answer. */
+  readonly #endTokenIds: ReadonlySet<number>;
+  readonly #rules: TokenRules | null;
   readonly #now: () => number;
   readonly #arrivedAt: number;
   #startedAt = 0;
@@ -78,11 +81,18 @@ export class Sequence implements Tokens {
     this.#tokenIds = new Uint32Array(this.#numTokens + request.maxTokens);
     this.#tokenIds.set(request.promptTokenIds);
     this.#sampler = new Sampler(request.sampling, vocabulary.size, request.promptTokenIds);
-    this.#detokenizer = new Detokenizer(vocabulary.table);
-    this.#stopStrings = new StopStrings(request.stop);
+    this.#detokenizer = new Detokenizer(vocabulary.table, request.keepControl);
+    this.#stopStrings = new StopStrings(request.stop, request.includeStop);
     const { grammars } = vocabulary;
     this.#matcher = request.grammar && grammars ? grammars.open(request.grammar) : null;
-    this.#eosTokenIds = new Set(vocabulary.table.eosTokenIds);
+    // Nothing can follow the end of a grammar's text.
+    const endsByItself = this.#matcher !== null || !request.ignoreEos;
+    const { eosTokenIds } = vocabulary.table;
+    const { stopTokenIds = [] } = request;
+    this.#endTokenIds = new Set([...(endsByItself ? eosTokenIds : []), ...stopTokenIds]);
+    this.#rules = TokenRules.areIn(request)
+      ? new TokenRules(request, this.#endTokenIds, vocabulary.size)
+      : null;
     this.#now = now;
     this.#arrivedAt = now();
   }
@@ -179,7 +189,8 @@ export class Sequence implements Tokens {
       const end = { ...this.#finish("length", ""), numTokens: 0 };
       return { ...end, ...ofPrompt, ...(reading && { reading }) };
     }
-    const tokenId = this.#sampler.next(logits, this.#mask);
+    const mask = this.#rules?.mask(this.#output, this.#mask) ?? this.#mask;
+    const tokenId = this.#sampler.next(logits, mask);
     this.#begin();
     const { logprobs: params } = this.request;
     const logprobs = params && [tokenLogprobs(logits, tokenId, params)];
@@ -193,13 +204,22 @@ export class Sequence implements Tokens {
   #add(tokenId: number): TextEvent {
     this.#tokenIds[this.#numTokens++] = tokenId;
     this.#matcher?.accept(tokenId);
-    // Nothing can follow the end of a grammar's text.
-    const isEnding = this.#matcher !== null || !this.request.ignoreEos;
-    if (isEnding && this.#eosTokenIds.has(tokenId)) return this.#finish("stop", this.#flush(""));
-    const { text, stopped } = this.#stopStrings.push(this.#detokenizer.push(tokenId));
+    const { minTokens = 0, includeStop = false } = this.request;
+    const isEnd = this.#endTokenIds.has(tokenId);
+    if (isEnd && !includeStop) return this.#finish("stop", this.#flush(""));
+    const added = this.#detokenizer.push(tokenId);
+    if (isEnd) return this.#finish("stop", this.#flush(this.#stopStrings.push(added).text));
+    const { text, stopped } =
+      this.#output.length > minTokens
+        ? this.#stopStrings.push(added)
+        : { text: added, stopped: false };
     if (stopped) return this.#finish("stop", text);
     if (this.#numTokens === this.#tokenIds.length) return this.#finish("length", this.#flush(text));
     return { type: "delta", text, numTokens: 1 };
+  }
+
+  get #output(): Uint32Array {
+    return this.tokenIds(this.request.promptTokenIds.length, this.#numTokens);
   }
 
   #flush(text: string): string {

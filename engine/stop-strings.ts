@@ -16,12 +16,17 @@ interface State {
  * is held back, all other text passes at once.
  */
 export class StopStrings {
+  readonly #isIncluded: boolean;
   readonly #root: State;
   #state: State;
   #stopped = false;
 
-  /** Empty strings are ignored. */
-  constructor(stop: readonly string[]) {
+  /**
+   * Empty strings are ignored.
+   * @param isIncluded the text ends behind the stop string instead
+   */
+  constructor(stop: readonly string[], isIncluded = false) {
+    this.#isIncluded = isIncluded;
     this.#root = buildAutomaton(stop);
     this.#state = this.#root;
   }
@@ -36,7 +41,8 @@ export class StopStrings {
       if (matchLength === 0) continue;
       this.#stopped = true;
       this.#state = this.#root;
-      return { text: leading(heldBefore, text, i + 1 - matchLength), stopped: true };
+      const end = this.#isIncluded ? i + 1 : i + 1 - matchLength;
+      return { text: leading(heldBefore, text, end), stopped: true };
     }
     return { text: leading(heldBefore, text, text.length - this.#state.depth), stopped: false };
   }

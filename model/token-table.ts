@@ -9,6 +9,8 @@ export interface TokenTable {
   readonly offsets: Uint32Array;
   /** 1 for control tokens (their bytes are empty: they add no text). Shape `[vocabSize]`. */
   readonly control: Uint8Array;
+  /** How control tokens are written, in UTF-8, by their ids. */
+  readonly controlTexts: ReadonlyMap<number, Uint8Array>;
   /** Ids that end a sequence. */
   readonly eosTokenIds: readonly number[];
 }

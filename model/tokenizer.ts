@@ -127,15 +127,17 @@ const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 function buildTokenTable(parts: TokenizerParts, eosTokenIds: readonly number[]): TokenTable {
   const vocabSize = parts.contents.length;
   const control = new Uint8Array(vocabSize);
+  const controlTexts = new Map<number, Uint8Array>();
   const chunks: Uint8Array[] = parts.contents.map((content, id) => parts.tokenBytes(content, id));
   for (const token of parts.addedTokens) {
     control[token.id] = token.control ? 1 : 0;
     chunks[token.id] = token.control ? new Uint8Array() : Buffer.from(token.content);
+    if (token.control) controlTexts.set(token.id, new TextEncoder().encode(token.content));
   }
   const offsets = new Uint32Array(vocabSize + 1);
   for (const [id, chunk] of chunks.entries()) offsets[id + 1] = offsets[id]! + chunk.length;
   // A plain Uint8Array of its own memory, so that the table can be posted to another thread.
   const bytes = new Uint8Array(offsets[vocabSize]!);
   for (const [id, chunk] of chunks.entries()) bytes.set(chunk, offsets[id]);
-  return { bytes, offsets, control, eosTokenIds };
+  return { bytes, offsets, control, controlTexts, eosTokenIds };
 }

@@ -20,6 +20,7 @@ const errorTable: Readonly<Record<string, readonly [status: number, type: string
   invalid_request: [400, "invalid_request_error"],
   unsupported_parameter: [400, "invalid_request_error"],
   context_length_exceeded: [400, "invalid_request_error"],
+  no_token_left: [400, "invalid_request_error"],
   chat_template: [400, "invalid_request_error"],
   malformed_request: [400, "invalid_request_error"],
   invalid_api_key: [401, "invalid_request_error"],

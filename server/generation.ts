@@ -58,6 +58,7 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
         minP: body.min_p,
         seed: toUint32(seed + choice),
         repetitionPenalty: body.repetition_penalty,
+        repetitionWindow: Infinity,
         frequencyPenalty: body.frequency_penalty,
         presencePenalty: body.presence_penalty,
         logitBias: body.logit_bias,

@@ -11,6 +11,7 @@ function table(tokens: readonly (readonly number[])[]): TokenTable {
     bytes: Uint8Array.from(tokens.flat()),
     offsets,
     control: new Uint8Array(tokens.length),
+    controlTexts: new Map(),
     eosTokenIds: [],
   };
 }

@@ -245,3 +245,14 @@ test("only tokens of the mask are drawn, whatever the rules prefer", (t) => {
   const nothing = new Int32Array(3);
   t.throws(() => new Sampler(greedy, 70, []).next(logits, nothing), { instanceOf: InferenceError });
 });
+
+test("the repetition penalty looks at as many of the last tokens as it is told to", (t) => {
+  const logits = Float32Array.of(3, 2.9, 2.8, 0);
+  const drawn = (repetitionWindow: number) => {
+    const sampler = new Sampler({ ...greedy, repetitionPenalty: 2, repetitionWindow }, 4, [0]);
+    return Array.from({ length: 4 }, () => sampler.next(logits));
+  };
+  t.deepEqual(drawn(Infinity), [1, 2, 0, 0]);
+  t.deepEqual(drawn(1), [1, 0, 1, 0]);
+  t.deepEqual(drawn(0), [0, 0, 0, 0]);
+});

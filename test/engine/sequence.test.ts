@@ -1,5 +1,5 @@
 import test from "ava";
-import { InferenceError } from "../../engine/errors.ts";
+import { InferenceError, NoTokenLeftError } from "../../engine/errors.ts";
 import type { GenerateEvent } from "../../engine/request.ts";
 import { Grammars } from "../../engine/grammar/grammars.ts";
 import { Sequence } from "../../engine/sequence.ts";
@@ -23,7 +23,13 @@ function start(options: RequestOptions, table: TokenTable = numberedTokens(size)
 /** Token `i` is byte `bytes[i]`. */
 function byteTokens(bytes: readonly number[]): TokenTable {
   const offsets = Uint32Array.from({ length: size + 1 }, (_, i) => Math.min(i, bytes.length));
-  return { bytes: Uint8Array.from(bytes), offsets, control: new Uint8Array(size), eosTokenIds: [] };
+  return {
+    bytes: Uint8Array.from(bytes),
+    offsets,
+    control: new Uint8Array(size),
+    controlTexts: new Map(),
+    eosTokenIds: [],
+  };
 }
 
 function textOf(events: readonly GenerateEvent[]): string {
@@ -169,4 +175,79 @@ test("a request for no token reads the prompt and ends", (t) => {
   const event = sequence.advance(logitsFor(3));
   t.like(event, { type: "finish", reason: "length", text: "", numTokens: 0, completionTokens: 0 });
   t.true(sequence.finished);
+});
+
+test("a stop token ends the answer as the end of a sequence does, whatever the model's own is", (t) => {
+  const sequence = start({ more: { stopTokenIds: [6, 7] } });
+  const events = [8, 7].map((id) => sequence.advance(logitsFor(id)));
+  t.is(textOf(events), "8 ");
+  t.like(events[1], { type: "finish", reason: "stop", completionTokens: 2 });
+});
+
+test("what ends the answer is part of its text where that is wanted", (t) => {
+  const more = { includeStop: true, stopTokenIds: [7] };
+  const byToken = start({ stop: ["7 8"], more });
+  t.is(textOf([6, 7].map((id) => byToken.advance(logitsFor(id)))), "6 7 ");
+  const byText = start({ stop: ["7 8"], more: { includeStop: true } });
+  const events = [6, 7, 8].map((id) => byText.advance(logitsFor(id)));
+  t.is(textOf(events), "6 7 8");
+  t.like(events[2], { type: "finish", reason: "stop" });
+});
+
+test("nothing ends the answer before its smallest length: no token, no stop string", (t) => {
+  const table = numberedTokens(size, [5]);
+  const more = { minTokens: 3, stopTokenIds: [6] };
+  const sequence = start({ ignoreEos: false, stop: ["1 "], more }, table);
+  const logits = (...order: number[]) =>
+    Float32Array.from({ length: size }, (_, id) => order.toReversed().indexOf(id));
+  const events = [
+    sequence.advance(logits(5, 6, 1)),
+    sequence.advance(logits(6, 5, 1)),
+    sequence.advance(logits(5, 6, 2)),
+  ];
+  t.is(textOf(events), "1 1 2 ");
+  t.false(sequence.finished);
+  t.like(sequence.advance(logits(5)), { type: "finish", reason: "stop", completionTokens: 4 });
+});
+
+test("control tokens add their text where that is wanted, and stop strings find it", (t) => {
+  const table = {
+    ...byteTokens([...Buffer.from("abc")]),
+    controlTexts: new Map([[3, Buffer.from("<end>")]]),
+  };
+  const order = [0, 3, 1, 3, 2];
+  const shown = start({ stop: ["d>c"], more: { keepControl: true } }, table);
+  t.is(textOf(order.map((id) => shown.advance(logitsFor(id)))), "a<end>b<en");
+  t.true(shown.finished);
+  const hidden = start({}, table);
+  t.is(textOf(order.map((id) => hidden.advance(logitsFor(id)))), "abc");
+});
+
+test("a grammar and what a request bans leave the rest, with the model's own log-probabilities", (t) => {
+  const table = numberedTokens(size, [0]);
+  const offsets = table.offsets.map((offset) => Math.max(0, offset - 2));
+  const tokens = { ...table, bytes: table.bytes.subarray(2), offsets };
+  const text = (content: string) => ({ kind: "text" as const, text: content });
+  const alternatives = ["3 4 ", "3 5 ", "6 "].map(text);
+  const grammar = { key: "k", root: { kind: "choice" as const, alternatives }, rules: {} };
+  const more = { grammar, bannedTokens: [[3, 4]], minTokens: 9, logprobs: { numTop: 1 } };
+  const vocabulary = { table: tokens, size, grammars: new Grammars(tokens, size) };
+  const sequence = new Sequence(requestFor("a", [1], { more }), vocabulary, () => 1);
+  const events = [3, 4, 7].map((preferred) => {
+    sequence.prepare();
+    return sequence.advance(logitsFor(preferred));
+  });
+  // Where the grammar has come to its end there is nothing else, whatever the smallest length.
+  t.is(textOf(events), "3 5 ");
+  t.like(events[2], { type: "finish", reason: "stop", completionTokens: 3 });
+  t.like(events[1], { logprobs: [{ tokenId: 5, top: [[4]] }] });
+
+  const allowedTokens = Int32Array.of(1 << 9);
+  const stuck = new Sequence(
+    requestFor("b", [1], { more: { grammar, allowedTokens } }),
+    vocabulary,
+    () => 1,
+  );
+  stuck.prepare();
+  t.throws(() => stuck.advance(logitsFor(3)), { instanceOf: NoTokenLeftError });
 });

@@ -11,6 +11,8 @@ export interface RequestOptions {
   readonly stop?: readonly string[];
   readonly ignoreEos?: boolean;
   readonly routing?: RoutingRequest;
+  /** What few requests say. */
+  readonly more?: Partial<GenerateRequest>;
 }
 
 /** Greedy, 16 tokens, whatever they are, unless `options` says otherwise. */
@@ -27,6 +29,7 @@ export function requestFor(
     stop: options.stop ?? [],
     ignoreEos: options.ignoreEos ?? true,
     ...(options.routing && { routing: options.routing }),
+    ...options.more,
   };
 }
 
@@ -36,7 +39,13 @@ export function numberedTokens(vocabSize: number, eosTokenIds: readonly number[]
   const offsets = new Uint32Array(vocabSize + 1);
   for (const [id, text] of texts.entries()) offsets[id + 1] = offsets[id]! + text.length;
   const bytes = new Uint8Array(Buffer.concat(texts));
-  return { bytes, offsets, control: new Uint8Array(vocabSize), eosTokenIds };
+  return {
+    bytes,
+    offsets,
+    control: new Uint8Array(vocabSize),
+    controlTexts: new Map(),
+    eosTokenIds,
+  };
 }
 
 /** The tokens of a text made with `numberedTokens`. */

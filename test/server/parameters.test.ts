@@ -28,6 +28,7 @@ test("parameters that are absent have the OpenAI defaults", async (t) => {
     topK: 0,
     minP: 0,
     repetitionPenalty: 1,
+    repetitionWindow: Infinity,
     frequencyPenalty: 0,
     presencePenalty: 0,
     logitBias: [],
@@ -62,6 +63,7 @@ test("parameters that are given reach the engine", async (t) => {
     minP: 0.05,
     seed: 7,
     repetitionPenalty: 1.1,
+    repetitionWindow: Infinity,
     frequencyPenalty: -0.5,
     presencePenalty: 0.5,
     logitBias: [

@@ -16,7 +16,13 @@ function tableOf(texts: readonly string[]): TokenTable {
   const offsets = new Uint32Array(texts.length + 1);
   for (const [id, chunk] of chunks.entries()) offsets[id + 1] = offsets[id]! + chunk.length;
   const bytes = new Uint8Array(Buffer.concat(chunks));
-  return { bytes, offsets, control: new Uint8Array(texts.length), eosTokenIds };
+  return {
+    bytes,
+    offsets,
+    control: new Uint8Array(texts.length),
+    controlTexts: new Map(),
+    eosTokenIds,
+  };
 }
 
 function allowed(mask: Int32Array): number[] {

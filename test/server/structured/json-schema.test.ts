@@ -23,6 +23,7 @@ function byteTable(): TokenTable {
     bytes: new Uint8Array(Buffer.concat(chunks)),
     offsets,
     control: new Uint8Array(chunks.length),
+    controlTexts: new Map(),
     eosTokenIds: [chunks.length - 1],
   };
 }
