@@ -7,7 +7,7 @@ import type { StepReport } from "./step-meter.ts";
 
 /** How the next token is drawn. Neutral values switch a rule off. */
 export interface SamplingParams {
-  /** 0 is greedy. */
+  /** Below 1e-6 it is greedy. */
   readonly temperature: number;
   /** Nucleus mass in (0, 1]; 1 is off. */
   readonly topP: number;

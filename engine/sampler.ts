@@ -1,3 +1,4 @@
+import { InferenceError } from "./errors.ts";
 import { CounterRandom } from "./random.ts";
 import { RecentTokens } from "./recent-tokens.ts";
 import type { SamplingParams } from "./request.ts";
@@ -17,10 +18,13 @@ export const greedy: SamplingParams = {
   logitBias: [],
 };
 
+/** Below this nothing but the most likely token has a chance; 1 / temperature overflows further down. */
+const minTemperature = 1e-6;
+
 /**
  * Draws the tokens of one sequence, of those that its grammar allows. First the logits are adjusted: biases are added, then the
  * repetition penalty applies to tokens of prompt and output, then frequency and presence penalty to
- * tokens of the output. Then the most likely token is taken (temperature 0), or one is drawn as
+ * tokens of the output. Then the most likely token is taken (temperature below 1e-6), or one is drawn as
  * `drawToken` says.
  */
 export class Sampler {
@@ -58,7 +62,7 @@ export class Sampler {
    * The next token, which then counts as part of the output.
    * @param logits shape `[vocabSize]`; left as they are, they may be part of a batch
    * @param mask of the tokens that may come, bit `i % 32` of element `i / 32` for token `i`; null for all
-   * @throws InferenceError when no logit of these is a number above -Infinity.
+   * @throws InferenceError when no logit of these is a number above -Infinity, or none could be drawn.
    */
   next(logits: Float32Array, mask: Int32Array | null = null): number {
     let adjusted = this.#adjustsLogits ? this.#adjust(logits) : logits;
@@ -67,9 +71,12 @@ export class Sampler {
       excludeUnset(adjusted, mask);
     }
     const tokenId =
-      this.#params.temperature === 0
+      this.#params.temperature < minTemperature
         ? argmax(adjusted)
         : drawToken(adjusted, this.#params, this.#random.next());
+    if (!(tokenId >= 0 && tokenId < this.#vocabSize)) {
+      throw new InferenceError(`Token ${tokenId} was drawn of ${this.#vocabSize}.`);
+    }
     if (this.#penalizesRepetition) this.#seen.add(tokenId);
     if (this.#penalizesOutput) {
       this.#outputCounts.set(tokenId, (this.#outputCounts.get(tokenId) ?? 0) + 1);

@@ -1,7 +1,7 @@
 import { InferenceError } from "./errors.ts";
 import { fastExp, fastExpStep, minFastExp, numSteps } from "./fast-exp.ts";
 
-/** Which tokens may be drawn, and how sharply; as in `SamplingParams`, with a temperature above 0. */
+/** Which tokens may be drawn, and how sharply; as in `SamplingParams`, with a temperature of at least 1e-6. */
 export interface DrawParams {
   readonly temperature: number;
   readonly topK: number;
@@ -75,7 +75,8 @@ class Scale {
   constructor(max: number, temperature: number) {
     this.#max = max;
     this.#factor = 1 / temperature;
-    this.floor = max + minFastExp * temperature;
+    // Never so low that what may not be drawn, which is at -Infinity, reaches it.
+    this.floor = Math.max(max + minFastExp * temperature, -Number.MAX_VALUE);
   }
 
   /** In (0, 1]. */

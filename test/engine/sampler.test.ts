@@ -127,6 +127,59 @@ test("a tiny temperature is greedy, and a top_k of 1 too", (t) => {
   t.deepEqual(new Set(draws(logits, { temperature: 2, topK: 1 }, 50)), new Set([best]));
 });
 
+test("whatever the parameters and logits are, a token that may come is drawn, or the draw is an error", (t) => {
+  const tiny = [5e-324, 1e-309, 1e-300, 1e-7, 1e-6];
+  const params = fc.record({
+    temperature: fc.oneof(
+      fc.constantFrom(0, 1, 1e300, Number.MAX_VALUE, ...tiny),
+      fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }),
+    ),
+    topP: fc.constantFrom(1, 0.5, ...tiny),
+    topK: fc.constantFrom(0, 1, 2, 1e9),
+    minP: fc.constantFrom(0, 1, 0.5, ...tiny),
+    repetitionPenalty: fc.constantFrom(1, 10, ...tiny),
+    frequencyPenalty: fc.constantFrom(0, 2, -2, 5e-324),
+    presencePenalty: fc.constantFrom(0, 2, -2, -5e-324),
+    biases: fc.constantFrom(0, 100, -100),
+  });
+  const extremes = [3.4e38, -3.4e38, Infinity, -Infinity, NaN, 0, -0, 1.4e-45];
+  const anyLogit = fc.oneof(fc.constantFrom(...extremes.map(Math.fround)), fc.float());
+  const rows = fc.array(anyLogit, { minLength: 100, maxLength: 100 });
+  const mask = fc.array(fc.integer(), { minLength: 4, maxLength: 4 });
+  const run = (
+    { biases, ...rules }: typeof params extends fc.Arbitrary<infer Params> ? Params : never,
+    values: number[],
+    words: number[] | null,
+  ) => {
+    const logits = Float32Array.from(values);
+    const logitBias = values.map((_, id) => [id, biases] as const);
+    const sampler = new Sampler(
+      { ...greedy, ...rules, ...(biases !== 0 && { logitBias }) },
+      logits.length,
+      [0, 5],
+    );
+    for (let step = 0; step < 4; step++) {
+      try {
+        const id = sampler.next(logits, words && Int32Array.from(words));
+        if (!Number.isInteger(id) || id < 0 || id >= logits.length) return false;
+        if (words !== null && ((words[id >> 5]! >>> (id & 31)) & 1) === 0) return false;
+      } catch (error) {
+        return error instanceof InferenceError;
+      }
+    }
+    return true;
+  };
+  t.notThrows(() => fc.assert(fc.property(params, rows, fc.option(mask), run), { numRuns: 3000 }));
+});
+
+test("a temperature that is too small to divide by is greedy", (t) => {
+  const logits = Float32Array.from({ length: 300 }, (_, id) => Math.sin(id));
+  const best = logits.indexOf(Math.max(...logits));
+  for (const temperature of [5e-324, 1e-309, 1e-300, 1e-7]) {
+    t.deepEqual(draws(logits, { temperature }, 3), [best, best, best]);
+  }
+});
+
 test("frequencies follow the probabilities", (t) => {
   const logits = Float32Array.from([0.1, 0.2, 0.3, 0.4], Math.log);
   const counts = [0, 0, 0, 0];
