@@ -1,24 +1,12 @@
-/** A set of stop strings as an Aho-Corasick automaton over UTF-16 code units. */
-interface State {
-  readonly next: Map<number, State>;
-  /** Longest proper suffix of this state's text that is a state too; null at the root. */
-  fallback: State | null;
-  /** This state's text is the first `depth` units of `source`. */
-  readonly depth: number;
-  readonly source: string;
-  /** Length of the longest stop string that ends here; 0 for none. */
-  matchLength: number;
-}
-
 /**
  * Ends a text before the stop string that is complete first (of several that are complete at the same
  * place, before the longest), however the text is split. Text that may be the start of a stop string
- * is held back, all other text passes at once.
+ * is held back, all other text passes at once. Takes memory and time linear in the stop strings, and
+ * for each character of the text amortised time linear in their number.
  */
 export class StopStrings {
   readonly #isIncluded: boolean;
-  readonly #root: State;
-  #state: State;
+  readonly #matchers: readonly StopMatcher[];
   #stopped = false;
 
   /**
@@ -27,72 +15,84 @@ export class StopStrings {
    */
   constructor(stop: readonly string[], isIncluded = false) {
     this.#isIncluded = isIncluded;
-    this.#root = buildAutomaton(stop);
-    this.#state = this.#root;
+    this.#matchers = stop.filter((text) => text !== "").map((text) => new StopMatcher(text));
   }
 
   /** Text that is certainly part of the answer. After `stopped` everything is swallowed. */
   push(text: string): { text: string; stopped: boolean } {
     if (this.#stopped) return { text: "", stopped: true };
-    const heldBefore = this.#state;
+    const held = this.#held();
     for (let i = 0; i < text.length; i++) {
-      this.#state = step(this.#state, text.charCodeAt(i));
-      const { matchLength } = this.#state;
+      const matchLength = this.#step(text.charCodeAt(i));
       if (matchLength === 0) continue;
       this.#stopped = true;
-      this.#state = this.#root;
+      this.#reset();
       const end = this.#isIncluded ? i + 1 : i + 1 - matchLength;
-      return { text: leading(heldBefore, text, end), stopped: true };
+      return { text: leading(held, text, end), stopped: true };
     }
-    return { text: leading(heldBefore, text, text.length - this.#state.depth), stopped: false };
+    const end = text.length - this.#held().length;
+    return { text: leading(held, text, end), stopped: false };
   }
 
   /** The text that was held back, at the end of the sequence. */
   flush(): string {
-    const held = this.#state.source.slice(0, this.#state.depth);
-    this.#state = this.#root;
+    const held = this.#held();
+    this.#reset();
     return held;
   }
-}
 
-/** The held text of `state` and then `text`, up to `end` in `text`; a negative `end` cuts held text. */
-function leading(state: State, text: string, end: number): string {
-  const held = state.source.slice(0, Math.max(0, state.depth + Math.min(0, end)));
-  return end > 0 ? held + text.slice(0, end) : held;
-}
-
-function step(state: State, unit: number): State {
-  let from = state;
-  for (;;) {
-    const next = from.next.get(unit);
-    if (next !== undefined) return next;
-    if (from.fallback === null) return from;
-    from = from.fallback;
-  }
-}
-
-function buildAutomaton(stop: readonly string[]): State {
-  const root: State = { next: new Map(), fallback: null, depth: 0, source: "", matchLength: 0 };
-  for (const source of stop) {
-    let state = root;
-    for (let i = 0; i < source.length; i++) {
-      let next = state.next.get(source.charCodeAt(i));
-      if (next === undefined) {
-        next = { next: new Map(), fallback: root, depth: i + 1, source, matchLength: 0 };
-        state.next.set(source.charCodeAt(i), next);
-      }
-      state = next;
+  /** Length of the longest stop string that the unit completes; 0 for none. */
+  #step(unit: number): number {
+    let matchLength = 0;
+    for (const matcher of this.#matchers) {
+      if (matcher.step(unit)) matchLength = Math.max(matchLength, matcher.text.length);
     }
-    state.matchLength = state.depth;
+    return matchLength;
   }
-  // Breadth first: a fallback is shorter, so it is complete before it is needed.
-  const queue: State[] = [root];
-  for (const state of queue) {
-    for (const [unit, child] of state.next) {
-      if (state.fallback !== null) child.fallback = step(state.fallback, unit);
-      if (child.matchLength === 0) child.matchLength = child.fallback?.matchLength ?? 0;
-      queue.push(child);
+
+  /** The longest end of the text so far that a stop string begins with. */
+  #held(): string {
+    let longest: StopMatcher | null = null;
+    for (const matcher of this.#matchers) {
+      if (matcher.depth > (longest?.depth ?? 0)) longest = matcher;
     }
+    return longest === null ? "" : longest.text.slice(0, longest.depth);
   }
-  return root;
+
+  #reset(): void {
+    for (const matcher of this.#matchers) matcher.depth = 0;
+  }
+}
+
+/** How much of one stop string the text so far ends with (Knuth, Morris and Pratt), in UTF-16 code units. */
+class StopMatcher {
+  readonly text: string;
+  depth = 0;
+  /** Of the first `i + 1` units: length of their longest proper end that they begin with too. */
+  readonly #borders: Uint32Array;
+
+  constructor(text: string) {
+    this.text = text;
+    this.#borders = new Uint32Array(text.length);
+    for (let i = 1; i < text.length; i++) {
+      this.step(text.charCodeAt(i));
+      this.#borders[i] = this.depth;
+    }
+    this.depth = 0;
+  }
+
+  /** Must not be called again once it is true. */
+  step(unit: number): boolean {
+    const { text } = this;
+    while (this.depth > 0 && text.charCodeAt(this.depth) !== unit) {
+      this.depth = this.#borders[this.depth - 1]!;
+    }
+    if (text.charCodeAt(this.depth) === unit) this.depth++;
+    return this.depth === text.length;
+  }
+}
+
+/** The held text and then `text`, up to `end` in `text`; a negative `end` cuts held text. */
+function leading(held: string, text: string, end: number): string {
+  return end >= 0 ? held + text.slice(0, end) : held.slice(0, Math.max(0, held.length + end));
 }

@@ -110,3 +110,14 @@ test("a long, self-similar stop string in single characters takes linear time", 
   t.deepEqual(run([stop], chunks), { text: "ab".repeat(40_000), stopped: true });
   t.true(process.cpuUsage(start).user < 5_000_000);
 });
+
+test("a stop string of half a million characters costs a few bytes each", (t) => {
+  const stop = "ab".repeat(250_000);
+  const before = process.memoryUsage();
+  const start = process.cpuUsage();
+  const stopStrings = new StopStrings([stop]);
+  t.deepEqual(stopStrings.push(`x${stop.slice(1)}`), { text: "xb", stopped: false });
+  t.true(process.cpuUsage(start).user < 500_000);
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  t.true(heapUsed + arrayBuffers - before.heapUsed - before.arrayBuffers < 16 * 2 ** 20);
+});
