@@ -2,18 +2,19 @@ import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
 import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
+import { findNamed } from "./parameters/aliases.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import type { GrammarSource } from "./structured/compile-grammar.ts";
 import { structuredSource } from "./structured/structured-output.ts";
 import { withToolPrompt } from "./tools/tool-prompt.ts";
 import { readTools } from "./tools/tool-schemas.ts";
 import type { Tool, Tools } from "./tools/tool-schemas.ts";
-import { unsupportedInChat } from "./unsupported-parameters.ts";
+import { knownInChat } from "./parameters/known-parameters.ts";
 
 /** POST /v1/chat/completions */
 export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   schema: chatSchema,
-  unsupported: unsupportedInChat,
+  known: knownInChat,
   idPrefix: "chatcmpl",
   format: { object: "chat.completion", chunkObject: "chat.completion.chunk" },
   async read(body, { codec, grammars }) {
@@ -62,12 +63,10 @@ function sourceOf(body: ChatBody, tools: Tools | null): GrammarSource | undefine
 
 /** `max_tokens` is the older name of the same limit: the newer one wins. */
 function tokenLimitOf(body: ChatBody): { value: number; field: string } | undefined {
-  if (body.max_completion_tokens !== undefined) {
-    return { value: body.max_completion_tokens, field: "max_completion_tokens" };
-  }
-  return body.max_tokens === undefined
-    ? undefined
-    : { value: body.max_tokens, field: "max_tokens" };
+  const { max_completion_tokens: value } = body;
+  return value === undefined
+    ? findNamed(body, "max_tokens")
+    : { value, field: "max_completion_tokens" };
 }
 
 /** A developer message is a system message to models that know no such role. */

@@ -17,6 +17,7 @@ export interface Echo {
 export class CompletionWriter implements ChoiceWriter {
   readonly #index: number;
   readonly #codec: TextCodec;
+  readonly #keepsControl: boolean;
   readonly #logprobs: CompletionLogprobs | null;
   readonly #pieces: CompletionLogprobsPiece[] = [];
   /** Until it has been written. */
@@ -26,11 +27,17 @@ export class CompletionWriter implements ChoiceWriter {
   constructor(
     index: number,
     codec: TextCodec,
-    options: { readonly echo: Echo | null; readonly wantsLogprobs: boolean },
+    options: {
+      readonly echo: Echo | null;
+      readonly wantsLogprobs: boolean;
+      /** Control tokens are part of the text. */
+      readonly keepsControl: boolean;
+    },
   ) {
     this.#index = index;
     this.#codec = codec;
     this.#echo = options.echo;
+    this.#keepsControl = options.keepsControl;
     this.#logprobs = options.wantsLogprobs ? new CompletionLogprobs(codec) : null;
   }
 
@@ -75,7 +82,7 @@ export class CompletionWriter implements ChoiceWriter {
   #read({ logprobs = [] }: TextEvent): CompletionLogprobsPiece | null {
     if (this.#logprobs === null || logprobs.length === 0) return null;
     const tokens = logprobs.map((token) => ({ tokenId: token.tokenId, logprobs: token }));
-    return this.#logprobs.next(tokens, (id) => !this.#codec.isControl(id));
+    return this.#logprobs.next(tokens, (id) => this.#keepsControl || !this.#codec.isControl(id));
   }
 
   #piece(text: string, logprobs: CompletionLogprobsPiece | null): object {

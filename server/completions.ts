@@ -2,28 +2,31 @@ import type { Prompt, TextCodec } from "./codec.ts";
 import { CompletionWriter } from "./completion-writer.ts";
 import { InvalidRequestError } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
+import { findNamed } from "./parameters/aliases.ts";
 import { type CompletionBody, completionSchema } from "./request-schemas.ts";
 import { structuredSource } from "./structured/structured-output.ts";
-import { unsupportedInCompletions } from "./unsupported-parameters.ts";
+import { knownInCompletions } from "./parameters/known-parameters.ts";
 
 /** POST /v1/completions */
 export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
   schema: completionSchema,
-  unsupported: unsupportedInCompletions,
+  known: knownInCompletions,
   idPrefix: "cmpl",
   format: { object: "text_completion", chunkObject: "text_completion" },
   async read(body, { codec, grammars }) {
-    const { max_tokens: maxTokens, echo } = body;
-    if (maxTokens === 0 && !echo) {
-      const message = "max_tokens: expected at least 1, or 0 with echo (got 0)";
-      throw new InvalidRequestError(message, "max_tokens");
+    const { echo } = body;
+    const tokenLimit = findNamed(body, "max_tokens");
+    if (tokenLimit?.value === 0 && !echo) {
+      const { field } = tokenLimit;
+      const message = `${field}: expected at least 1, -1 for no limit, or 0 with echo (got 0)`;
+      throw new InvalidRequestError(message, field);
     }
     const source = structuredSource(body);
     const logprobs = body.logprobs === undefined ? undefined : { numTop: body.logprobs };
     return {
       prompts: body.prompt.map((prompt) => toPrompt(prompt, codec)),
       promptField: "prompt",
-      tokenLimit: maxTokens === undefined ? undefined : { value: maxTokens, field: "max_tokens" },
+      tokenLimit,
       // As the OpenAI API has it for this endpoint.
       defaultMaxTokens: 16,
       logprobs,
@@ -33,6 +36,7 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
         new CompletionWriter(index, codec, {
           echo: echo ? { text: text || codec.decode(tokenIds), tokenIds } : null,
           wantsLogprobs: logprobs !== undefined,
+          keepsControl: !body.skip_special_tokens,
         }),
     };
   },

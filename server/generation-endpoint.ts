@@ -10,15 +10,16 @@ import type { InFlight } from "./in-flight.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { type ModelService, resolveModel } from "./model-service.ts";
+import { type ParameterTable, refuseUnsupported } from "./parameters/parameter-table.ts";
+import type { UnknownFields } from "./parameters/unknown-fields.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
 import { recordOf, type RequestRecord } from "./request-record.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 import type { RequestRouting } from "./routing/request-routing.ts";
 import type { GrammarCompiler } from "./structured/grammar-compiler.ts";
 import { httpStreamStart } from "./stream-start.ts";
+import { truncatePrompt } from "./truncate-prompt.ts";
 import type { Tracer } from "./tracing/tracer.ts";
-import type { UnknownFields } from "./unknown-fields.ts";
-import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
 
 export interface GenerationContext {
   readonly service: ModelService;
@@ -37,7 +38,7 @@ export interface GenerationContext {
 /** What tells the chat endpoint from the completions endpoint. */
 export interface GenerationEndpoint<Body extends GenerationBody> {
   readonly schema: z.ZodObject & z.ZodType<Body>;
-  readonly unsupported: UnsupportedTable;
+  readonly known: ParameterTable;
   readonly idPrefix: string;
   readonly format: AnswerFormat;
   /** @throws RequestError when fields do not go together, and OverloadedError. */
@@ -51,7 +52,7 @@ export interface ReadContext extends Pick<GenerationContext, "grammars"> {
 /** What an endpoint makes of a body. */
 export interface ReadRequest extends Omit<
   GenerationOptions,
-  "body" | "id" | "limits" | "randomSeed" | "routingFor"
+  "body" | "id" | "limits" | "codec" | "randomSeed" | "routingFor"
 > {
   /** Spells one of the choices of a prompt. */
   writerFor(index: number, prompt: Prompt): ChoiceWriter;
@@ -115,7 +116,7 @@ export function answerBeginner<Body extends GenerationBody>(
 ): (call: GenerationCall) => Promise<BegunAnswer> {
   const { service, metrics, unknownFields, routing, grammars, randomSeed } = context;
   const isKnown = (field: string) =>
-    Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.unsupported, field);
+    Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.known, field);
 
   return async ({ body: rawBody, header, begin, record }) => {
     const startedMs = performance.now();
@@ -124,16 +125,23 @@ export function answerBeginner<Body extends GenerationBody>(
     const fields = withoutNulls(rawBody);
     unknownFields.note(fields, isKnown, record.log);
     const body = validate(endpoint.schema, fields);
-    refuseUnsupported(fields, endpoint.unsupported);
+    refuseUnsupported(fields, endpoint.known);
     const model = resolveModel(loaded, body.model);
 
     const id = `${endpoint.idPrefix}-${randomUUID()}`;
+    const { limits } = engine;
     const read = await endpoint.read(body, { codec, grammars });
+    const { truncate_prompt_tokens: numKept } = body;
+    const prompts = read.prompts.map((prompt) =>
+      truncatePrompt(prompt, numKept, read.tokenLimit, limits, codec),
+    );
     const requests = toGenerateRequests({
       ...read,
+      prompts,
       body,
       id,
-      limits: engine.limits,
+      limits,
+      codec,
       randomSeed,
       routingFor: (prompt) =>
         routing.routingFor(prompt, { tasks, modelTask: model.task, header }, codec),
@@ -147,11 +155,11 @@ export function answerBeginner<Body extends GenerationBody>(
       format: endpoint.format,
       choices,
       writers: choices.map((_, index) =>
-        read.writerFor(index, read.prompts[Math.floor(index / body.n)]!),
+        read.writerFor(index, prompts[Math.floor(index / body.n)]!),
       ),
       choicesPerPrompt: body.n,
       controller,
-      onRoute: (route) => routing.remember(read.prompts[0]!, route),
+      onRoute: (route) => routing.remember(prompts[0]!, route),
     };
     return { answer, body };
   };

@@ -2,9 +2,12 @@ import type { Grammar } from "../engine/grammar/grammar.ts";
 import type { LogprobsParams } from "../engine/logprobs.ts";
 import type { EngineLimits, GenerateRequest } from "../engine/request.ts";
 import type { RoutingRequest } from "../engine/routing.ts";
-import type { Prompt } from "./codec.ts";
+import type { Prompt, TextCodec } from "./codec.ts";
 import { ContextLengthError, InvalidRequestError } from "./errors.ts";
+import { findNamed } from "./parameters/aliases.ts";
 import type { GenerationBody } from "./request-schemas.ts";
+import { noLimit } from "./sampling-fields.ts";
+import { checkTokenIds, readTokenRules } from "./token-rules.ts";
 
 export interface GenerationOptions {
   readonly body: GenerationBody;
@@ -21,6 +24,7 @@ export interface GenerationOptions {
   readonly promptLogprobs?: LogprobsParams | undefined;
   readonly grammar?: Grammar | undefined;
   readonly limits: EngineLimits;
+  readonly codec: Pick<TextCodec, "encodeText">;
   /** Unsigned 32-bit, for requests that bring no seed. */
   readonly randomSeed: () => number;
   /** Called once for each prompt, after its checks. */
@@ -39,11 +43,14 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
     const message = `${prompts.length} prompts with n ${body.n} are more answers than may wait`;
     throw new InvalidRequestError(`${message} (${limits.maxWaitingRequests}).`, promptField);
   }
-  checkLogitBias(body.logit_bias, limits.vocabSize);
+  const biased = body.logit_bias.map(([tokenId]) => tokenId);
+  checkTokenIds(biased, "logit_bias", limits.vocabSize);
+  const tokenRules = readTokenRules(body, options.codec, limits.vocabSize);
   return prompts.flatMap((prompt, promptIndex) => {
     const { tokenIds: promptTokenIds } = prompt;
     checkPrompt(promptTokenIds, promptField, limits.vocabSize);
     const maxTokens = maxTokensFor(promptTokenIds.length, options);
+    checkMinTokens(body.min_tokens, maxTokens);
     const seed = body.seed ?? options.randomSeed();
     const routing = options.routingFor(prompt);
     return Array.from({ length: body.n }, (_, choice): GenerateRequest => ({
@@ -57,14 +64,15 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
         topK: Math.max(body.top_k, 0),
         minP: body.min_p,
         seed: toUint32(seed + choice),
-        repetitionPenalty: body.repetition_penalty,
-        repetitionWindow: Infinity,
+        repetitionPenalty: findNamed(body, "repetition_penalty")?.value ?? 1,
+        repetitionWindow: body.repeat_last_n < 0 ? Infinity : body.repeat_last_n,
         frequencyPenalty: body.frequency_penalty,
         presencePenalty: body.presence_penalty,
         logitBias: body.logit_bias,
       },
       stop: body.stop,
       ignoreEos: body.ignore_eos,
+      ...tokenRules,
       ...(body.cache_prompt && { cacheSalt: body.cache_salt ?? "" }),
       ...(logprobs && { logprobs }),
       ...(promptLogprobs && { promptLogprobs }),
@@ -80,7 +88,9 @@ function maxTokensFor(promptTokens: number, options: GenerationOptions): number 
   if (promptTokens + 1 > contextLength) {
     throw new ContextLengthError(promptField, promptTokens, 1, contextLength);
   }
-  if (tokenLimit === undefined) return Math.min(defaultMaxTokens, contextLength - promptTokens);
+  const room = contextLength - promptTokens;
+  if (tokenLimit === undefined) return Math.min(defaultMaxTokens, room);
+  if (tokenLimit.value === noLimit) return room;
   if (promptTokens + tokenLimit.value > contextLength) {
     throw new ContextLengthError(tokenLimit.field, promptTokens, tokenLimit.value, contextLength);
   }
@@ -99,11 +109,10 @@ export function checkPrompt(tokenIds: Uint32Array, field: string, vocabSize: num
   }
 }
 
-function checkLogitBias(biases: GenerationBody["logit_bias"], vocabSize: number): void {
-  const outside = biases.find(([id]) => id >= vocabSize);
-  if (outside === undefined) return;
-  const message = `Token id ${outside[0]} is outside the vocabulary of ${vocabSize} tokens.`;
-  throw new InvalidRequestError(message, "logit_bias");
+function checkMinTokens(minTokens: number, maxTokens: number): void {
+  if (minTokens <= maxTokens) return;
+  const message = `min_tokens: expected at most the answer's limit, ${maxTokens} (got ${minTokens})`;
+  throw new InvalidRequestError(message, "min_tokens");
 }
 
 function toUint32(integer: number): number {

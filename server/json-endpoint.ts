@@ -5,7 +5,7 @@ import type { GenerationContext } from "./generation-endpoint.ts";
 import { type LoadedModel, type ResolvedName, resolveModel } from "./model-service.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
 import { recordOf } from "./request-record.ts";
-import { refuseUnsupported, type UnsupportedTable } from "./unsupported-parameters.ts";
+import { type ParameterTable, refuseUnsupported } from "./parameters/parameter-table.ts";
 
 /** What a JSON endpoint's answer is made from. */
 export interface JsonCall<Body> {
@@ -23,7 +23,7 @@ export interface JsonCall<Body> {
 /** A POST that is answered with one object, without generating. */
 export interface JsonEndpoint<Body extends { readonly model?: string | undefined }> {
   readonly schema: z.ZodObject & z.ZodType<Body>;
-  readonly unsupported: UnsupportedTable;
+  readonly known: ParameterTable;
   /** @throws RequestError, and what the engine throws */
   answer(call: JsonCall<Body>): object | Promise<object>;
 }
@@ -33,15 +33,15 @@ export function jsonHandler<Body extends { readonly model?: string | undefined }
   context: GenerationContext,
 ): RequestHandler {
   const { service, unknownFields, inFlight } = context;
-  const { schema, unsupported } = endpoint;
+  const { schema, known } = endpoint;
   const isKnown = (field: string) =>
-    Object.hasOwn(schema.shape, field) || Object.hasOwn(unsupported, field);
+    Object.hasOwn(schema.shape, field) || Object.hasOwn(known, field);
   return async (req, res) => {
     const loaded = service.ready();
     const fields = withoutNulls(req.body);
     unknownFields.note(fields, isKnown, recordOf(res).log);
     const body = validate(schema, fields);
-    refuseUnsupported(fields, unsupported);
+    refuseUnsupported(fields, known);
     const model = resolveModel(loaded, body.model);
     const id = randomUUID();
     const begin = () => inFlight.begin(res, id);

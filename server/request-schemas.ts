@@ -1,40 +1,18 @@
 import { z } from "zod";
+import { withAliases } from "./parameters/aliases.ts";
+import { noLimit, samplingFields, tokenLimit } from "./sampling-fields.ts";
 import { structuredFields } from "./structured/structured-output.ts";
 import { maxTopLogprobs } from "./token-logprobs.ts";
 import { toolCall, toolFields } from "./tools/tool-schemas.ts";
 
 /** More would be a mistake rather than a wish. */
-const maxStopStrings = 16;
 const maxChoices = 16;
 
-const tokenLimit = z.int().min(1).optional();
-const penalty = z.number().min(-2).max(2).default(0);
-
-const stopString = z.string().min(1, "a stop string must not be empty");
-const stop = z
-  .union([stopString, z.array(stopString).max(maxStopStrings)], {
-    error: `expected a non-empty string or a list of up to ${maxStopStrings} of them`,
-  })
-  .default([])
-  .transform((value) => (typeof value === "string" ? [value] : value));
-
-/** Token id to bias; whether the id is in the vocabulary is checked when the model is known. */
-const logitBias = z
-  .record(z.string().regex(/^\d+$/, "expected token ids as keys"), z.number().min(-100).max(100))
-  .default({})
-  .transform((biases) => Object.entries(biases).map(([id, bias]) => [Number(id), bias] as const));
-
-/** What both endpoints take; `user` and the like are known, and change nothing. */
+/** What both endpoints take. */
 const generationFields = {
+  ...samplingFields,
+  ...structuredFields,
   model: z.string().optional(),
-  max_tokens: tokenLimit,
-  temperature: z.number().min(0).default(1),
-  top_p: z.number().min(0).max(1).default(1),
-  // -1 is vLLM's way to switch it off.
-  top_k: z.int().min(-1).default(0),
-  min_p: z.number().min(0).max(1).default(0),
-  seed: z.number().refine(Number.isInteger, "expected an integer").optional(),
-  stop,
   n: z.int().min(1).max(maxChoices).default(1),
   stream: z.boolean().default(false),
   stream_options: z
@@ -43,22 +21,6 @@ const generationFields = {
       continuous_usage_stats: z.boolean().nullish(),
     })
     .optional(),
-  frequency_penalty: penalty,
-  presence_penalty: penalty,
-  repetition_penalty: z.number().positive().max(10).default(1),
-  logit_bias: logitBias,
-  ignore_eos: z.boolean().default(false),
-  // llama.cpp's and vLLM's.
-  cache_prompt: z.boolean().default(true),
-  cache_salt: z.string().min(1, "a salt must not be empty").optional(),
-  user: z.unknown().optional(),
-  metadata: z.unknown().optional(),
-  store: z.unknown().optional(),
-  service_tier: z.unknown().optional(),
-  safety_identifier: z.unknown().optional(),
-  prompt_cache_key: z.unknown().optional(),
-  parallel_tool_calls: z.unknown().optional(),
-  ...structuredFields,
 };
 
 /** What JSON Schema cannot see of a transform. */
@@ -140,10 +102,12 @@ export const prompts = z
   });
 
 export const completionSchema = z.object({
-  ...generationFields,
+  ...withAliases({
+    ...generationFields,
+    // 0 only with echo; -1 for no limit.
+    max_tokens: z.int().min(noLimit).optional(),
+  }),
   prompt: prompts,
-  // 0 only with echo.
-  max_tokens: z.int().min(0).optional(),
   echo: z.boolean().default(false),
   logprobs: z.int().min(0).max(maxTopLogprobs).optional(),
 });

@@ -19,7 +19,7 @@ import { guardConnections } from "./security/connections.ts";
 import { createSecurity, isLoopback, type SecurityConfig } from "./security/security.ts";
 import { GrammarCompiler } from "./structured/grammar-compiler.ts";
 import { noTracer, type Tracer } from "./tracing/tracer.ts";
-import { UnknownFields } from "./unknown-fields.ts";
+import { UnknownFields } from "./parameters/unknown-fields.ts";
 import { fixedLimits } from "./websocket/limits.ts";
 import { acceptWebSockets, WebSocketAwareRequest } from "./websocket/upgrade.ts";
 

@@ -27,7 +27,7 @@ export type EmbeddingsBody = z.output<typeof embeddingsSchema>;
  */
 export const embeddingsEndpoint: JsonEndpoint<EmbeddingsBody> = {
   schema: embeddingsSchema,
-  unsupported: {},
+  known: {},
   async answer({ body, loaded: { engine, codec }, model, context, id, begin }) {
     const { vocabSize, contextLength } = engine.limits;
     const inputs = body.input.map((input): Prompt["tokenIds"] =>

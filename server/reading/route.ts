@@ -27,7 +27,7 @@ export type RouteBody = z.output<typeof routeSchema>;
  */
 export const routeEndpoint: JsonEndpoint<RouteBody> = {
   schema: routeSchema,
-  unsupported: {},
+  known: {},
   async answer({ req, body, loaded, model, context, id, begin }) {
     const { engine, codec, tasks } = loaded;
     const prompt = promptOf(body, codec);

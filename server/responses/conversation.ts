@@ -1,3 +1,4 @@
+import { samplingFields } from "../sampling-fields.ts";
 import { type ConversationItem, joinTexts } from "./items.ts";
 import type { ResponsesBody } from "./request-schema.ts";
 
@@ -52,7 +53,13 @@ function addItem(messages: ConversationMessage[], item: ConversationItem): void 
   }
 }
 
-/** The same request for the chat endpoint. */
+/** What a request says of how tokens are drawn, under the names that chat has for it too. */
+export function samplingOf(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const isSampling = ([name]: readonly [string, unknown]) => Object.hasOwn(samplingFields, name);
+  return Object.fromEntries(Object.entries(fields).filter(isSampling));
+}
+
+/** The same request for the chat endpoint, but for `samplingOf` it. */
 export function toChatBody(
   body: ResponsesBody,
   messages: readonly ConversationMessage[],
@@ -66,19 +73,6 @@ export function toChatBody(
       ...messages,
     ],
     max_completion_tokens: body.max_output_tokens,
-    temperature: body.temperature,
-    top_p: body.top_p,
-    top_k: body.top_k,
-    min_p: body.min_p,
-    seed: body.seed,
-    stop: body.stop,
-    repetition_penalty: body.repetition_penalty,
-    frequency_penalty: body.frequency_penalty,
-    presence_penalty: body.presence_penalty,
-    logit_bias: Object.fromEntries(body.logit_bias),
-    ignore_eos: body.ignore_eos,
-    cache_prompt: body.cache_prompt,
-    cache_salt: body.cache_salt,
     stream: body.stream,
     ...(logprobs && { logprobs, top_logprobs: body.top_logprobs }),
     ...toResponseFormat(text?.format),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { chatSchema } from "../request-schemas.ts";
-import type { UnsupportedTable } from "../unsupported-parameters.ts";
+import { samplingFields } from "../sampling-fields.ts";
 
 const textPart = {
   type: "object",
@@ -101,15 +101,15 @@ const verbosity = z.enum(["low", "medium", "high"], {
 const chat = chatSchema.shape;
 
 export const responsesSchema = z.object({
+  // What llama.cpp and vLLM add to the API.
+  ...samplingFields,
   model: chat.model,
   input,
   instructions: z.string().optional(),
   previous_response_id: z.string().optional(),
   store: z.boolean().default(true),
   stream: chat.stream,
-  max_output_tokens: chat.max_tokens,
-  temperature: chat.temperature,
-  top_p: chat.top_p,
+  max_output_tokens: samplingFields.max_tokens,
   top_logprobs: chat.top_logprobs,
   include: z
     .array(
@@ -133,47 +133,11 @@ export const responsesSchema = z.object({
   parallel_tool_calls: z.boolean().default(true),
   metadata: z.record(z.string(), z.string()).default({}),
   truncation: z.literal("disabled", { error: "only disabled is supported" }).default("disabled"),
-  // What vLLM adds to the API.
-  top_k: chat.top_k,
-  min_p: chat.min_p,
-  seed: chat.seed,
-  stop: chat.stop,
-  repetition_penalty: chat.repetition_penalty,
-  frequency_penalty: chat.frequency_penalty,
-  presence_penalty: chat.presence_penalty,
-  logit_bias: chat.logit_bias,
-  ignore_eos: chat.ignore_eos,
-  cache_prompt: chat.cache_prompt,
-  cache_salt: chat.cache_salt,
-  // Known, and change nothing: there are no tools of the server's own, nor a cache per key.
-  max_tool_calls: z.unknown().optional(),
-  stream_options: z.unknown().optional(),
   user: z.string().optional(),
-  service_tier: z.unknown().optional(),
-  safety_identifier: z.unknown().optional(),
-  prompt_cache_key: z.unknown().optional(),
-  prompt_cache_retention: z.unknown().optional(),
 });
 
 export type ResponsesBody = z.output<typeof responsesSchema>;
 export type ResponsesItem = z.output<typeof item>;
-
-const omitIt = { supported: "leave it out.", isNeutral: () => false };
-
-export const unsupportedInResponses: UnsupportedTable = {
-  background: { supported: "only false is accepted.", isNeutral: (value) => value === false },
-  conversation: { supported: "use previous_response_id.", isNeutral: () => false },
-  prompt: omitIt,
-  moderation: omitIt,
-  context_management: omitIt,
-  reasoning: {
-    supported: "the model does not reason; leave it out.",
-    isNeutral: (value) => {
-      const { effort, summary } = value as { effort?: unknown; summary?: unknown };
-      return (effort == null || effort === "none") && summary == null;
-    },
-  },
-};
 
 function itemsJsonSchema(): object {
   const schema = z.toJSONSchema(items, { io: "input", unrepresentable: "any" });

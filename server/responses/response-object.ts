@@ -1,4 +1,5 @@
 import type { FinishEvent, RoutedEvent } from "../../engine/request.ts";
+import { noLimit } from "../sampling-fields.ts";
 import { toWireRoute } from "../routing/route-wire.ts";
 import type { OutputItem } from "./items.ts";
 import type { ResponsesBody } from "./request-schema.ts";
@@ -37,7 +38,7 @@ export function toWireResponse(
     error: null,
     incomplete_details: isCut ? { reason: "max_output_tokens" } : null,
     instructions: body.instructions ?? null,
-    max_output_tokens: body.max_output_tokens ?? null,
+    max_output_tokens: body.max_output_tokens === noLimit ? null : (body.max_output_tokens ?? null),
     metadata: body.metadata,
     model,
     output,

@@ -16,11 +16,12 @@ import { setRouteHeaders } from "../routing/route-wire.ts";
 import type { ClientId } from "../security/api-keys.ts";
 import { SseStream } from "../sse.ts";
 import { StreamStart } from "../stream-start.ts";
-import { refuseUnsupported } from "../unsupported-parameters.ts";
-import { toChatBody, toMessages } from "./conversation.ts";
+import { knownInResponses } from "../parameters/known-parameters.ts";
+import { refuseUnsupported } from "../parameters/parameter-table.ts";
+import { samplingOf, toChatBody, toMessages } from "./conversation.ts";
 import { type ConversationItem, toItems } from "./items.ts";
 import { inputItemsQuery, toItemPage } from "./item-page.ts";
-import { responsesSchema, unsupportedInResponses } from "./request-schema.ts";
+import { responsesSchema } from "./request-schema.ts";
 import { responseSpelling } from "./response-events.ts";
 import { type ResponseEnd, type ResponseHead, toWireResponse } from "./response-object.ts";
 import { type ChatPiece, type ResponseEvent, ResponseOutput } from "./response-output.ts";
@@ -36,13 +37,17 @@ const endpoint: GenerationEndpoint<ChatBody> = {
     return {
       ...read,
       promptField: "input",
-      tokenLimit: tokenLimit && { ...tokenLimit, field: "max_output_tokens" },
+      tokenLimit: tokenLimit && { ...tokenLimit, field: ownName(tokenLimit.field) },
     };
   },
 };
 
+function ownName(field: string): string {
+  return field === "max_completion_tokens" ? "max_output_tokens" : field;
+}
+
 const isKnown = (field: string) =>
-  Object.hasOwn(responsesSchema.shape, field) || Object.hasOwn(unsupportedInResponses, field);
+  Object.hasOwn(responsesSchema.shape, field) || Object.hasOwn(knownInResponses, field);
 
 /** What is made of one request. */
 interface Work {
@@ -62,7 +67,7 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
     const record = recordOf(res);
     unknownFields.note(fields, isKnown, record.log);
     const body = validate(responsesSchema, fields);
-    refuseUnsupported(fields, unsupportedInResponses);
+    refuseUnsupported(fields, knownInResponses);
     const { previous_response_id: previous } = body;
     const owner = ownerOf(res);
     const before =
@@ -70,7 +75,7 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
     const input = [...(before?.input ?? []), ...(before?.output ?? []), ...toItems(body.input)];
     const { answer } = await inOwnWords(
       begin({
-        body: toChatBody(body, toMessages(input)),
+        body: { ...samplingOf(fields), ...toChatBody(body, toMessages(input)) },
         header: (name) => req.get(name),
         begin: (id) => inFlight.begin(res, id),
         record,

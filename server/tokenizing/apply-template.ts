@@ -1,5 +1,5 @@
 import type { JsonEndpoint } from "../json-endpoint.ts";
-import { unsupportedInTemplates } from "../unsupported-parameters.ts";
+import { knownInTemplates } from "../parameters/known-parameters.ts";
 import { showChat } from "./shown-chat.ts";
 import { type ApplyTemplateBody, applyTemplateSchema } from "./tokenize-schemas.ts";
 
@@ -9,7 +9,7 @@ import { type ApplyTemplateBody, applyTemplateSchema } from "./tokenize-schemas.
  */
 export const applyTemplateEndpoint: JsonEndpoint<ApplyTemplateBody> = {
   schema: applyTemplateSchema,
-  unsupported: unsupportedInTemplates,
+  known: knownInTemplates,
   answer({ body, loaded: { codec } }) {
     return { prompt: showChat(body, codec, (...chat) => codec.renderChat(...chat)) };
   },

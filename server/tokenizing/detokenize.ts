@@ -5,7 +5,7 @@ import { type DetokenizeBody, detokenizeSchema } from "./tokenize-schemas.ts";
 /** POST /detokenize: the text under vLLM's name and under llama.cpp's. */
 export const detokenizeEndpoint: JsonEndpoint<DetokenizeBody> = {
   schema: detokenizeSchema,
-  unsupported: {},
+  known: {},
   answer({ body: { tokens }, loaded: { codec, engine } }) {
     const { vocabSize } = engine.limits;
     const outside = tokens.findIndex((id) => id >= vocabSize);

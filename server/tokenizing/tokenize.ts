@@ -2,13 +2,13 @@ import type { TextCodec } from "../codec.ts";
 import { InvalidRequestError } from "../errors.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
 import { showChat } from "./shown-chat.ts";
-import { unsupportedInTemplates } from "../unsupported-parameters.ts";
+import { knownInTemplates } from "../parameters/known-parameters.ts";
 import { type TokenizeBody, tokenizeSchema } from "./tokenize-schemas.ts";
 
 /** POST /tokenize */
 export const tokenizeEndpoint: JsonEndpoint<TokenizeBody> = {
   schema: tokenizeSchema,
-  unsupported: unsupportedInTemplates,
+  known: knownInTemplates,
   answer({ body, loaded: { codec, engine } }) {
     const tokens = [...encode(body, codec)];
     return {

@@ -65,8 +65,8 @@ test("D40: a prompt is a string, strings, token ids or lists of token ids", asyn
 
 for (const [body, param] of [
   [{ max_tokens: 0 }, "max_tokens"],
-  [{ max_tokens: -1 }, "max_tokens"],
-  [{ max_tokens: -1, echo: true }, "max_tokens"],
+  [{ max_tokens: -2 }, "max_tokens"],
+  [{ max_tokens: -2, echo: true }, "max_tokens"],
 ] as const) {
   test(`D26: a completion with ${JSON.stringify(body)} is refused with 400 naming ${param}`, async (t) => {
     const { post, engine } = await startServer(t);

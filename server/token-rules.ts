@@ -1,0 +1,49 @@
+import type { GenerateRequest } from "../engine/request.ts";
+import { tokenSet } from "../engine/token-rules.ts";
+import type { TextCodec } from "./codec.ts";
+import { InvalidRequestError } from "./errors.ts";
+import type { GenerationBody } from "./request-schemas.ts";
+
+type TokenRules = Pick<
+  GenerateRequest,
+  "stopTokenIds" | "includeStop" | "minTokens" | "allowedTokens" | "bannedTokens" | "keepControl"
+>;
+
+/**
+ * What a body says of single tokens.
+ * @throws InvalidRequestError when one is outside the vocabulary.
+ */
+export function readTokenRules(
+  body: GenerationBody,
+  codec: Pick<TextCodec, "encodeText">,
+  vocabSize: number,
+): TokenRules {
+  const { stop_token_ids: stopTokenIds, allowed_token_ids: allowed, bad_words: words } = body;
+  checkTokenIds(stopTokenIds, "stop_token_ids", vocabSize);
+  checkTokenIds(allowed ?? [], "allowed_token_ids", vocabSize);
+  const bannedTokens = words.flatMap((word) => spellings(word, codec));
+  return {
+    ...(stopTokenIds.length > 0 && { stopTokenIds }),
+    ...(body.include_stop_str_in_output && { includeStop: true }),
+    ...(body.min_tokens > 0 && { minTokens: body.min_tokens }),
+    ...(allowed && { allowedTokens: tokenSet(allowed, vocabSize) }),
+    ...(bannedTokens.length > 0 && { bannedTokens }),
+    ...(!body.skip_special_tokens && { keepControl: true }),
+  };
+}
+
+/** @throws InvalidRequestError naming the field */
+export function checkTokenIds(ids: readonly number[], field: string, vocabSize: number): void {
+  const outside = ids.find((id) => id >= vocabSize);
+  if (outside === undefined) return;
+  const message = `Token id ${outside} is outside the vocabulary of ${vocabSize} tokens.`;
+  throw new InvalidRequestError(`${field}: ${message}`, field);
+}
+
+/** A word as tokens, at the beginning of a text and behind a blank; as vLLM has it. */
+function spellings(word: string, codec: Pick<TextCodec, "encodeText">): number[][] {
+  const text = word.trimStart();
+  if (text === "") return [];
+  const options = { addSpecialTokens: false, parseSpecial: false };
+  return [text, ` ${text}`].map((each) => [...codec.encodeText(each, options)]);
+}
