@@ -13,7 +13,7 @@ import type {
   StageInput,
 } from "./device.ts";
 import { InferenceError } from "./errors.ts";
-import { RotaryTable } from "./rotary-table.ts";
+import { RotaryTable } from "../runtime/rotary-table.ts";
 
 export interface CpuDeviceOptions {
   /** Threads of one forward pass. */

@@ -8,15 +8,24 @@ type Reach = "all" | "types";
 /** The arrows of ARCHITECTURE.md: what a folder may import besides itself. */
 const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   model: {},
-  prune: { model: "all" },
+  runtime: { model: "all" },
+  prune: { model: "all", runtime: "all" },
   router: { model: "all" },
-  engine: { model: "all", router: "types" },
+  engine: { model: "all", runtime: "all", router: "types" },
   server: { model: "all", engine: "all", router: "all" },
   client: {},
-  bin: { model: "all", prune: "all", router: "all", engine: "all", server: "all" },
+  bin: {
+    model: "all",
+    runtime: "all",
+    prune: "all",
+    router: "all",
+    engine: "all",
+    server: "all",
+  },
   grafana: { server: "all" },
   bench: {
     model: "all",
+    runtime: "all",
     prune: "all",
     router: "all",
     engine: "all",
@@ -25,6 +34,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   },
   test: {
     model: "all",
+    runtime: "all",
     prune: "all",
     router: "all",
     engine: "all",
