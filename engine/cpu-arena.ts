@@ -1,5 +1,5 @@
-import * as ort from "onnxruntime-node";
-
+import { pastFeeds } from "../runtime/past-feeds.ts";
+import type { Feeds } from "../runtime/tensor.ts";
 import type { ArenaSpec, KvArena } from "./device.ts";
 
 interface LayerKv {
@@ -19,8 +19,7 @@ export class CpuArena implements KvArena {
   readonly #layers: readonly LayerKv[];
   readonly #onResize: (deltaBytes: number) => void;
   #numSlots = 0;
-  #feeds: { firstSlot: number; numSequences: number; tensors: Record<string, ort.Tensor> } | null =
-    null;
+  #feeds: { firstSlot: number; numSequences: number; tensors: Feeds } | null = null;
 
   /** @param onResize called with every change of the allocated bytes */
   constructor(spec: ArenaSpec, onResize: (deltaBytes: number) => void) {
@@ -127,7 +126,7 @@ export class CpuArena implements KvArena {
   }
 
   /** The past of some slots as feeds; `empty` feeds no position at all, for sequences without a past. */
-  feeds(firstSlot: number, numSequences: number, empty: boolean): Record<string, ort.Tensor> {
+  feeds(firstSlot: number, numSequences: number, empty: boolean): Feeds {
     if (empty) return this.#makeFeeds(firstSlot, numSequences, 0);
     const cached = this.#feeds;
     if (cached?.firstSlot === firstSlot && cached.numSequences === numSequences)
@@ -154,32 +153,17 @@ export class CpuArena implements KvArena {
     }
   }
 
-  #makeFeeds(
-    firstSlot: number,
-    numSequences: number,
-    capacity: number,
-  ): Record<string, ort.Tensor> {
+  #makeFeeds(firstSlot: number, numSequences: number, capacity: number): Feeds {
     const dim = this.#headDim;
-    const tensors: Record<string, ort.Tensor> = {};
-    for (const { index, numKvHeads, keys, values } of this.#layers) {
+    const pasts = this.#layers.map(({ index, numKvHeads, keys, values }) => {
       const start = firstSlot * numKvHeads * this.capacity * dim;
       const end = start + numSequences * numKvHeads * capacity * dim;
-      tensors[`past_k.${index}`] = new ort.Tensor("float32", keys.subarray(start, end), [
-        numSequences,
-        numKvHeads,
-        1,
-        dim,
-        capacity,
-      ]);
-      tensors[`past_v.${index}`] = new ort.Tensor("float32", values.subarray(start, end), [
-        numSequences,
-        numKvHeads,
-        1,
-        capacity,
-        dim,
-      ]);
-    }
-    return tensors;
+      return {
+        ...{ index, numKvHeads },
+        ...{ keys: keys.subarray(start, end), values: values.subarray(start, end) },
+      };
+    });
+    return pastFeeds(pasts, { numSequences, headDim: dim, capacity });
   }
 }
 

@@ -1,18 +1,20 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import * as ort from "onnxruntime-node";
 import { ArtifactError } from "../model/errors.ts";
 import type { ArtifactFile, ArtifactStore } from "../model/artifact-store.ts";
 import type { ModelWeights } from "../model/config.ts";
 import { buildTrunk, stageBorders } from "../model/model-stages.ts";
+import { attentionFeeds } from "../runtime/attention-feeds.ts";
+import type { AttentionFeeds } from "../runtime/attention-feeds.ts";
+import { RotaryTable } from "../runtime/rotary-table.ts";
+import { StageSession } from "../runtime/stage-session.ts";
 import { CalibrationCheckpoint } from "./calibration-checkpoint.ts";
 import type { CalibrationState } from "./calibration-checkpoint.ts";
-import { CalibrationError } from "./errors.ts";
+import { CalibrationError, throwAsCalibrationError } from "./errors.ts";
 import { LayerCalibration } from "./layer-calibration.ts";
+import { packedMask } from "./packed-mask.ts";
 import { layerFile, Profile, profileKey, readProfile } from "./profile.ts";
 import type { CalibrationRecipe, ProfileInfo, Shard } from "./profile.ts";
-import { attentionFeeds, StageSession } from "./stage-session.ts";
-import type { Feeds } from "./stage-session.ts";
 import type { LayerStatistics } from "./statistics.ts";
 import { packSequences } from "./token-batches.ts";
 import type { TokenBatch } from "./token-batches.ts";
@@ -62,7 +64,7 @@ export async function calibrate(
     await store.remove(key);
   }
   const run = new CalibrationRun(weights, store, info, options);
-  return run.finish(takeShard(sequences, options.shard));
+  return run.finish(takeShard(sequences, options.shard)).catch(throwAsCalibrationError);
 }
 
 /** Every `count`-th sequence from `index` on. */
@@ -109,11 +111,10 @@ function describeRun(
   };
 }
 
-/** A batch with the feeds that are the same in every layer. */
 interface PreparedBatch {
   readonly batch: TokenBatch;
-  readonly numTokens: number;
-  readonly feeds: Feeds;
+  /** The same in every layer. */
+  readonly attention: AttentionFeeds;
 }
 
 class CalibrationRun {
@@ -163,40 +164,28 @@ class CalibrationRun {
   }
 
   #prepare(sequences: readonly Uint32Array[]): PreparedBatch[] {
-    return packSequences(sequences).map((batch) => {
-      const numTokens = batch.tokenRows.length;
-      return {
-        batch,
-        numTokens,
-        feeds: {
-          ...attentionFeeds(this.#weights.config, batch, 1),
-          token_rows: new ort.Tensor("int64", batch.tokenRows, [numTokens]),
-        },
-      };
-    });
+    const rotary = new RotaryTable(this.#weights.config.ropeInverseFrequencies);
+    return packSequences(sequences).map((batch) => ({
+      batch,
+      attention: attentionFeeds(rotary, batch.positions, packedMask(batch)),
+    }));
   }
 
   async #runTrunk(batches: readonly PreparedBatch[]): Promise<CalibrationState> {
-    const { firstLayer } = this.#info;
-    const { config } = this.#weights;
     const trunk = await StageSession.load(
       buildTrunk(this.#weights, this.#options.recipe.format),
       this.#options.numThreads,
     );
     const hidden: Float32Array[] = [];
     try {
-      for (const { batch } of batches) {
+      for (const { batch, attention } of batches) {
         this.#options.signal?.throwIfAborted();
-        const { tokenIds, numRows, length } = batch;
-        const ids = new ort.Tensor("int64", tokenIds, [numRows, length]);
-        const feeds = firstLayer === 0 ? {} : attentionFeeds(config, batch, firstLayer);
-        const results = await trunk.run({ ...feeds, token_ids: ids }, ["hidden_out"]);
-        hidden.push(results["hidden_out"]!);
+        hidden.push(await trunk.hiddenAfter(batch.tokenIds, attention));
       }
     } finally {
       await trunk.release();
     }
-    return { nextLayer: firstLayer, hidden };
+    return { nextLayer: this.#info.firstLayer, hidden };
   }
 
   async #runLayer(
@@ -204,22 +193,19 @@ class CalibrationRun {
     { nextLayer: layer, hidden }: CalibrationState,
   ): Promise<CalibrationState> {
     const { recipe, numThreads, signal, onProgress } = this.#options;
-    const { hiddenSize } = this.#weights.config;
     const calibration = await LayerCalibration.load(this.#weights, {
       layer,
       numThreads,
       ...recipe,
     });
     const after: Float32Array[] = [];
-    const layerTokens = batches.reduce((total, { numTokens }) => total + numTokens, 0);
+    const layerTokens = batches.reduce((total, { batch }) => total + batch.tokenRows.length, 0);
     let done = (layer - this.#info.firstLayer) * layerTokens;
     try {
-      for (const [index, { batch, numTokens, feeds }] of batches.entries()) {
+      for (const [index, { batch, attention }] of batches.entries()) {
         signal?.throwIfAborted();
-        const dims = [batch.numRows, batch.length, hiddenSize];
-        const input = new ort.Tensor("float32", hidden[index]!, dims);
-        after.push(await calibration.run({ ...feeds, hidden: input }, numTokens));
-        done += numTokens;
+        after.push(await calibration.run(hidden[index]!, attention, batch.tokenRows));
+        done += batch.tokenRows.length;
         onProgress?.(done, this.#info.numLayers * layerTokens);
       }
       this.#pending.push({ layer, statistics: calibration.statistics() });

@@ -1,14 +1,14 @@
-import * as ort from "onnxruntime-node";
 import type { ModelWeights } from "../model/config.ts";
 import { denseShape } from "../model/stage-graph.ts";
+import type { AttentionFeeds } from "../runtime/attention-feeds.ts";
+import { StageSession } from "../runtime/stage-session.ts";
+import type { StageResults } from "../runtime/stage-session.ts";
+import { tensor } from "../runtime/tensor.ts";
+import type { Feeds } from "../runtime/tensor.ts";
 import { buildCalibrationLayer, observedRoles, outerBlocks } from "./calibration-graph.ts";
 import type { CalibrationLayerOptions, OuterBlock } from "./calibration-graph.ts";
-import { StageSession } from "./stage-session.ts";
-import type { Feeds } from "./stage-session.ts";
 import { ModuleStatistics } from "./statistics.ts";
 import type { LayerStatistics } from "./statistics.ts";
-
-type Results = Readonly<Record<string, Float32Array>>;
 
 /** One dense layer and the sums over the tokens that have passed it. */
 export class LayerCalibration {
@@ -20,7 +20,7 @@ export class LayerCalibration {
     this.#modules = { output, down };
   }
 
-  /** @throws CalibrationError when ONNX Runtime refuses the layer. */
+  /** @throws RuntimeError when ONNX Runtime refuses the layer. */
   static async load(
     weights: ModelWeights,
     options: CalibrationLayerOptions & { readonly numThreads: number },
@@ -38,16 +38,26 @@ export class LayerCalibration {
 
   /**
    * Passes a batch through and counts it.
-   * @param feeds those of the layer, `hidden` among them, and `token_rows`
-   * @returns the hidden states after the layer, `[B, S, hiddenSize]`
+   * @param input hidden states before the layer, of whole sequences
+   * @param tokenRows the tokens to count
+   * @returns the hidden states after the layer
+   * @throws RuntimeError when the pass fails
    */
-  async run(feeds: Feeds, numTokens: number): Promise<Float32Array> {
-    const modules = observedRoles.map((role) => this.#modules[role]);
-    const results = await this.#session.run(
-      Object.assign({}, feeds, ...modules.map((module) => module.feeds())) as Feeds,
-      ["hidden_out", ...modules.flatMap((module) => module.fetches)],
-    );
-    for (const module of modules) module.add(results, numTokens);
+  async run(
+    input: Float32Array,
+    attention: AttentionFeeds,
+    tokenRows: BigInt64Array,
+  ): Promise<Float32Array> {
+    const { output, down } = this.#modules;
+    const modules = [output, down];
+    const feeds: Feeds = {
+      token_rows: tensor(tokenRows, [tokenRows.length]),
+      ...output.feeds(),
+      ...down.feeds(),
+    };
+    const fetches = modules.flatMap((module) => module.fetches);
+    const results = await this.#session.run({ input, attention, observed: { feeds, fetches } });
+    for (const module of modules) module.add(results, tokenRows.length);
     return results["hidden_out"]!;
   }
 
@@ -94,12 +104,12 @@ class ModuleSums {
     return Object.fromEntries(
       this.#blocks.map(({ feed, start, end }, block) => [
         feed,
-        new ort.Tensor("float32", this.#outer[block]!, [end - start, end]),
+        tensor(this.#outer[block]!, [end - start, end]),
       ]),
     );
   }
 
-  add(results: Results, numTokens: number): void {
+  add(results: StageResults, numTokens: number): void {
     this.#count += numTokens;
     for (const [name, total] of this.#vectors) {
       const values = results[name]!;

@@ -1,6 +1,8 @@
-import * as ort from "onnxruntime-node";
 import { GraphBuilder } from "../model/graph-builder.ts";
-import { CalibrationError } from "./errors.ts";
+import { Session } from "../runtime/session.ts";
+import { tensor } from "../runtime/tensor.ts";
+import type { Tensor } from "../runtime/tensor.ts";
+import { throwAsCalibrationError } from "./errors.ts";
 import type { Matrix } from "./matrix.ts";
 
 /** Repeated for every element. */
@@ -11,9 +13,9 @@ const zero: Matrix = { data: new Float64Array(1), rows: 1, columns: 1 };
  * one thread: most are too short to be shared out, and where cores are busy, threads wait for each other.
  */
 export class MatrixProducts {
-  readonly #session: ort.InferenceSession;
+  readonly #session: Session;
 
-  private constructor(session: ort.InferenceSession) {
+  private constructor(session: Session) {
     this.#session = session;
   }
 
@@ -25,18 +27,11 @@ export class MatrixProducts {
     const from = builder.input("from", "float64", ["from_rows", "from_columns"]);
     const gemm = builder.op("Gemm", [left, right, from], { alpha: -1, beta: 1, transB: 1n });
     builder.output("result", gemm, ["rows", "columns"], "float64");
-    try {
-      const session = await ort.InferenceSession.create(builder.finish("product").graph, {
-        executionProviders: ["cpu"],
-        intraOpNumThreads: 1,
-        logSeverityLevel: 4, // errors are thrown
-      });
-      return new MatrixProducts(session);
-    } catch (cause) {
-      throw new CalibrationError(`Matrix products could not be loaded: ${String(cause)}`, {
-        cause,
-      });
-    }
+    const options = { title: "A matrix product", numThreads: 1 };
+    const session = await Session.load(builder.finish("product"), options).catch(
+      throwAsCalibrationError,
+    );
+    return new MatrixProducts(session);
   }
 
   /**
@@ -47,16 +42,11 @@ export class MatrixProducts {
    * @throws CalibrationError when the shapes do not belong together.
    */
   async subtract(left: Matrix, right: Matrix, from: Matrix = zero): Promise<Matrix> {
-    try {
-      const { result } = await this.#session.run({
-        left: tensor(left),
-        right: tensor(right),
-        from: tensor(from),
-      });
-      return { data: result!.data as Float64Array, rows: left.rows, columns: right.rows };
-    } catch (cause) {
-      throw new CalibrationError(`A matrix product failed: ${String(cause)}`, { cause });
-    }
+    const feeds = { left: matrix(left), right: matrix(right), from: matrix(from) };
+    const { result } = await this.#session
+      .run<Float64Array>(feeds, ["result"])
+      .catch(throwAsCalibrationError);
+    return { data: result!, rows: left.rows, columns: right.rows };
   }
 
   async release(): Promise<void> {
@@ -76,6 +66,6 @@ export async function withMatrixProducts<T>(
   }
 }
 
-function tensor({ data, rows, columns }: Matrix): ort.Tensor {
-  return new ort.Tensor("float64", data, [rows, columns]);
+function matrix({ data, rows, columns }: Matrix): Tensor {
+  return tensor(data, [rows, columns]);
 }

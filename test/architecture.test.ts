@@ -46,22 +46,28 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   },
 };
 
+/** Packages and files that only some of the project is to know. */
+const secrets: Readonly<Record<string, readonly string[]>> = {
+  "onnxruntime-node": ["runtime/", "test/runtime/", "test/model/"],
+};
+
 interface Import {
   /** Path of the importing file from the root. */
   readonly from: string;
-  /** Path of the imported file from the root. */
+  /** Path of the imported file from the root, or the name of a package. */
   readonly to: string;
+  readonly isPackage: boolean;
   readonly typeOnly: boolean;
 }
 
-/** Imports between the project's files; packages are left out. */
+/** Imports of the project's files; a package is imported by its name. */
 function findImports(path: string, text: string): Import[] {
   const imports: Import[] = [];
   const add = (specifier: ts.Node | undefined, typeOnly: boolean): void => {
     if (specifier === undefined || !ts.isStringLiteralLike(specifier)) return;
-    if (!specifier.text.startsWith(".")) return;
-    const to = posix.join(posix.dirname(path), specifier.text);
-    imports.push({ from: path, to, typeOnly });
+    const isPackage = !specifier.text.startsWith(".");
+    const to = isPackage ? specifier.text : posix.join(posix.dirname(path), specifier.text);
+    imports.push({ from: path, to, isPackage, typeOnly });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) {
@@ -84,8 +90,12 @@ function folderOf(path: string): string {
 }
 
 /** @returns what is wrong with the import, or undefined. */
-function findViolation({ from, to, typeOnly }: Import): string | undefined {
-  if (folderOf(from) === folderOf(to)) return undefined;
+function findViolation({ from, to, isPackage, typeOnly }: Import): string | undefined {
+  const knowers = secrets[to];
+  if (knowers && !knowers.some((place) => from.startsWith(place))) {
+    return `${from} imports ${to}: only ${knowers.join(", ")} may`;
+  }
+  if (isPackage || folderOf(from) === folderOf(to)) return undefined;
   const reach = arrows[folderOf(from)]?.[folderOf(to)];
   if (reach === "all" || (reach === "types" && typeOnly)) return undefined;
   const rule = reach === "types" ? "may import only types of" : "may not import";
@@ -151,6 +161,8 @@ test("an import in any form that is not an arrow is found", (t) => {
   t.is(violations("engine/a.ts", 'import { b } from "../router/b.ts";').length, 1);
   t.is(violations("engine/a.ts", 'import { type B } from "../router/b.ts";').length, 1);
   t.is(violations("engine/a.ts", 'import type { B } from "../router/b.ts";').length, 0);
+  t.is(violations("engine/a.ts", 'import * as ort from "onnxruntime-node";').length, 1);
+  t.is(violations("runtime/a.ts", 'import * as ort from "onnxruntime-node";').length, 0);
   t.is(violations("engine/a.ts", 'import ws from "ws"; import { b } from "./b.ts";').length, 0);
 });
 

@@ -1,11 +1,14 @@
-import * as ort from "onnxruntime-node";
 import type { ModelWeights } from "../../model/config.ts";
-import { buildTrunk, stageBorders } from "../../model/model-stages.ts";
+import { buildTrunk } from "../../model/model-stages.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
-import { attentionFeeds, StageSession } from "../../prune/stage-session.ts";
+import { throwAsCalibrationError } from "../../prune/errors.ts";
+import { packedMask } from "../../prune/packed-mask.ts";
 import { packSequences } from "../../prune/token-batches.ts";
 import { FeaturePool, meanEmbedding, numTrunkFeatures } from "../../router/features.ts";
 import type { FeatureKind } from "../../router/router.ts";
+import { attentionFeeds } from "../../runtime/attention-feeds.ts";
+import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { StageSession } from "../../runtime/stage-session.ts";
 import type { RoutedPrompt } from "./routed-prompt.ts";
 
 /** Computes what routers decide by, of many prompts. */
@@ -36,11 +39,13 @@ const promptsPerPass = 32;
 export class TrunkFeatures implements FeatureExtractor {
   readonly #weights: ModelWeights;
   readonly #trunk: StageSession;
+  readonly #rotary: RotaryTable;
   #embedding: Float32Array | null = null;
 
   private constructor(weights: ModelWeights, trunk: StageSession) {
     this.#weights = weights;
     this.#trunk = trunk;
+    this.#rotary = new RotaryTable(weights.config.ropeInverseFrequencies);
   }
 
   /** @param weights must stay open @throws CalibrationError when ONNX Runtime refuses the trunk. */
@@ -48,10 +53,10 @@ export class TrunkFeatures implements FeatureExtractor {
     weights: ModelWeights,
     { format, numThreads }: { readonly format: WeightFormat; readonly numThreads: number },
   ): Promise<TrunkFeatures> {
-    return new TrunkFeatures(
-      weights,
-      await StageSession.load(buildTrunk(weights, format), numThreads),
+    const trunk = await StageSession.load(buildTrunk(weights, format), numThreads).catch(
+      throwAsCalibrationError,
     );
+    return new TrunkFeatures(weights, trunk);
   }
 
   numFeatures(kind: FeatureKind): number {
@@ -80,7 +85,9 @@ export class TrunkFeatures implements FeatureExtractor {
         end += 1;
       }
       const indices = order.slice(start, end);
-      const pools = await this.#run(indices.map((index) => prompts[index]!));
+      const pools = await this.#run(indices.map((index) => prompts[index]!)).catch(
+        throwAsCalibrationError,
+      );
       for (const [i, index] of indices.entries()) features[index] = pools[i]!.features();
       start = end;
       onProgress?.(start, order.length);
@@ -93,19 +100,12 @@ export class TrunkFeatures implements FeatureExtractor {
   }
 
   async #run(prompts: readonly RoutedPrompt[]): Promise<FeaturePool[]> {
-    const { config } = this.#weights;
-    const { hiddenSize } = config;
+    const { hiddenSize } = this.#weights.config;
     const pools = prompts.map(({ spans }) => new FeaturePool(hiddenSize, spans));
     for (const batch of packSequences(prompts.map(({ tokenIds }) => tokenIds))) {
-      const { numRows, length, sequences } = batch;
-      const results = await this.#trunk.run(
-        {
-          token_ids: new ort.Tensor("int64", batch.tokenIds, [numRows, length]),
-          ...attentionFeeds(config, batch, stageBorders(config).middle),
-        },
-        ["hidden_out"],
-      );
-      const hidden = results["hidden_out"]!; // [numRows, length, hiddenSize]
+      const { tokenIds, positions, sequences } = batch;
+      const attention = attentionFeeds(this.#rotary, positions, packedMask(batch));
+      const hidden = await this.#trunk.hiddenAfter(tokenIds, attention);
       // A prompt is all in one row.
       for (let start = 0; start < sequences.length;) {
         const owner = sequences[start]!;

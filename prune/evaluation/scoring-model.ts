@@ -1,12 +1,18 @@
-import * as ort from "onnxruntime-node";
-import type { ModelConfig, ModelWeights } from "../../model/config.ts";
+import type { ModelWeights } from "../../model/config.ts";
 import { buildTrunk, stageBorders } from "../../model/model-stages.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
 import { buildStage } from "../../model/stage-graph.ts";
 import type { StageModel } from "../../model/stage-graph.ts";
-import { attentionFeeds, hiddenScore, StageSession } from "../stage-session.ts";
-import type { Feeds } from "../stage-session.ts";
-import { LayerStage, MiddleChain } from "./layer-stage.ts";
+import { attentionFeeds } from "../../runtime/attention-feeds.ts";
+import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
+import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { Session } from "../../runtime/session.ts";
+import { StageSession } from "../../runtime/stage-session.ts";
+import { tensor } from "../../runtime/tensor.ts";
+import type { Tensor } from "../../runtime/tensor.ts";
+import { throwAsCalibrationError } from "../errors.ts";
+import { packedMask } from "../packed-mask.ts";
+import { MiddleChain } from "./middle-chain.ts";
 import { packGroups } from "./scoring-batches.ts";
 import type { ScoredSequence, ScoringBatch } from "./scoring-batches.ts";
 import { buildScoring } from "./scoring-graph.ts";
@@ -64,18 +70,20 @@ const rowsPerChunk = 128;
 export class ScoringModel {
   readonly #weights: ModelWeights;
   readonly #options: { readonly format: WeightFormat; readonly numThreads: number };
-  readonly #trunk: LayerStage;
-  readonly #last: LayerStage;
-  readonly #scoring: StageSession;
-  #comparison: StageSession | null = null;
+  readonly #rotary: RotaryTable;
+  readonly #trunk: StageSession;
+  readonly #last: StageSession;
+  readonly #scoring: Session;
+  #comparison: Session | null = null;
 
   private constructor(
     weights: ModelWeights,
     options: { readonly format: WeightFormat; readonly numThreads: number },
-    sessions: { readonly trunk: LayerStage; readonly last: LayerStage; scoring: StageSession },
+    sessions: { readonly trunk: StageSession; readonly last: StageSession; scoring: Session },
   ) {
     this.#weights = weights;
     this.#options = options;
+    this.#rotary = new RotaryTable(weights.config.ropeInverseFrequencies);
     this.#trunk = sessions.trunk;
     this.#last = sessions.last;
     this.#scoring = sessions.scoring;
@@ -86,7 +94,7 @@ export class ScoringModel {
     weights: ModelWeights,
     options: { readonly format: WeightFormat; readonly numThreads: number },
   ): Promise<ScoringModel> {
-    const { format, numThreads } = options;
+    const { format } = options;
     const { head } = stageBorders(weights.config);
     const lastLayers = buildStage(weights, {
       name: "last-layers",
@@ -96,18 +104,17 @@ export class ScoringModel {
       hasHead: false,
       format,
     });
-    const trunk = await LayerStage.load(buildTrunk(weights, format), numThreads);
-    const last = await LayerStage.load(lastLayers, numThreads);
-    const scoring = await StageSession.load(
-      buildScoring(weights, { format, withComparison: false }),
-      numThreads,
-    );
+    const load = (stage: StageModel) =>
+      StageSession.load(stage, options.numThreads).catch(throwAsCalibrationError);
+    const trunk = await load(buildTrunk(weights, format));
+    const last = await load(lastLayers);
+    const scoring = await loadScoring(weights, { ...options, withComparison: false });
     return new ScoringModel(weights, options, { trunk, last, scoring });
   }
 
   /** The caller releases it. @throws CalibrationError when ONNX Runtime refuses a segment. */
   async loadMiddle(segments: readonly StageModel[]): Promise<MiddleChain> {
-    return MiddleChain.load(segments, this.#options.numThreads);
+    return MiddleChain.load(segments, this.#options.numThreads).catch(throwAsCalibrationError);
   }
 
   prepare(groups: readonly (readonly ScoredSequence[])[]): PreparedSequences {
@@ -124,7 +131,22 @@ export class ScoringModel {
   async score(
     prepared: PreparedSequences,
     middle: MiddleChain,
-    { reference, onProgress, signal }: ScoreOptions = {},
+    options: ScoreOptions = {},
+  ): Promise<ScoreResult> {
+    return this.#score(prepared, middle, options).catch(throwAsCalibrationError);
+  }
+
+  async release(): Promise<void> {
+    await this.#trunk.release();
+    await this.#last.release();
+    await this.#scoring.release();
+    await this.#comparison?.release();
+  }
+
+  async #score(
+    prepared: PreparedSequences,
+    middle: MiddleChain,
+    { reference, onProgress, signal }: ScoreOptions,
   ): Promise<ScoreResult> {
     const scores = Array.from({ length: prepared.numSequences }, () => ({
       numTokens: 0,
@@ -158,13 +180,6 @@ export class ScoringModel {
     return { scores, states };
   }
 
-  async release(): Promise<void> {
-    await this.#trunk.release();
-    await this.#last.release();
-    await this.#scoring.release();
-    await this.#comparison?.release();
-  }
-
   /** Shape `[numTargets, hiddenSize]`. */
   async #targetStates(
     prepared: PreparedSequences,
@@ -172,21 +187,15 @@ export class ScoringModel {
     middle: MiddleChain,
   ): Promise<Float32Array> {
     const { hiddenSize } = this.#weights.config;
-    const feeds = batchFeeds(this.#weights.config, batch);
-    const dims = [1, batch.tokens.length];
-
+    const attention = this.#attentionOf(batch);
     let hidden = prepared.trunkOutputs.get(batch);
     if (hidden === undefined) {
-      const ids = new ort.Tensor("int64", batch.tokens.tokenIds, dims);
-      hidden = await this.#trunk.run({ token_ids: ids }, feeds);
+      hidden = await this.#trunk.hiddenAfter(batch.tokens.tokenIds, attention);
       const numBytes = (prepared.trunkOutputs.size + 1) * hidden.byteLength;
       if (numBytes <= maxTrunkBytes) prepared.trunkOutputs.set(batch, hidden);
     }
-    const between = await middle.run(hidden, feeds);
-    const after = await this.#last.run(
-      { hidden: new ort.Tensor("float32", between, [...dims, hiddenSize]) },
-      feeds,
-    );
+    const between = await middle.run(hidden, attention);
+    const after = await this.#last.hiddenAfter(between, attention);
     const states = new Float32Array(batch.targetRows.length * hiddenSize);
     for (const [target, row] of batch.targetRows.entries()) {
       const start = Number(row) * hiddenSize;
@@ -207,15 +216,12 @@ export class ScoringModel {
     const targets = { log_prob: logProb, top, kl, reference_top: referenceTop };
     for (let start = 0; start < numTargets; start += rowsPerChunk) {
       const end = Math.min(start + rowsPerChunk, numTargets);
-      const rows = (states: Float32Array): ort.Tensor =>
-        new ort.Tensor("float32", states.subarray(start * hiddenSize, end * hiddenSize), [
-          end - start,
-          hiddenSize,
-        ]);
+      const rows = (states: Float32Array): Tensor =>
+        tensor(states.subarray(start * hiddenSize, end * hiddenSize), [end - start, hiddenSize]);
       const results = await session.run(
         {
           hidden: rows(own),
-          targets: new ort.Tensor("int64", batch.targetIds.subarray(start, end), [end - start, 1]),
+          targets: tensor(batch.targetIds.subarray(start, end), [end - start, 1]),
           ...(reference && { reference: rows(reference) }),
         },
         fetches,
@@ -227,24 +233,33 @@ export class ScoringModel {
     return { logProb, top, kl, referenceTop };
   }
 
-  async #loadComparison(): Promise<StageSession> {
-    const { format, numThreads } = this.#options;
-    return (this.#comparison ??= await StageSession.load(
-      buildScoring(this.#weights, { format, withComparison: true }),
-      numThreads,
-    ));
+  async #loadComparison(): Promise<Session> {
+    const options = { ...this.#options, withComparison: true };
+    return (this.#comparison ??= await loadScoring(this.#weights, options));
+  }
+
+  /** Of layers where branches do not see each other. */
+  #attentionOf({ tokens, branches }: ScoringBatch): AttentionFeeds {
+    const mask = packedMask(tokens);
+    for (const { commonEnd, start, end } of branches) {
+      for (let token = start; token < end; token++) mask.hide(token, commonEnd, start);
+    }
+    return attentionFeeds(this.#rotary, tokens.positions, mask);
   }
 }
 
-/** Feeds of layers with attention, where branches do not see each other. */
-function batchFeeds(config: ModelConfig, { tokens, branches }: ScoringBatch): Feeds {
-  const feeds = attentionFeeds(config, tokens, 0);
-  const mask = feeds["mask"]!.data as Float32Array; // [1, 1, 1, length, length]
-  for (const { commonEnd, start, end } of branches) {
-    for (let token = start; token < end; token++) {
-      const row = token * tokens.length;
-      mask.fill(hiddenScore, row + commonEnd, row + start);
-    }
-  }
-  return feeds;
+/** @throws CalibrationError when ONNX Runtime refuses the graph. */
+async function loadScoring(
+  weights: ModelWeights,
+  options: {
+    readonly format: WeightFormat;
+    readonly numThreads: number;
+    readonly withComparison: boolean;
+  },
+): Promise<Session> {
+  const model = buildScoring(weights, options);
+  const { numThreads } = options;
+  return Session.load(model, { title: `Stage ${model.name}`, numThreads }).catch(
+    throwAsCalibrationError,
+  );
 }

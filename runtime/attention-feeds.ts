@@ -1,0 +1,51 @@
+import { causalMask } from "./attention-mask.ts";
+import type { AttentionMask } from "./attention-mask.ts";
+import type { RotaryTable } from "./rotary-table.ts";
+import type { Feeds } from "./tensor.ts";
+import { integers, tensor } from "./tensor.ts";
+
+/** What attention needs to know of a batch besides its past; the same for all layers of all stages. */
+export interface AttentionFeeds {
+  readonly numSequences: number;
+  readonly numNewTokens: number;
+  readonly feeds: Feeds;
+}
+
+/** @param positions of the new tokens in their sequences, shape `[numSequences, numNewTokens]` */
+export function attentionFeeds(
+  rotary: RotaryTable,
+  positions: BigInt64Array,
+  { numSequences, numNewTokens, capacity, scores }: AttentionMask,
+): AttentionFeeds {
+  let last = 0n;
+  for (const position of positions) if (position > last) last = position;
+  // ONNX Runtime takes no table that is shorter than the batch.
+  const numPositions = Math.max(Number(last) + 1, numNewTokens);
+  const width = capacity + numNewTokens;
+  return {
+    numSequences,
+    numNewTokens,
+    feeds: {
+      ...rotary.feeds(numPositions),
+      position_ids: tensor(positions, [numSequences, numNewTokens]),
+      mask: tensor(scores, [numSequences, 1, 1, numNewTokens, width]),
+      score_split: integers([capacity, numNewTokens]),
+    },
+  };
+}
+
+/** Of sequences that each go on with as many new tokens; `capacity` positions of the past are fed. */
+export function continuedAttention(
+  rotary: RotaryTable,
+  pastLengths: readonly number[],
+  numNewTokens: number,
+  capacity: number,
+): AttentionFeeds {
+  const positions = new BigInt64Array(pastLengths.length * numNewTokens);
+  for (const [sequence, past] of pastLengths.entries()) {
+    for (let token = 0; token < numNewTokens; token++) {
+      positions[sequence * numNewTokens + token] = BigInt(past + token);
+    }
+  }
+  return attentionFeeds(rotary, positions, causalMask(pastLengths, numNewTokens, capacity));
+}

@@ -1,0 +1,80 @@
+import type { StageModel } from "../model/stage-graph.ts";
+import type { AttentionFeeds } from "./attention-feeds.ts";
+import { noPastFeeds } from "./past-feeds.ts";
+import { Session } from "./session.ts";
+import type { Feeds } from "./tensor.ts";
+import { integers, tensor } from "./tensor.ts";
+
+export interface StagePass {
+  /** Token ids for a stage with the embedding, else hidden states `[numSequences, numNewTokens, hiddenSize]`. */
+  readonly input: BigInt64Array | Float32Array;
+  readonly attention: AttentionFeeds;
+  /** Of `pastFeeds`. @default the sequences have no past, and their keys and values are not asked for */
+  readonly past?: Feeds;
+  /** Of a stage with the head: new tokens that go on, and those of them whose logits are wanted. */
+  readonly rows?: { readonly kept: readonly number[]; readonly logits: readonly number[] };
+  /** What else a stage is fed and gives whose modules are observed. */
+  readonly observed?: { readonly feeds: Feeds; readonly fetches: readonly string[] };
+}
+
+export type StageResults = Readonly<Record<string, Float32Array>>;
+
+/** The only one that knows how a graph of `buildStage` wants to be fed and what its results are called. */
+export class StageSession {
+  /** Without the weights, of which the session has its own copy. */
+  readonly model: StageModel;
+  readonly #session: Session;
+  readonly #hasAttention: boolean;
+
+  private constructor(model: StageModel, session: Session) {
+    this.model = { ...model, weights: new Map() };
+    this.#session = session;
+    this.#hasAttention = model.layers.some((layer) => layer.numHeads > 0);
+  }
+
+  /** @throws RuntimeError when ONNX Runtime refuses the stage; nothing is kept then. */
+  static async load(model: StageModel, numThreads: number): Promise<StageSession> {
+    const session = await Session.load(model, { title: `Stage ${model.name}`, numThreads });
+    return new StageSession(model, session);
+  }
+
+  /**
+   * @returns `hidden_out`; with rows also `logits`; with a past also `new_k` and `new_v`, where a layer has
+   *   attention; and what was observed
+   * @throws RuntimeError when the pass fails
+   */
+  async run({ input, attention, past, rows, observed }: StagePass): Promise<StageResults> {
+    const { layers, headDim, hiddenSize } = this.model;
+    const { numSequences, numNewTokens } = attention;
+    const dims = [numSequences, numNewTokens];
+    const fetches = ["hidden_out", ...(observed?.fetches ?? [])];
+    if (rows) fetches.push("logits");
+    if (past && this.#hasAttention) fetches.push("new_k", "new_v");
+    return this.#session.run(
+      {
+        ...(input instanceof Float32Array
+          ? { hidden: tensor(input, [...dims, hiddenSize]) }
+          : { token_ids: tensor(input, dims) }),
+        ...(rows && { rows: integers(rows.kept), logit_rows: integers(rows.logits) }),
+        ...(this.#hasAttention && attention.feeds),
+        ...(past ?? noPastFeeds(layers, { numSequences, headDim })),
+        ...observed?.feeds,
+      },
+      fetches,
+    );
+  }
+
+  /** The hidden states after whole sequences, shaped as those before. @throws RuntimeError when the pass fails */
+  async hiddenAfter(
+    input: BigInt64Array | Float32Array,
+    attention: AttentionFeeds,
+  ): Promise<Float32Array> {
+    const results = await this.run({ input, attention });
+    return results["hidden_out"]!;
+  }
+
+  /** May be called twice. */
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}

@@ -1,0 +1,44 @@
+import test from "ava";
+import { attentionFeeds, continuedAttention } from "../../runtime/attention-feeds.ts";
+import { AttentionMask } from "../../runtime/attention-mask.ts";
+import { RotaryTable } from "../../runtime/rotary-table.ts";
+import type { Tensor } from "../../runtime/tensor.ts";
+
+const rotary = () => new RotaryTable(Float32Array.of(1, 0.5));
+
+/** The rows of a mask, one string each: what is seen, and what is not. */
+function drawn(mask: Tensor): string[] {
+  const width = mask.dims.at(-1)!;
+  const marks = Array.from(mask.data as Float32Array, (score) => (score === 0 ? "x" : "."));
+  return Array.from({ length: marks.length / width }, (_, i) =>
+    marks.slice(i * width, (i + 1) * width).join(""),
+  );
+}
+
+test("a sequence that goes on sees its own past and, of the new tokens, those up to its own", (t) => {
+  const { feeds, numSequences, numNewTokens } = continuedAttention(rotary(), [3, 0], 2, 4);
+  t.deepEqual([numSequences, numNewTokens], [2, 2]);
+  t.deepEqual(feeds["mask"]!.dims, [2, 1, 1, 2, 6]);
+  t.deepEqual(drawn(feeds["mask"]!), ["xxx.x.", "xxx.xx", "....x.", "....xx"]);
+  t.deepEqual(feeds["position_ids"]!.data, BigInt64Array.of(3n, 4n, 0n, 1n));
+  t.deepEqual(feeds["score_split"]!.data, BigInt64Array.of(4n, 2n));
+});
+
+test("a mask shows what it is told to and hides it again", (t) => {
+  const mask = new AttentionMask(1, 3);
+  mask.show(1, 0, 2);
+  mask.show(2, 0, 3);
+  mask.hide(2, 1, 2);
+  const { feeds } = attentionFeeds(rotary(), BigInt64Array.of(0n, 1n, 1n), mask);
+  t.deepEqual(drawn(feeds["mask"]!), ["...", "xx.", "x.x"]);
+});
+
+test("the rotary table reaches to the last position, and is no shorter than the batch", (t) => {
+  const lengthFor = (positions: bigint[]) => {
+    const mask = new AttentionMask(1, positions.length);
+    const { feeds } = attentionFeeds(rotary(), BigInt64Array.from(positions), mask);
+    return feeds["cos"]!.dims[0];
+  };
+  t.is(lengthFor([7n, 6n]), 8);
+  t.is(lengthFor([0n, 1n, 0n]), 3);
+});
