@@ -1,5 +1,6 @@
 import express, { type Express, type RequestHandler } from "express";
 import { chatEndpoint } from "./chat.ts";
+import { checkJson } from "./check-json.ts";
 import { completionEndpoint } from "./completions.ts";
 import {
   commandExpert,
@@ -9,7 +10,7 @@ import {
   retrieveExpertPlan,
 } from "./experts/expert-endpoints.ts";
 import { errorHandler } from "./error-response.ts";
-import { RouteNotFoundError } from "./errors.ts";
+import { CharsetError, RouteNotFoundError } from "./errors.ts";
 import { type GenerationContext, generationHandler } from "./generation-endpoint.ts";
 import { health, ready } from "./health.ts";
 import { type JsonEndpoint, jsonHandler } from "./json-endpoint.ts";
@@ -56,7 +57,14 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
   const readBody = [
     whileReady(service),
     onlyJson,
-    express.json({ limit: bodyLimitBytes, type: () => true }),
+    express.json({
+      limit: bodyLimitBytes,
+      type: () => true,
+      verify: (_req, _res, bytes, charset) => {
+        if (charset.toLowerCase() !== "utf-8") throw new CharsetError();
+        checkJson(bytes);
+      },
+    }),
   ];
   const get = (path: string, endpoint: Endpoint, handler: RequestHandler) => {
     const route = app.route(path).all(labelled(endpoint));

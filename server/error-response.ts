@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, Request, Response } from "express";
 import { CancelledError, OverloadedError } from "../engine/errors.ts";
 import { SeapError } from "../model/errors.ts";
 import {
+  CharsetError,
   InvalidJsonError,
   InvalidRequestError,
   MethodNotAllowedError,
@@ -128,7 +129,7 @@ function fromHttpError(error: unknown, req: Request, limitBytes: number): unknow
         `Content-Encoding ${req.get("content-encoding") ?? ""} is not supported; send gzip, deflate, br or identity.`,
       );
     case "charset.unsupported":
-      return new UnsupportedMediaTypeError("The request body must be UTF-8.");
+      return new CharsetError();
   }
   const isClientFault = typeof status === "number" && status >= 400 && status < 500;
   return isClientFault ? new InvalidRequestError(`Bad request: ${error.message}`) : error;

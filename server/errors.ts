@@ -110,6 +110,12 @@ export class UnsupportedMediaTypeError extends RequestError {
   readonly code = "unsupported_media_type";
 }
 
+export class CharsetError extends UnsupportedMediaTypeError {
+  constructor() {
+    super("The request body must be UTF-8.");
+  }
+}
+
 /** The model is not in memory yet. */
 export class ModelLoadingError extends SeapError {
   readonly code = "model_loading";

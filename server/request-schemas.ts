@@ -1,19 +1,17 @@
 import { z } from "zod";
 import { withAliases } from "./parameters/aliases.ts";
+import { requestLimits } from "./request-limits.ts";
 import { noLimit, samplingFields, tokenLimit } from "./sampling-fields.ts";
 import { structuredFields } from "./structured/structured-output.ts";
 import { maxTopLogprobs } from "./token-logprobs.ts";
 import { toolCall, toolFields } from "./tools/tool-schemas.ts";
-
-/** More would be a mistake rather than a wish. */
-const maxChoices = 16;
 
 /** What both endpoints take. */
 const generationFields = {
   ...samplingFields,
   ...structuredFields,
   model: z.string().optional(),
-  n: z.int().min(1).max(maxChoices).default(1),
+  n: z.int().min(1).max(requestLimits.choices).default(1),
   stream: z.boolean().default(false),
   stream_options: z
     .object({
@@ -45,7 +43,7 @@ const assistantContent = z
   .transform((content, context) => joinTextParts(content ?? "", context))
   .meta({ anyOf: [{ type: "string" }, textParts, { type: "null" }] });
 
-const name = z.string().nullish();
+const name = z.string().max(requestLimits.nameCharacters).nullish();
 const messageSchema = z.discriminatedUnion(
   "role",
   [
@@ -56,13 +54,13 @@ const messageSchema = z.discriminatedUnion(
       role: z.literal("assistant"),
       content: assistantContent,
       name,
-      tool_calls: z.array(toolCall).nullish(),
+      tool_calls: z.array(toolCall).max(requestLimits.toolCalls).nullish(),
     }),
     z.object({
       role: z.literal("tool"),
       content: textContent,
       name,
-      tool_call_id: z.string().nullish(),
+      tool_call_id: name,
     }),
   ],
   { error: "expected a message object whose role is system, developer, user, assistant or tool" },
@@ -70,7 +68,10 @@ const messageSchema = z.discriminatedUnion(
 
 export const chatSchema = z.object({
   ...generationFields,
-  messages: z.array(messageSchema).min(1, "expected at least one message"),
+  messages: z
+    .array(messageSchema)
+    .min(1, "expected at least one message")
+    .max(requestLimits.messages),
   max_completion_tokens: tokenLimit,
   logprobs: z.boolean().default(false),
   top_logprobs: z.int().min(0).max(maxTopLogprobs).default(0),
@@ -85,6 +86,10 @@ export const prompts = z
   .transform((prompt, context): (string | number[])[] => {
     const list = typeof prompt === "string" || isTokenIds(prompt) ? [prompt] : prompt;
     const isValid = (item: unknown) => typeof item === "string" || isTokenIds(item);
+    if (Array.isArray(list) && list.length > requestLimits.prompts) {
+      context.addIssue(`expected at most ${requestLimits.prompts} of them`);
+      return z.NEVER;
+    }
     if (Array.isArray(list) && list.length > 0 && list.every(isValid)) {
       return list;
     }
@@ -129,6 +134,10 @@ function joinTextParts(content: unknown, context: z.RefinementCtx): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) {
     context.addIssue("expected a string or an array of text parts");
+    return z.NEVER;
+  }
+  if (content.length > requestLimits.textParts) {
+    context.addIssue(`expected at most ${requestLimits.textParts} text parts`);
     return z.NEVER;
   }
   const texts = content.map((part: unknown, index) => {

@@ -1,11 +1,6 @@
 import { z } from "zod";
 import { withAliases } from "./parameters/aliases.ts";
-
-/** More would be a mistake rather than a wish. */
-const maxStopStrings = 16;
-const maxStopTokens = 64;
-const maxBadWords = 256;
-const maxBadWordLength = 200;
+import { requestLimits } from "./request-limits.ts";
 
 /** In place of a limit, as llama.cpp and LangChain have it. */
 export const noLimit = -1;
@@ -20,17 +15,25 @@ const penalty = z.number().min(-2).max(2).default(0);
 /** Whether it is in the vocabulary is checked when the model is known. */
 const tokenId = z.int().min(0).max(0xffff_ffff);
 
+const { stopStrings: maxStops, stopCharacters, stopCharactersTogether } = requestLimits;
+const stopString = z.string().max(stopCharacters);
 const stop = z
-  .union([z.string(), z.array(z.string().nullable()).max(maxStopStrings)], {
-    error: `expected a string or a list of up to ${maxStopStrings} of them`,
+  .union([stopString, z.array(stopString.nullable()).max(maxStops)], {
+    error: `expected a string of up to ${stopCharacters} characters or a list of up to ${maxStops} of them`,
   })
   .default([])
   // Empty ones stop nothing.
-  .transform((value) => [value].flat().filter((text): text is string => Boolean(text)));
+  .transform((value) => [value].flat().filter((text): text is string => Boolean(text)))
+  .refine((strings) => strings.join("").length <= stopCharactersTogether, {
+    message: `expected at most ${stopCharactersTogether} characters together`,
+  });
 
 const logitBias = z
   .record(z.string().regex(/^\d+$/, "expected token ids as keys"), z.number().min(-100).max(100))
   .default({})
+  .refine((biases) => Object.keys(biases).length <= requestLimits.logitBiases, {
+    message: `expected at most ${requestLimits.logitBiases} tokens`,
+  })
   .transform((biases) => Object.entries(biases).map(([id, bias]) => [Number(id), bias] as const));
 
 /** How an answer's tokens are drawn, and when it ends; of all endpoints that generate. */
@@ -52,9 +55,12 @@ export const samplingFields = withAliases({
   repeat_last_n: z.int().min(-1).default(-1),
   // vLLM's.
   min_tokens: z.int().min(0).default(0),
-  stop_token_ids: z.array(tokenId).max(maxStopTokens).default([]),
-  allowed_token_ids: z.array(tokenId).min(1).optional(),
-  bad_words: z.array(z.string().max(maxBadWordLength)).max(maxBadWords).default([]),
+  stop_token_ids: z.array(tokenId).max(requestLimits.stopTokens).default([]),
+  allowed_token_ids: z.array(tokenId).min(1).max(requestLimits.allowedTokens).optional(),
+  bad_words: z
+    .array(z.string().max(requestLimits.badWordCharacters))
+    .max(requestLimits.badWords)
+    .default([]),
   include_stop_str_in_output: z.boolean().default(false),
   skip_special_tokens: z.boolean().default(true),
   truncate_prompt_tokens: z
@@ -64,5 +70,9 @@ export const samplingFields = withAliases({
     .optional(),
   // llama.cpp's and vLLM's.
   cache_prompt: z.boolean().default(true),
-  cache_salt: z.string().min(1, "a salt must not be empty").optional(),
+  cache_salt: z
+    .string()
+    .min(1, "a salt must not be empty")
+    .max(requestLimits.nameCharacters)
+    .optional(),
 });

@@ -6,14 +6,9 @@ import type { JsonEndpoint } from "../json-endpoint.ts";
 import { chatSchema, prompts } from "../request-schemas.ts";
 import { readingRequest, readPrompts } from "./read-prompts.ts";
 
-/** As the OpenAI API has it. */
-const maxInputs = 2048;
-
 export const embeddingsSchema = z.object({
   model: chatSchema.shape.model,
-  input: prompts.refine((inputs) => inputs.length <= maxInputs, {
-    message: `expected at most ${maxInputs} inputs`,
-  }),
+  input: prompts,
   encoding_format: z.enum(["float", "base64"]).default("float"),
   dimensions: z.int().min(1).optional(),
   user: z.unknown().optional(),

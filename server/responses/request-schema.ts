@@ -1,6 +1,10 @@
 import { z } from "zod";
 import { chatSchema } from "../request-schemas.ts";
+import { requestLimits } from "../request-limits.ts";
 import { samplingFields } from "../sampling-fields.ts";
+
+const { metadata } = requestLimits;
+const callId = z.string().max(requestLimits.nameCharacters);
 
 const textPart = {
   type: "object",
@@ -18,6 +22,10 @@ const text = z
     if (typeof content === "string") return [content];
     if (!Array.isArray(content)) {
       context.addIssue("expected a string or an array of text parts");
+      return z.NEVER;
+    }
+    if (content.length > requestLimits.textParts) {
+      context.addIssue(`expected at most ${requestLimits.textParts} text parts`);
       return z.NEVER;
     }
     return content.map((part: unknown, index) => {
@@ -43,18 +51,19 @@ const item = z.discriminatedUnion(
     }),
     z.object({
       type: z.literal("function_call"),
-      call_id: z.string(),
-      name: z.string(),
+      call_id: callId,
+      name: callId,
       arguments: z.string(),
     }),
-    z.object({ type: z.literal("function_call_output"), call_id: z.string(), output: text }),
+    z.object({ type: z.literal("function_call_output"), call_id: callId, output: text }),
   ],
   { error: "expected an item of type message, function_call or function_call_output" },
 );
 
 const items = z
   .array(item, "expected a string or a list of items")
-  .min(1, "expected at least one item");
+  .min(1, "expected at least one item")
+  .max(requestLimits.items);
 
 /** A message of the user, or items; no union, which would not tell what is wrong with an item. */
 const input = z
@@ -106,7 +115,7 @@ export const responsesSchema = z.object({
   model: chat.model,
   input,
   instructions: z.string().optional(),
-  previous_response_id: z.string().optional(),
+  previous_response_id: z.string().max(requestLimits.nameCharacters).optional(),
   store: z.boolean().default(true),
   stream: chat.stream,
   max_output_tokens: samplingFields.max_tokens,
@@ -120,7 +129,7 @@ export const responsesSchema = z.object({
     .default([]),
   // As in chat, no verbosity changes anything.
   text: z.object({ format: format.nullish(), verbosity: verbosity.nullish() }).optional(),
-  tools: z.array(functionTool).default([]),
+  tools: z.array(functionTool).max(requestLimits.tools).default([]),
   tool_choice: z
     .union(
       [
@@ -131,7 +140,16 @@ export const responsesSchema = z.object({
     )
     .default("auto"),
   parallel_tool_calls: z.boolean().default(true),
-  metadata: z.record(z.string(), z.string()).default({}),
+  metadata: z
+    .record(
+      z.string().max(metadata.keyCharacters),
+      z.string().max(metadata.valueCharacters),
+      "expected an object of strings",
+    )
+    .refine((pairs) => Object.keys(pairs).length <= metadata.pairs, {
+      message: `expected at most ${metadata.pairs} pairs`,
+    })
+    .default({}),
   truncation: z.literal("disabled", { error: "only disabled is supported" }).default("disabled"),
   user: z.string().optional(),
 });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { InvalidRequestError } from "../errors.ts";
+import { requestLimits } from "../request-limits.ts";
 
 const toolName = z
   .string()
@@ -24,7 +25,7 @@ const toolChoice = z.union(
 );
 
 export const toolFields = {
-  tools: z.array(tool).max(128).default([]),
+  tools: z.array(tool).max(requestLimits.tools).default([]),
   /** Absent: auto where there are tools. */
   tool_choice: toolChoice.optional(),
   parallel_tool_calls: z.boolean().default(true),
@@ -32,10 +33,10 @@ export const toolFields = {
 
 /** A call in the history, with the arguments as a JSON text or, from some clients, as JSON. */
 export const toolCall = z.object({
-  id: z.string().nullish(),
+  id: z.string().max(requestLimits.nameCharacters).nullish(),
   type: z.literal("function").nullish(),
   function: z.object({
-    name: z.string(),
+    name: z.string().max(requestLimits.nameCharacters),
     arguments: z.union([z.string(), z.record(z.string(), z.unknown())]).default("{}"),
   }),
 });

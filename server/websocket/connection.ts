@@ -3,6 +3,7 @@ import { WebSocket } from "ws";
 import { CancelledError } from "../../engine/errors.ts";
 import { streamAnswer } from "../answer.ts";
 import { chatEndpoint } from "../chat.ts";
+import { checkJson } from "../check-json.ts";
 import type { Clock } from "../clock.ts";
 import { completionEndpoint } from "../completions.ts";
 import { reportError } from "../error-response.ts";
@@ -129,6 +130,7 @@ export class Connection {
       if (isBinary) {
         throw new InvalidRequestError("Messages are text frames with JSON, got a binary frame.");
       }
+      checkJson(data);
       raw = parseJson(data.toString());
       const message = readMessage(raw);
       if (message.type === "auth") {
