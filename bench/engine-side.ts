@@ -1,8 +1,8 @@
-import { CpuDevice } from "../engine/cpu-device.ts";
 import { denseExpert } from "../engine/experts.ts";
 import { loadStages } from "../engine/load-stages.ts";
 import { ModelRunner } from "../engine/model-runner.ts";
 import type { Tokens } from "../engine/model-runner.ts";
+import { openDevice } from "../engine/open-device.ts";
 import { openModel } from "../model/open-model.ts";
 import type { WeightFormat } from "../model/quantize.ts";
 import type { DecodeRun } from "./llama-peer.ts";
@@ -52,7 +52,7 @@ export class EngineSide {
   static async start(options: EngineSideOptions): Promise<EngineSide> {
     const { weights } = await openModel(options.modelPath);
     const { ropeInverseFrequencies } = weights.config;
-    const device = new CpuDevice({ numThreads: options.threads, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads: options.threads, ropeInverseFrequencies });
     const stages = await loadStages(device, weights, options.weights);
     weights.close();
     const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });

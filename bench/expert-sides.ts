@@ -1,5 +1,5 @@
-import { CpuDevice } from "../engine/cpu-device.ts";
 import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/model-runner.ts";
+import { openDevice } from "../engine/open-device.ts";
 import type { ModelConfig, ModelWeights } from "../model/config.ts";
 import { createExpertPlan, planShapes } from "../model/expert-plan.ts";
 import type { ExpertPlan } from "../model/expert-plan.ts";
@@ -45,7 +45,7 @@ export async function defaultModelSide(
   const plan = shapePlan(weights, target);
   const pruned = prunedWeights(weights, plan);
   const { ropeInverseFrequencies } = weights.config;
-  const device = new CpuDevice({ numThreads, ropeInverseFrequencies });
+  const device = await openDevice({ numThreads, ropeInverseFrequencies });
   const middle = buildMiddle(pruned, format, { name: plan.task, shapes: planShapes(plan) });
   const stages = {
     trunk: await device.loadStage(buildTrunk(weights, format)),

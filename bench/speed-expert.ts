@@ -1,7 +1,7 @@
-import { CpuDevice } from "../engine/cpu-device.ts";
 import type { BuiltExpert } from "../engine/experts.ts";
 import { loadStages } from "../engine/load-stages.ts";
 import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/model-runner.ts";
+import { openDevice } from "../engine/open-device.ts";
 import { ArtifactStore } from "../model/artifact-store.ts";
 import { expertArtifact, readExpert } from "../model/expert-artifact.ts";
 import { planShapes } from "../model/expert-plan.ts";
@@ -56,7 +56,7 @@ export async function engineWithExperts(
 ): Promise<EngineSide> {
   const { weights } = await openModel(modelPath);
   const { ropeInverseFrequencies } = weights.config;
-  const device = new CpuDevice({ numThreads, ropeInverseFrequencies });
+  const device = await openDevice({ numThreads, ropeInverseFrequencies });
   const stages = await loadStages(device, weights, format);
   weights.close();
   const runner = new ModelRunner({ device, stages, prefillChunk: DEFAULT_PREFILL_CHUNK });

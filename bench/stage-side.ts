@@ -1,15 +1,15 @@
-import { CpuDevice } from "../engine/cpu-device.ts";
-import type { KvArena, Stage } from "../engine/device.ts";
+import type { Device, KvArena, Stage } from "../engine/device.ts";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
+import { openDevice } from "../engine/open-device.ts";
 import type { StageModel } from "../model/stage-graph.ts";
 import type { DecodeRun } from "./llama-peer.ts";
 
 /** One stage with the embedding, run on its own. */
 export class StageSide {
-  readonly #device: CpuDevice;
+  readonly #device: Device;
   readonly #stage: Stage;
 
-  private constructor(device: CpuDevice, stage: Stage) {
+  private constructor(device: Device, stage: Stage) {
     this.#device = device;
     this.#stage = stage;
   }
@@ -19,7 +19,7 @@ export class StageSide {
     ropeInverseFrequencies: Float32Array,
     numThreads: number,
   ): Promise<StageSide> {
-    const device = new CpuDevice({ numThreads, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads, ropeInverseFrequencies });
     return new StageSide(device, await device.loadStage(model));
   }
 

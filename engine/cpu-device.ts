@@ -8,6 +8,7 @@ import { CpuArena } from "./cpu-arena.ts";
 import type {
   ArenaSpec,
   Device,
+  DeviceOptions,
   ForwardBatch,
   HiddenRow,
   HiddenStates,
@@ -17,13 +18,6 @@ import type {
 } from "./device.ts";
 import { InferenceError } from "./errors.ts";
 
-export interface CpuDeviceOptions {
-  /** Threads of one forward pass. */
-  readonly numThreads: number;
-  /** Radians per position, shape `[headDim / 2]`. */
-  readonly ropeInverseFrequencies: Float32Array;
-}
-
 /** ONNX Runtime's CPU provider with the KV cache in JavaScript's memory (host-cache attention). */
 export class CpuDevice implements Device {
   readonly #numThreads: number;
@@ -31,7 +25,7 @@ export class CpuDevice implements Device {
   #weightBytes = 0;
   #kvBytes = 0;
 
-  constructor({ numThreads, ropeInverseFrequencies }: CpuDeviceOptions) {
+  constructor({ numThreads, ropeInverseFrequencies }: DeviceOptions) {
     this.#numThreads = numThreads;
     this.#rotary = new RotaryTable(ropeInverseFrequencies);
   }

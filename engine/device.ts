@@ -1,5 +1,12 @@
 import type { LayerShape, StageModel } from "../model/stage-graph.ts";
 
+export interface DeviceOptions {
+  /** Threads of one forward pass. */
+  readonly numThreads: number;
+  /** Radians per position, shape `[headDim / 2]`. */
+  readonly ropeInverseFrequencies: Float32Array;
+}
+
 /**
  * Where stages run and KV memory lives. One device per engine; nothing above it touches a session, a
  * tensor or a KV buffer, so that a device may keep all three in memory that JavaScript cannot see.

@@ -5,13 +5,13 @@ import { parentPort, workerData } from "node:worker_threads";
 import { SeapError } from "../model/errors.ts";
 import { openModel } from "../model/open-model.ts";
 import type { PromptRouter } from "../router/prompt-router.ts";
-import { CpuDevice } from "./cpu-device.ts";
 import { EngineLoop } from "./engine-loop.ts";
 import type { EngineOutput } from "./engine-loop.ts";
 import { ExpertService } from "./expert-service.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import { loadStages } from "./load-stages.ts";
 import { ModelRunner } from "./model-runner.ts";
+import { openDevice } from "./open-device.ts";
 import { steadySeconds } from "./steady-clock.ts";
 import { StepMeter } from "./step-meter.ts";
 import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
@@ -57,7 +57,7 @@ async function load(): Promise<Loaded> {
   const { weights } = await openModel(options.modelPath);
   try {
     const { ropeInverseFrequencies, vocabSize, hiddenSize } = weights.config;
-    const device = new CpuDevice({ numThreads: options.threads, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads: options.threads, ropeInverseFrequencies });
     const stages = await loadStages(device, weights, options.weights, (name) =>
       send({ type: "progress", text: `building ${name} (${options.weights})` }),
     );

@@ -1,9 +1,9 @@
 import { setImmediate } from "node:timers/promises";
-import { CpuDevice } from "../../engine/cpu-device.ts";
-import type { Stage } from "../../engine/device.ts";
+import type { Device, Stage } from "../../engine/device.ts";
 import { EngineLoop } from "../../engine/engine-loop.ts";
 import type { EngineOutput } from "../../engine/engine-loop.ts";
 import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/model-runner.ts";
+import { openDevice } from "../../engine/open-device.ts";
 import { greedy } from "../../engine/sampler.ts";
 import type { ModelWeights } from "../../model/config.ts";
 import { buildHead, buildTrunk } from "../../model/model-stages.ts";
@@ -29,14 +29,14 @@ const usualTokens = 1024;
 export class EngineGenerator implements AnswerGenerator {
   readonly #options: EngineGeneratorOptions;
   readonly #config: ModelWeights["config"];
-  readonly #device: CpuDevice;
+  readonly #device: Device;
   readonly #trunk: Stage;
   readonly #head: Stage;
 
   private constructor(
     options: EngineGeneratorOptions,
     config: ModelWeights["config"],
-    stages: { readonly device: CpuDevice; readonly trunk: Stage; readonly head: Stage },
+    stages: { readonly device: Device; readonly trunk: Stage; readonly head: Stage },
   ) {
     this.#options = options;
     this.#config = config;
@@ -52,7 +52,7 @@ export class EngineGenerator implements AnswerGenerator {
   ): Promise<EngineGenerator> {
     const { config } = weights;
     const { ropeInverseFrequencies } = config;
-    const device = new CpuDevice({ numThreads: options.numThreads, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads: options.numThreads, ropeInverseFrequencies });
     const trunk = await device.loadStage(buildTrunk(weights, options.format));
     const head = await device.loadStage(buildHead(weights, options.format));
     return new EngineGenerator(options, config, { device, trunk, head });

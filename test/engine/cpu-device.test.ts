@@ -1,9 +1,9 @@
 import test from "ava";
 
 import type { CpuArena } from "../../engine/cpu-arena.ts";
-import { CpuDevice } from "../../engine/cpu-device.ts";
 import type { ForwardBatch, HiddenStates, KvArena, Stage } from "../../engine/device.ts";
 import { InferenceError } from "../../engine/errors.ts";
+import { openDevice } from "../../engine/open-device.ts";
 import type { ModelWeights } from "../../model/config.ts";
 import { buildHead, buildMiddle, buildTrunk, stageBorders } from "../../model/model-stages.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
@@ -29,7 +29,7 @@ class Pipeline {
     layerShapes: readonly LayerShape[] | undefined,
   ) {
     const { ropeInverseFrequencies } = weights.config;
-    const device = new CpuDevice({ numThreads: 1, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads: 1, ropeInverseFrequencies });
     const stages: Stage[] = [];
     const arenas: KvArena[] = [];
     for (const model of buildStages(weights, format, layerShapes)) {
@@ -188,14 +188,14 @@ for (const format of ["q8", "q4"] as const) {
   }
 }
 
-function tinyDevice() {
+async function tinyDevice() {
   const weights = tinyModel();
   const { ropeInverseFrequencies } = weights.config;
-  return { weights, device: new CpuDevice({ numThreads: 1, ropeInverseFrequencies }) };
+  return { weights, device: await openDevice({ numThreads: 1, ropeInverseFrequencies }) };
 }
 
 test("the device counts the bytes of loaded stages and allocated arenas", async (t) => {
-  const { weights, device } = tinyDevice();
+  const { weights, device } = await tinyDevice();
   const model = buildTrunk(weights, "q8");
   const stage = await device.loadStage(model);
   t.is(device.weightBytes, model.sizeBytes);
@@ -216,7 +216,7 @@ test("the device counts the bytes of loaded stages and allocated arenas", async 
 });
 
 test("a stage that cannot be loaded is an InferenceError with its name and costs nothing", async (t) => {
-  const { weights, device } = tinyDevice();
+  const { weights, device } = await tinyDevice();
   const model = { ...buildTrunk(weights, "q8"), graph: Uint8Array.of(1, 2, 3) };
   const error = await t.throwsAsync(device.loadStage(model), { instanceOf: InferenceError });
   t.regex(error.message, /^Stage trunk could not be loaded: /);
@@ -224,7 +224,7 @@ test("a stage that cannot be loaded is an InferenceError with its name and costs
 });
 
 test("a pass that fails and a pass after the release are InferenceErrors with the stage's name", async (t) => {
-  const { weights, device } = tinyDevice();
+  const { weights, device } = await tinyDevice();
   const stage = await device.loadStage(buildTrunk(weights, "q8"));
   const { layers, headDim } = stage.model;
   const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 1 });
@@ -243,7 +243,7 @@ test("a pass that fails and a pass after the release are InferenceErrors with th
 });
 
 test("rows of hidden states can be gathered from several batches in any order", async (t) => {
-  const { weights, device } = tinyDevice();
+  const { weights, device } = await tinyDevice();
   const stage = await device.loadStage(buildTrunk(weights, "f32"));
   t.teardown(() => stage.dispose());
   const { layers, headDim } = stage.model;
@@ -273,8 +273,8 @@ test("rows of hidden states can be gathered from several batches in any order", 
   t.deepEqual(row(gathered, 2), row(a, 0));
 });
 
-test("a copied slot holds the positions asked for and nothing else", (t) => {
-  const { device } = tinyDevice();
+test("a copied slot holds the positions asked for and nothing else", async (t) => {
+  const { device } = await tinyDevice();
   const spec = { layers: [shape(0, 0, 32), shape(4, 2, 32)], headDim: 2 };
   const source = device.createArena({ ...spec, capacity: 64, numSlots: 2 }) as CpuArena;
   const target = device.createArena({ ...spec, capacity: 128, numSlots: 3 }) as CpuArena;

@@ -1,11 +1,11 @@
 import type { ExecutionContext } from "ava";
-import { CpuDevice } from "../../engine/cpu-device.ts";
 import type { Device, Stage } from "../../engine/device.ts";
 import { EngineLoop } from "../../engine/engine-loop.ts";
 import type { EngineLoopOptions, EngineOutput } from "../../engine/engine-loop.ts";
 import { loadStages } from "../../engine/load-stages.ts";
 import { ModelRunner } from "../../engine/model-runner.ts";
 import type { ModelStages, Tokens } from "../../engine/model-runner.ts";
+import { openDevice } from "../../engine/open-device.ts";
 import type { GenerateRequest, RoutedEvent } from "../../engine/request.ts";
 import type { Sequence } from "../../engine/sequence.ts";
 import type { ModelWeights } from "../../model/config.ts";
@@ -27,7 +27,7 @@ export async function loadModel(
   numThreads = 1,
 ): Promise<LoadedStages> {
   const { ropeInverseFrequencies } = weights.config;
-  const device = new CpuDevice({ numThreads, ropeInverseFrequencies });
+  const device = await openDevice({ numThreads, ropeInverseFrequencies });
   const stages = await loadStages(device, weights, format);
   t.teardown(async () => {
     for (const stage of [stages.trunk, ...stages.middle, stages.head]) await stage.dispose();

@@ -1,5 +1,5 @@
 import test from "ava";
-import { CpuDevice } from "../../engine/cpu-device.ts";
+import { openDevice } from "../../engine/open-device.ts";
 import type { ModelConfig, ModelWeights } from "../../model/config.ts";
 import { createExpertPlan, planShapes } from "../../model/expert-plan.ts";
 import type { ExpertPlan, LayerPlan } from "../../model/expert-plan.ts";
@@ -46,7 +46,7 @@ async function expertLogits(
   format: WeightFormat,
   replacements?: Replacements,
 ): Promise<Float32Array> {
-  const device = new CpuDevice({
+  const device = await openDevice({
     numThreads: 1,
     ropeInverseFrequencies: config.ropeInverseFrequencies,
   });
