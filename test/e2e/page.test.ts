@@ -1,9 +1,10 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
+import { findChromium } from "../helpers/find-chromium.ts";
 import { serveModel } from "../helpers/serve-model.ts";
 import { startServer } from "../helpers/start-server.ts";
 import { TinyExpertSource } from "../helpers/tiny-expert-source.ts";
@@ -11,9 +12,7 @@ import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 import { writeTinyRouter } from "../helpers/tiny-router.ts";
 
 const tasks = ["chat", "code", "math"];
-const executablePath = ["chromium", "chromium-browser", "google-chrome"]
-  .flatMap((name) => (process.env["PATH"] ?? "").split(delimiter).map((dir) => join(dir, name)))
-  .find((path) => existsSync(path));
+const executablePath = findChromium();
 
 let folder: string;
 let modelPath: string;
