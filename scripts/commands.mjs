@@ -13,8 +13,9 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-experts [flags]   compare pruned experts' speed with the dense model's
   bench-serving [flags]   measure what serving many experts at once costs and gives
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
-  test-clients [flags]    run clients that others wrote against a server, after installing them;
-                          --skip-missing leaves out those that cannot be installed, which fail otherwise
+  test-clients [flags]    run clients that others wrote against a server, after installing them (3 GB);
+                          --quick leaves out those that take long, as "test" does (700 MB),
+                          --skip-missing those that cannot be installed, which fail otherwise
   docs-metrics            write docs/metrics.md from the definitions of the metrics
   build-dashboards        write grafana/dashboards/ from grafana/src/
   ship-router [flags]     fit the package's router anew; the flags are those of "seap router fit"
@@ -112,7 +113,7 @@ async function test(root, avaArgs) {
   }
   heading("clients");
   // Where nobody watches, a client that cannot be installed would be missed.
-  const clientArgs = process.env.CI ? [] : ["--skip-missing"];
+  const clientArgs = ["--quick", ...(process.env.CI ? [] : ["--skip-missing"])];
   const clientsResult = await node([clientsMain, ...clientArgs], { stdout: "capture" });
   const clients = parseClientCounts(clientsResult.stdout);
   const [passed, failed] = [tests.passed + clients.passed, tests.failed + clients.failed];

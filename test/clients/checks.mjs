@@ -13,3 +13,14 @@ export async function check(name, run) {
     console.log(`FAIL ${name}: ${reason}`);
   }
 }
+
+/** The id of the token that ends an answer, as `logit_bias` names it. */
+export async function endToken() {
+  const response = await fetch(`${baseURL.replace(/\/v1$/, "")}/tokenize`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
+    body: JSON.stringify({ prompt: "<|im_end|>", add_special_tokens: false }),
+  });
+  const { tokens } = await response.json();
+  return String(tokens[0]);
+}

@@ -3,19 +3,14 @@
 import asyncio
 import base64
 import math
-import os
 import struct
-import traceback
 from typing import Literal
 
 import openai
+from checks import KEY, MAX_CONCURRENT, MODEL, URL, check, raised
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
-URL = os.environ["SEAP_TEST_URL"]
-KEY = os.environ["SEAP_TEST_KEY"]
-MAX_CONCURRENT = int(os.environ["SEAP_TEST_CONCURRENT"])
-MODEL = "tiny"
 MESSAGES = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Tell me something."},
@@ -39,29 +34,6 @@ class Forecast(BaseModel):
 
 
 TOOL = openai.pydantic_function_tool(Weather)
-
-
-def check(name):
-    """Runs the decorated check and says how it went, in a line that main.mjs counts."""
-
-    def run(function):
-        try:
-            function()
-            print(f"PASS {name}", flush=True)
-        except Exception:
-            reason = traceback.format_exc().replace("\n", "\n     ")
-            print(f"FAIL {name}: {reason}", flush=True)
-
-    return run
-
-
-def raised(kind, call):
-    """The error of this kind that the call raises."""
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"expected {kind.__name__}, got no error")
 
 
 @check("models: list and retrieve")

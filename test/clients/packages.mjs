@@ -5,10 +5,16 @@ import { progress, run, stopwatch } from "../../scripts/run.mjs";
 
 const folder = "test/clients";
 const isWindows = process.platform === "win32";
-const venv = ".cache/clients-venv";
 
-/** Path of a program of the clients' Python. */
-export function pythonProgram(name) {
+/** Clients whose packages do not go together have Python environments of their own. */
+export const pythons = {
+  base: { venv: ".cache/clients-venv", requirements: "requirements.txt", size: "700 MB" },
+  agents: { venv: ".cache/clients-venv-agents", requirements: "agents.txt", size: "600 MB" },
+  webui: { venv: ".cache/clients-venv-webui", requirements: "open-webui.txt", size: "1.5 GB" },
+};
+
+/** Path of a program of one of the clients' Pythons. */
+export function pythonProgram({ venv }, name) {
   return join(venv, isWindows ? `Scripts/${name}.exe` : `bin/${name}`);
 }
 
@@ -27,11 +33,12 @@ export async function installNodeClients() {
 }
 
 /** @returns why the packages cannot be had, or undefined. */
-export async function installPythonClients() {
-  const wanted = readFileSync(join(folder, "requirements.txt"), "utf8");
+export async function installPythonClients(python) {
+  const { venv, requirements, size } = python;
+  const wanted = readFileSync(join(folder, requirements), "utf8");
   const stamp = join(venv, "installed.txt");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return undefined;
-  progress("installing the clients for Python (700 MB) …");
+  progress(`installing ${requirements} for Python (${size}) …`);
   const elapsed = stopwatch();
   mkdirSync(".cache", { recursive: true });
   // The list is complete, and most of what it brings is never imported.
@@ -39,10 +46,10 @@ export async function installPythonClients() {
   const pip = ["-m", "pip", "install", ...flags];
   const failure =
     (await tried([isWindows ? "python" : "python3", "-m", "venv", venv])) ??
-    (await tried([pythonProgram("python"), ...pip, "-r", join(folder, "requirements.txt")]));
+    (await tried([pythonProgram(python, "python"), ...pip, "-r", join(folder, requirements)]));
   if (failure !== undefined) return failure;
   writeFileSync(stamp, wanted);
-  progress(`clients for Python installed in ${elapsed()}`);
+  progress(`${requirements} installed in ${elapsed()}`);
   return undefined;
 }
 
