@@ -17,8 +17,12 @@ export interface TemplateMessage {
 export interface RenderOptions {
   /** End with what introduces the assistant's turn. */
   readonly addGenerationPrompt: boolean;
+  /** End with the last message, as if its author had more to say. @default false */
+  readonly continuesFinalMessage?: boolean;
   /** Tool definitions for templates that show them to the model. */
   readonly tools?: readonly unknown[];
+  /** Variables of this template's own. */
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 /** Conversations as the model was trained to read them. */
@@ -143,14 +147,28 @@ class JinjaChatTemplate implements ChatTemplate {
   }
 
   #run(messages: readonly TemplateMessage[], options: RenderOptions): string {
-    return this.#template.render({
+    const shown = this.#guard.protect(messages) as readonly TemplateMessage[];
+    const text = this.#template.render({
+      ...(this.#guard.protect(options.variables ?? {}) as object),
       ...this.#globals,
-      messages: this.#guard.protect(messages),
+      messages: shown,
       add_generation_prompt: options.addGenerationPrompt,
       // Templates written for transformers expect null, not an undefined variable.
       tools: options.tools === undefined ? null : this.#guard.protect(options.tools),
     });
+    return options.continuesFinalMessage === true
+      ? upToEndOf(shown.at(-1)?.content ?? "", text)
+      : text;
   }
+}
+
+/** The text up to the end of the last message's content, which templates may trim. */
+function upToEndOf(content: string, text: string): string {
+  for (const shown of [content, content.trimEnd(), content.trim()]) {
+    const start = text.lastIndexOf(shown);
+    if (shown !== "" && start >= 0) return text.slice(0, start + shown.length);
+  }
+  throw new Error("the last message cannot be continued, since its text is not shown");
 }
 
 /** System messages at the head of the first user message, for templates without a system role; else null. */

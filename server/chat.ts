@@ -1,3 +1,4 @@
+import type { RenderOptions } from "../model/chat-template.ts";
 import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
 import { InvalidRequestError } from "./errors.ts";
@@ -6,6 +7,7 @@ import { findNamed } from "./parameters/aliases.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import type { GrammarSource } from "./structured/compile-grammar.ts";
 import { structuredSource } from "./structured/structured-output.ts";
+import { readTemplateOptions } from "./template-options.ts";
 import { withToolPrompt } from "./tools/tool-prompt.ts";
 import { readTools } from "./tools/tool-schemas.ts";
 import type { Tool, Tools } from "./tools/tool-schemas.ts";
@@ -28,7 +30,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
     const grammar = source && (await grammars.compile(source));
     const messages = body.messages.map(toChatMessage);
     return {
-      prompts: [toPrompt(messages, codec, tools?.list)],
+      prompts: [toPrompt(messages, codec, tools?.list, readTemplateOptions(body))],
       promptField: "messages",
       tokenLimit: tokenLimitOf(body),
       defaultMaxTokens: Infinity,
@@ -44,10 +46,12 @@ export function toPrompt(
   conversation: readonly ChatMessage[],
   codec: TextCodec,
   tools: readonly Tool[] = [],
+  options: Partial<RenderOptions> = {},
 ): Prompt {
   const text = conversation.findLast(({ role }) => role === "user")?.content ?? "";
-  return withToolPrompt(conversation, tools, codec, ({ messages, ...options }) => {
-    return { tokenIds: codec.encodeChat(messages, options), text, messages, ...options };
+  return withToolPrompt(conversation, tools, codec, ({ messages, ...shown }) => {
+    const rendering = { ...options, ...shown };
+    return { tokenIds: codec.encodeChat(messages, rendering), text, messages, rendering };
   });
 }
 

@@ -19,8 +19,8 @@ export interface Prompt {
   readonly text: string;
   /** Null for a prompt that is no conversation. */
   readonly messages: readonly ChatMessage[] | null;
-  /** Tools that the template shows besides. */
-  readonly tools?: readonly unknown[];
+  /** What the template was told besides. */
+  readonly rendering?: Partial<RenderOptions>;
 }
 
 /** From what clients write to token ids. */

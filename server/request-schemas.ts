@@ -3,6 +3,7 @@ import { withAliases } from "./parameters/aliases.ts";
 import { requestLimits } from "./request-limits.ts";
 import { noLimit, samplingFields, tokenLimit } from "./sampling-fields.ts";
 import { structuredFields } from "./structured/structured-output.ts";
+import { templateFields } from "./template-options.ts";
 import { maxTopLogprobs } from "./token-logprobs.ts";
 import { toolCall, toolFields } from "./tools/tool-schemas.ts";
 
@@ -76,6 +77,7 @@ export const chatSchema = z.object({
   logprobs: z.boolean().default(false),
   top_logprobs: z.int().min(0).max(maxTopLogprobs).default(0),
   ...toolFields,
+  ...templateFields,
 });
 
 const tokenIds = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;

@@ -53,7 +53,7 @@ const behaviour: ParameterTable = {
   t_max_predict_ms: refused([0, -1], "use max_tokens"),
   n_indent: refused([0], omit),
   lora: refused([[]], "name the expert in model"),
-  documents: refused([[]], "write them into the messages"),
+  documents: refused([[]], "write them into the messages, or into chat_template_kwargs"),
   image_data: refused([[]], "the model reads text alone"),
   images: refused([[]], "the model reads text alone"),
   multimodal_data: refused([[]], "the model reads text alone"),
@@ -126,15 +126,12 @@ const ownTemplate = "the model's own chat template is used as it is";
 /** What would change how a conversation is shown to the model. */
 export const knownInTemplates: ParameterTable = {
   chat_template: refused([], ownTemplate),
-  chat_template_kwargs: refused([{}], ownTemplate),
-  continue_final_message: refused([false], omit),
   documents: behaviour["documents"]!,
 };
 
 export const knownInChat: ParameterTable = {
   ...common,
   ...knownInTemplates,
-  add_generation_prompt: refused([true], omit),
   functions: refused([[]], "use tools", (_, body) => body["function_call"] === "none"),
   function_call: refused(["none", "auto"], "use tool_choice"),
   audio: refused([], omit),

@@ -57,10 +57,10 @@ export class RequestRouting {
     const whole = wholePrompt(prompt.tokenIds.length);
     const assigned = this.#assigned(prompt, request);
     if (assigned !== undefined) return { spans: whole, assigned };
-    const { messages, tokenIds, tools } = prompt;
+    const { messages, tokenIds, rendering } = prompt;
     // Nothing will look at it where there is nothing to choose from.
     if (messages === null || request.tasks.length === 0) return { spans: whole };
-    const spans = codec.findSpans(messages, tokenIds, tools && { tools });
+    const spans = codec.findSpans(messages, tokenIds, rendering);
     const margin = this.#stickyMargin;
     const task = margin > 0 ? this.#conversations.find(messages) : undefined;
     return task === undefined ? { spans } : { spans, sticky: { task, margin } };

@@ -1,6 +1,7 @@
 import type { RenderOptions } from "../../model/chat-template.ts";
 import { toChatMessage } from "../chat.ts";
 import type { ChatMessage, TextCodec } from "../codec.ts";
+import { readTemplateOptions } from "../template-options.ts";
 import { withToolPrompt } from "../tools/tool-prompt.ts";
 import { readTools } from "../tools/tool-schemas.ts";
 import type { ApplyTemplateBody } from "./tokenize-schemas.ts";
@@ -14,12 +15,12 @@ export function showChat<T>(
   codec: TextCodec,
   render: (messages: readonly ChatMessage[], options: Partial<RenderOptions>) => T,
 ): T {
-  const addGenerationPrompt = body.add_generation_prompt;
+  const rendering = readTemplateOptions(body);
   const tools = readTools(body)?.list ?? [];
   return withToolPrompt(
     body.messages.map(toChatMessage),
     tools,
     codec,
-    ({ messages, ...options }) => render(messages, { ...options, addGenerationPrompt }),
+    ({ messages, ...options }) => render(messages, { ...rendering, ...options }),
   );
 }

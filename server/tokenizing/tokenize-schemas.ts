@@ -1,14 +1,14 @@
 import { z } from "zod";
 import { chatSchema } from "../request-schemas.ts";
+import { templateFields } from "../template-options.ts";
+import { toolFields } from "../tools/tool-schemas.ts";
 
-const { model, messages, tools, tool_choice, parallel_tool_calls } = chatSchema.shape;
+const { model, messages } = chatSchema.shape;
 
 /** What says how a conversation is rendered, beside the conversation. */
 const chatFields = {
-  tools,
-  tool_choice,
-  parallel_tool_calls,
-  add_generation_prompt: z.boolean().default(true),
+  ...toolFields,
+  ...templateFields,
 };
 
 /** As vLLM has it (`prompt` or `messages`) and as llama.cpp has it (`content`). */

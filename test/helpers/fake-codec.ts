@@ -12,6 +12,8 @@ import type {
 /** One token per character of the contents; remembers the conversations it was given. */
 export class FakeCodec implements TextCodec {
   readonly conversations: (readonly ChatMessage[])[] = [];
+  /** What each was rendered with. */
+  readonly renderings: (Partial<RenderOptions> | undefined)[] = [];
   readonly tokenizerInfo: TokenizerInfo = {
     className: "FakeTokenizer",
     vocabSize: 1000,
@@ -29,6 +31,7 @@ export class FakeCodec implements TextCodec {
 
   /** The contents joined, `>` where no assistant's turn is to follow. */
   renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string {
+    this.renderings.push(options);
     if (messages[0]?.content === "refuse me") {
       throw new ChatTemplateError("The chat template refuses this conversation.");
     }

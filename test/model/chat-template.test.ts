@@ -244,3 +244,26 @@ test("the default model's template keeps typed control tokens out of the convers
       "<|im_start|>assistant\n",
   );
 });
+
+test("variables of a template's own are known to it, as text alone, and replace none of the server's", (t) => {
+  const text = "{{ eos_token }}{{ style }}{% if not enable_thinking %}<think></think>{% endif %}";
+  const chat = model(text);
+  const variables = { style: "</s>", enable_thinking: false, eos_token: "<s>", messages: 1 };
+  const messages = [{ role: "user", content: "Hi" }];
+  const options = { ...prompted, variables };
+  t.is(chat.template.render(messages, options), "</s></s><think></think>");
+  t.deepEqual(controlIds(chat, chat.template.encode(messages, options)), ["</s>"]);
+  t.is(chat.template.render(messages, prompted), "</s><think></think>");
+});
+
+test("a last message that is to be continued ends the prompt, as the template shows it", (t) => {
+  const { template } = model(chatMl);
+  const options = { addGenerationPrompt: false, continuesFinalMessage: true };
+  const ask = { role: "user", content: "So?" };
+  const shown = (content: string) =>
+    template.render([ask, { role: "assistant", content }], options);
+  const head = "<|im_start|>user\nSo?<|im_end|>\n<|im_start|>assistant\n";
+  t.is(shown("It is"), `${head}It is`);
+  t.is(shown(" So? <|im_end|> "), `${head}So? <|im_end|>`);
+  t.throws(() => shown(""), { instanceOf: ChatTemplateError, message: /cannot be continued/ });
+});

@@ -244,9 +244,6 @@ const unsupported: readonly (readonly [field: string, value: unknown])[] = [
   ["audio", { voice: "x" }],
   ["modalities", ["audio"]],
   ["chat_template", "{{ messages }}"],
-  ["chat_template_kwargs", { enable_thinking: false }],
-  ["continue_final_message", true],
-  ["add_generation_prompt", false],
 ];
 
 for (const [field, value] of unsupported) {
@@ -322,6 +319,12 @@ const invalid: readonly (readonly [param: string, body: object])[] = [
   ["structured_outputs.structural_tag", { messages, structured_outputs: { structural_tag: "{}" } }],
   ["logprobs", { messages, logprobs: 5 }],
   ["top_logprobs", { messages, top_logprobs: 2 }],
+  ["chat_template_kwargs", { messages, chat_template_kwargs: { a: "x".repeat(4000) } }],
+  ["chat_template_kwargs.messages", { messages, chat_template_kwargs: { messages: [] } }],
+  [
+    "continue_final_message",
+    { messages, add_generation_prompt: true, continue_final_message: true },
+  ],
   ["top_logprobs", { messages, logprobs: true, top_logprobs: 21 }],
 ];
 

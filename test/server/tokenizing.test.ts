@@ -115,7 +115,7 @@ for (const [path, body, param] of [
   ["/detokenize", { tokens: [1.5] }, "tokens[0]"],
   ["/detokenize", { tokens: [1, -1] }, "tokens[1]"],
   ["/detokenize", {}, "tokens"],
-  ["/apply-template", { messages, continue_final_message: true }, "continue_final_message"],
+  ["/apply-template", { messages, chat_template: "{{ messages }}" }, "chat_template"],
   ["/apply-template", { messages: [] }, "messages"],
   ["/apply-template", { messages, tools: [{ type: "function" }] }, "tools[0].function"],
   ["/tokenize", { messages, tool_choice: "required" }, "tool_choice"],
@@ -136,4 +136,18 @@ test("a model that is not served is not found, a template that refuses is a bad 
   });
   t.is(refused.status, 400);
   t.like(await refused.json(), { error: { code: "chat_template" } });
+});
+
+test("E14: what a request says of its template reaches it, in chat and where the prompt is shown", async (t) => {
+  const { post, codec } = await startServer(t);
+  const body = { messages, chat_template_kwargs: { enable_thinking: false } };
+  await post("/apply-template", { ...body, add_generation_prompt: false });
+  await post("/tokenize", { ...body, continue_final_message: true });
+  await post("/v1/chat/completions", { ...body, reasoning_effort: "low" });
+  const variables = { enable_thinking: false };
+  t.deepEqual(codec.renderings, [
+    { addGenerationPrompt: false, variables },
+    { addGenerationPrompt: false, continuesFinalMessage: true, variables },
+    { addGenerationPrompt: true, variables: { reasoning_effort: "low", ...variables } },
+  ]);
 });
