@@ -1,5 +1,5 @@
 import type { ExpertSnapshot, ServeReason } from "./experts.ts";
-import type { Grammar } from "./grammar/grammar.ts";
+import type { Automaton } from "./grammar/automaton.ts";
 import type { LogprobsParams, TokenLogprobs } from "./logprobs.ts";
 import type { Decision } from "../router/router.ts";
 import type { Route, RoutingRequest } from "./routing.ts";
@@ -58,8 +58,8 @@ export interface GenerateRequest {
   readonly logprobs?: LogprobsParams;
   /** Tell those of the prompt's tokens too. */
   readonly promptLogprobs?: LogprobsParams;
-  /** Only its texts are answers. `buildAutomaton` has accepted it. */
-  readonly grammar?: Grammar;
+  /** Only its texts are answers. */
+  readonly grammar?: Automaton;
   /** Absent where nobody asks for a task: the answer then has no `routed` event. */
   readonly routing?: RoutingRequest;
   /**

@@ -1,4 +1,4 @@
-import type { Grammar } from "../engine/grammar/grammar.ts";
+import type { Automaton } from "../engine/grammar/automaton.ts";
 import type { LogprobsParams } from "../engine/logprobs.ts";
 import type { EngineLimits, GenerateRequest } from "../engine/request.ts";
 import type { RoutingRequest } from "../engine/routing.ts";
@@ -22,7 +22,7 @@ export interface GenerationOptions {
   readonly defaultMaxTokens: number;
   readonly logprobs?: LogprobsParams | undefined;
   readonly promptLogprobs?: LogprobsParams | undefined;
-  readonly grammar?: Grammar | undefined;
+  readonly grammar?: Automaton | undefined;
   readonly limits: EngineLimits;
   readonly codec: Pick<TextCodec, "encodeText">;
   /** Unsigned 32-bit, for requests that bring no seed. */

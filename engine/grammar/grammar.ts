@@ -27,8 +27,6 @@ export type GrammarNode =
 
 /** What the text of an answer must be, from its first byte to its last. */
 export interface Grammar {
-  /** The same for the same grammar, another for another. */
-  readonly key: string;
   readonly root: GrammarNode;
   /** What `rule` nodes refer to. */
   readonly rules: Readonly<Record<string, GrammarNode>>;

@@ -1,19 +1,25 @@
 import { LRUCache } from "lru-cache";
 import type { TokenTable } from "../../model/token-table.ts";
-import { buildAutomaton } from "./automaton.ts";
-import type { Grammar } from "./grammar.ts";
+import type { Automaton } from "./automaton.ts";
 import { Matcher } from "./matcher.ts";
 import { Positions } from "./positions.ts";
 import { TokenTrie } from "./token-trie.ts";
 
-/** What they have learnt takes up to some megabytes each. */
-const maxGrammars = 32;
+/** Of all grammars together. */
+const maxBytes = 64 * 2 ** 20;
 
-/** The engine's grammars, with what it has learnt of each. */
+/** The engine's grammars, with what it has learnt of each: the least recently used are forgotten. */
 export class Grammars {
   readonly #table: TokenTable;
   readonly #trie: TokenTrie;
-  readonly #known = new LRUCache<string, Positions>({ max: maxGrammars });
+  readonly #known = new LRUCache<string, Positions>({
+    maxSize: maxBytes,
+    sizeCalculation: ({ sizeBytes }) => sizeBytes,
+    dispose: (positions, _key, reason) => {
+      if (reason !== "set") positions.forget();
+    },
+  });
+  #numStacks = 0;
 
   /** @param vocabSize of the logits, at least that of the table */
   constructor(table: TokenTable, vocabSize: number) {
@@ -21,13 +27,23 @@ export class Grammars {
     this.#trie = new TokenTrie(table, vocabSize);
   }
 
-  /** @throws GrammarError */
-  open(grammar: Grammar): Matcher {
-    let positions = this.#known.get(grammar.key);
-    if (positions === undefined) {
-      positions = new Positions(buildAutomaton(grammar));
-      this.#known.set(grammar.key, positions);
-    }
-    return new Matcher(positions, this.#trie, this.#table);
+  get sizeBytes(): number {
+    return this.#known.calculatedSize;
+  }
+
+  open(automaton: Automaton): Matcher {
+    const positions = () => this.#known.get(automaton.key) ?? this.#add(automaton);
+    return new Matcher({
+      positions,
+      onGrowth: () => this.#known.set(automaton.key, positions()),
+      trie: this.#trie,
+      table: this.#table,
+    });
+  }
+
+  #add(automaton: Automaton): Positions {
+    const positions = new Positions(automaton, () => ++this.#numStacks);
+    this.#known.set(automaton.key, positions);
+    return positions;
   }
 }

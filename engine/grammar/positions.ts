@@ -1,50 +1,55 @@
-import { GrammarError } from "../errors.ts";
-import type { Rule, State } from "./automaton.ts";
-
-/** Where to go on when a rule has ended; null for the root. */
-interface Frame {
-  readonly id: number;
-  readonly state: State;
-  readonly below: Frame | null;
-}
-
-interface Item {
-  readonly state: State;
-  readonly stack: Frame | null;
-}
+import { createHash } from "node:crypto";
+import type { Automaton } from "./automaton.ts";
+import { ClosureFinder, type Places } from "./closure.ts";
+import { bottom, type Stack, Stacks } from "./stacks.ts";
+import type { TokenMask } from "./token-mask.ts";
+import { WorkLimit } from "./work-limit.ts";
 
 /** All places where the grammar may be after some bytes. */
-export interface Position {
+export interface Position extends Places {
   /** The text may end here. */
   readonly isEnd: boolean;
-  /** By byte; null where the byte is not allowed, undefined where that is not known yet. */
-  readonly next: (Position | null | undefined)[];
-  readonly items: readonly Item[];
+  /** Of each byte: bytes of one class lead to the same position. Not to be changed. */
+  classes: Uint8Array;
+  /** By class; null where the bytes are not allowed, undefined where that is not known yet. */
+  next: (Position | null | undefined)[];
   /** Of the tokens that may come next; null while nobody has asked. */
-  mask: Int32Array | null;
+  mask: TokenMask | null;
 }
 
-/** When there are more, they are made anew as they are needed. */
-const maxPositions = 4096;
+/** Of a position whose next ones nobody has asked for. */
+const oneClass = new Uint8Array(256);
 
-/** Places of new positions for one mask: more would hold up all other answers. */
-const maxWork = 1_000_000;
+/** Of one grammar. More positions than that are forgotten, and made anew as they are needed. */
+const maxPositionBytes = 24 * 2 ** 20;
 
 /** The positions of a grammar, each made when it is first come to, so that a byte is one look-up from then on. */
 export class Positions {
-  readonly start: Position;
-  readonly #frames = new Map<string, Frame>();
+  readonly work = new WorkLimit();
+  readonly #automaton: Automaton;
+  readonly #stacks: Stacks;
+  readonly #closures: ClosureFinder;
   readonly #positions = new Map<string, Position>();
-  #numFrames = 0;
-  #work = 0;
+  readonly #classes = new Map<string, Uint8Array>();
+  readonly #masks = new Map<string, TokenMask>();
+  #start: Position | null = null;
+  #sizeBytes = 0;
 
-  constructor(root: Rule) {
-    this.start = this.#find([{ state: root.start, stack: null }]);
+  /** @param nextId - gives each number above 0 once */
+  constructor(automaton: Automaton, nextId: () => number) {
+    this.#automaton = automaton;
+    this.#stacks = new Stacks(this.work, nextId);
+    this.#closures = new ClosureFinder(automaton, this.#stacks, this.work);
   }
 
-  /** From now on `step` may find so many new positions again. */
-  allowWork(): void {
-    this.#work = 0;
+  /** About, with the automaton. */
+  get sizeBytes(): number {
+    return this.#automaton.sizeBytes + this.#stacks.sizeBytes + this.#sizeBytes;
+  }
+
+  /** @throws GrammarError when what the text may be is so open that too many places must be kept in mind */
+  start(): Position {
+    return (this.#start ??= this.#find([this.#automaton.start], [bottom]));
   }
 
   /**
@@ -52,78 +57,94 @@ export class Positions {
    * @throws GrammarError when what the text may be is so open that too many places must be kept in mind
    */
   step(position: Position, byte: number): Position | null {
-    const known = position.next[byte];
+    if (position.classes === oneClass) this.#divide(position);
+    const known = position.next[position.classes[byte]!];
     if (known !== undefined) return known;
-    const items: Item[] = [];
-    for (const { state, stack } of position.items) {
-      for (const [first, last, target] of state.bytes) {
-        if (first <= byte && byte <= last) items.push({ state: target, stack });
+    const { edgeStarts, edgeFirsts, edgeLasts, edgeTargets } = this.#automaton;
+    const states: number[] = [];
+    const stacks: Stack[] = [];
+    for (const [i, state] of position.states.entries()) {
+      const end = edgeStarts[state + 1]!;
+      for (let edge = edgeStarts[state]!; edge < end; edge++) {
+        if (edgeFirsts[edge]! > byte || edgeLasts[edge]! < byte) continue;
+        states.push(edgeTargets[edge]!);
+        stacks.push(position.stacks[i]!);
       }
+      // Looking at an edge costs little.
+      this.work.spend((end - edgeStarts[state]!) / 16);
     }
-    const next = items.length === 0 ? null : this.#find(items);
-    position.next[byte] = next;
+    const next = states.length === 0 ? null : this.#find(states, stacks);
+    position.next[position.classes[byte]!] = next;
     return next;
   }
 
-  #find(items: readonly Item[]): Position {
-    const { waiting, isEnd } = this.#closure(items);
-    // Making a position costs something, however few places it has.
-    this.#work += 10 + waiting.size;
-    if (this.#work > maxWork) {
-      throw new GrammarError("The grammar leaves too many ways open at once.");
+  /** Keeps a mask with its position; equal masks only once. */
+  keepMask(position: Position, mask: TokenMask): TokenMask {
+    const key = createHash("sha256").update(mask.values).digest("base64url");
+    let kept = this.#masks.get(key);
+    if (kept === undefined) {
+      this.#masks.set(key, (kept = mask));
+      this.#sizeBytes += 300 + mask.values.byteLength;
     }
-    const key = [...waiting.keys()].sort().join() + (isEnd ? "!" : "");
+    return (position.mask = kept);
+  }
+
+  /** Positions in use go on: they know where they are. */
+  forget(): void {
+    for (const position of this.#positions.values()) {
+      position.classes = oneClass;
+      position.next = [undefined];
+      position.mask = null;
+    }
+    for (const known of [this.#positions, this.#classes, this.#masks, this.#stacks]) known.clear();
+    this.#start = null;
+    this.#sizeBytes = 0;
+  }
+
+  #find(places: Places["states"], stacks: Places["stacks"]): Position {
+    const { waiting, isEnd } = this.#closures.find({ states: places, stacks });
+    const states = [...waiting.keys()].sort((a, b) => a - b);
+    // Making a position costs something, however few places it has.
+    this.work.spend(10 + states.length);
+    const keys = states.map((state) => `${state}:${waiting.get(state)!.id}`);
+    const key = keys.join() + (isEnd ? "!" : "");
     const known = this.#positions.get(key);
     if (known !== undefined) return known;
-    if (this.#positions.size >= maxPositions) this.#forget();
-    const position = {
+    if (this.sizeBytes - this.#automaton.sizeBytes > maxPositionBytes) this.forget();
+    const position: Position = {
       isEnd,
-      next: new Array<undefined>(256).fill(undefined),
-      items: [...waiting.values()],
+      states,
+      stacks: states.map((state) => waiting.get(state)!),
+      classes: oneClass,
+      next: [undefined],
       mask: null,
     };
     this.#positions.set(key, position);
+    this.#sizeBytes += 350 + key.length + 16 * states.length;
     return position;
   }
 
-  /** Everything that can be come to without a byte: the items that wait for one, and whether the text may end. */
-  #closure(items: readonly Item[]): { waiting: Map<string, Item>; isEnd: boolean } {
-    const seen = new Map<string, Item>();
-    const waiting = new Map<string, Item>();
-    let isEnd = false;
-    const add = (state: State, stack: Frame | null) => {
-      const key = `${state.id}:${stack?.id ?? 0}`;
-      if (seen.has(key)) return;
-      const item = { state, stack };
-      seen.set(key, item);
-      if (state.bytes.length > 0) waiting.set(key, item);
-    };
-    for (const { state, stack } of items) add(state, stack);
-    for (const { state, stack } of seen.values()) {
-      for (const next of state.jumps) add(next, stack);
-      for (const [rule, next] of state.calls) add(rule.start, this.#push(next, stack));
-      if (!state.isEnd) continue;
-      if (stack === null) isEnd = true;
-      else add(stack.state, stack.below);
+  /** Finds the classes of a position's bytes. */
+  #divide(position: Position): void {
+    const { edgeStarts, edgeFirsts, edgeLasts } = this.#automaton;
+    const isFirst = new Uint8Array(257);
+    for (const state of position.states) {
+      const end = edgeStarts[state + 1]!;
+      for (let edge = edgeStarts[state]!; edge < end; edge++) {
+        isFirst[edgeFirsts[edge]!] = isFirst[edgeLasts[edge]! + 1] = 1;
+      }
+      this.work.spend((end - edgeStarts[state]!) / 16);
     }
-    return { waiting, isEnd };
-  }
-
-  #push(state: State, below: Frame | null): Frame | null {
-    // Nothing is left to do in the rule that calls: its caller can be gone back to at once.
-    if (state.isEnd) return below;
-    const key = `${state.id}:${below?.id ?? 0}`;
-    let frame = this.#frames.get(key);
-    if (frame === undefined) {
-      frame = { id: ++this.#numFrames, state, below };
-      this.#frames.set(key, frame);
+    const classes = new Uint8Array(256);
+    for (let byte = 1; byte < 256; byte++) classes[byte] = classes[byte - 1]! + isFirst[byte]!;
+    const key = Buffer.from(classes).toString("latin1");
+    let shared = this.#classes.get(key);
+    if (shared === undefined) {
+      this.#classes.set(key, (shared = classes));
+      this.#sizeBytes += 800;
     }
-    return frame;
-  }
-
-  /** Positions that are still in use go on: they know where they are. */
-  #forget(): void {
-    this.#positions.clear();
-    this.#frames.clear();
+    position.classes = shared;
+    position.next = new Array<undefined>(classes[255]! + 1).fill(undefined);
+    this.#sizeBytes += 8 * position.next.length;
   }
 }

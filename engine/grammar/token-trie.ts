@@ -1,9 +1,9 @@
 import type { TokenTable } from "../../model/token-table.ts";
 import type { Position, Positions } from "./positions.ts";
+import { type TokenMask, toTokenMask } from "./token-mask.ts";
 
 /** The bytes of all tokens as a tree, so that what many begin with is looked at once. */
 export class TokenTrie {
-  readonly #vocabSize: number;
   readonly #eosTokenIds: readonly number[];
   /** Nodes in depth-first order: each has a byte, its depth, and where the first node is that is not below it. */
   readonly #bytes: Uint8Array;
@@ -13,12 +13,13 @@ export class TokenTrie {
   readonly #starts: Int32Array;
   readonly #ids: Int32Array;
   readonly #numNodes: number;
-  /** Scratch: the position at each depth. */
+  /** Scratch: the position at each depth, and the mask that is being made. */
   readonly #path: Position[] = [];
+  readonly #mask: Int32Array;
 
   /** @param vocabSize of the logits, at least that of the table */
   constructor({ bytes, offsets, eosTokenIds }: TokenTable, vocabSize: number) {
-    this.#vocabSize = vocabSize;
+    this.#mask = new Int32Array(Math.ceil(vocabSize / 32));
     this.#eosTokenIds = eosTokenIds;
     // One character for each byte, in the same order. Control tokens have none.
     const texts = Array.from({ length: offsets.length - 1 }, (_, id) =>
@@ -61,9 +62,14 @@ export class TokenTrie {
     this.#numNodes = numNodes;
   }
 
-  /** Bit `i % 32` of element `i / 32` is set where token `i` may come next. */
-  mask(position: Position, positions: Positions): Int32Array {
-    const mask = new Int32Array(Math.ceil(this.#vocabSize / 32));
+  /** Of a mask as bits. */
+  get maskLength(): number {
+    return this.#mask.length;
+  }
+
+  /** @throws GrammarError when the grammar leaves too many ways open */
+  mask(position: Position, positions: Positions): TokenMask {
+    const mask = this.#mask.fill(0);
     const set = (id: number) => (mask[id >>> 5]! |= 1 << (id & 31));
     if (position.isEnd) for (const id of this.#eosTokenIds) set(id);
     const path = this.#path;
@@ -78,7 +84,7 @@ export class TokenTrie {
     for (let node = 0; node < this.#numNodes;) {
       const depth = depths[node]!;
       const from = path[depth]!;
-      const known = from.next[bytes[node]!];
+      const known = from.next[from.classes[bytes[node]!]!];
       const next = known === undefined ? positions.step(from, bytes[node]!) : known;
       if (next === null) {
         node = skips[node]!;
@@ -89,6 +95,7 @@ export class TokenTrie {
       for (let i = starts[node]!; i < last; i++) set(ids[i]!);
       node++;
     }
-    return mask;
+    path.length = 0;
+    return toTokenMask(mask);
   }
 }

@@ -21,14 +21,18 @@ export function union(sets: readonly CodePoints[]): CodePoints {
 
 /** What is in the one set and not in the other. */
 export function difference(set: CodePoints, excluded: CodePoints): CodePoints {
-  let rest = [...set];
-  for (const [first, last] of excluded) {
-    rest = rest.flatMap(([a, b]) => {
-      const parts: (readonly [number, number])[] = [];
-      if (a < first) parts.push([a, Math.min(b, first - 1)]);
-      if (b > last) parts.push([Math.max(a, last + 1), b]);
-      return parts;
-    });
+  const rest: (readonly [number, number])[] = [];
+  /** First of the excluded ranges that may still touch what comes. */
+  let next = 0;
+  for (const [first, last] of set) {
+    let from = first;
+    while (next < excluded.length && excluded[next]![1] < from) next++;
+    for (let i = next; i < excluded.length && excluded[i]![0] <= last; i++) {
+      const [start, end] = excluded[i]!;
+      if (from < start) rest.push([from, start - 1]);
+      from = end + 1;
+    }
+    if (from <= last) rest.push([from, last]);
   }
   return rest;
 }

@@ -1,6 +1,7 @@
 import { GrammarError } from "../../engine/errors.ts";
-import { buildAutomaton } from "../../engine/grammar/automaton.ts";
+import { type Automaton, buildAutomaton } from "../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../engine/grammar/grammar.ts";
+import { Positions } from "../../engine/grammar/positions.ts";
 import { InvalidRequestError } from "../errors.ts";
 import { toolGrammar } from "../tools/tool-grammar.ts";
 import type { Tool, Tools } from "../tools/tool-schemas.ts";
@@ -21,14 +22,14 @@ export type GrammarSource = { readonly field: string } & (
 
 /** A grammar that the engine takes, or what is wrong with its source: values that can be cloned. */
 export type CompiledGrammar =
-  { readonly grammar: Grammar } | { readonly problem: string; readonly param: string | null };
+  { readonly grammar: Automaton } | { readonly problem: string; readonly param: string | null };
 
 /** Never throws for what a client has written. */
 export function compileGrammar(source: GrammarSource): CompiledGrammar {
   const { field } = source;
   try {
-    const grammar = grammarOf(source);
-    buildAutomaton(grammar);
+    const grammar = buildAutomaton(grammarOf(source));
+    checkStart(grammar);
     return { grammar };
   } catch (error) {
     if (error instanceof RangeError)
@@ -38,6 +39,12 @@ export function compileGrammar(source: GrammarSource): CompiledGrammar {
     const param = error instanceof GrammarTextError ? field + error.path : field;
     return { problem: `${param}: ${error.message}`, param };
   }
+}
+
+/** @throws GrammarError when the engine would fail at the first token */
+function checkStart(grammar: Automaton): void {
+  let numStacks = 0;
+  new Positions(grammar, () => ++numStacks).start();
 }
 
 /** @throws GrammarTextError, InvalidRequestError */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { Grammar } from "../../engine/grammar/grammar.ts";
+import type { Automaton } from "../../engine/grammar/automaton.ts";
 import { TaskLimitError } from "../background/errors.ts";
 import type { BackgroundTasks } from "../background/tasks.ts";
 import { InvalidRequestError } from "../errors.ts";
@@ -9,8 +9,8 @@ import { compileGrammar, type CompiledGrammar, type GrammarSource } from "./comp
 /** Of a description as JSON. Sources of hundreds of tools have a tenth of it. */
 const maxSourceLength = 2 ** 21;
 
-/** Of what is kept, as JSON. */
-const maxCachedLength = 32 * 2 ** 20;
+/** Of automata that are kept. */
+const maxCachedBytes = 32 * 2 ** 20;
 
 /** Longer ones may take longer than a hand-over to another thread does. */
 const maxInlineLength = 1000;
@@ -22,7 +22,7 @@ const multiplying = /\{\d|\$ref|"m(in|ax)/;
 export class GrammarCompiler {
   readonly #background: Pick<BackgroundTasks, "run">;
   /** By a digest of the source; what was wrong with it too. */
-  readonly #compiled = new LRUCache<string, CompiledGrammar>({ maxSize: maxCachedLength });
+  readonly #compiled = new LRUCache<string, CompiledGrammar>({ maxSize: maxCachedBytes });
   /** Those on their way. */
   readonly #pending = new Map<string, Promise<CompiledGrammar>>();
 
@@ -34,7 +34,7 @@ export class GrammarCompiler {
    * @throws InvalidRequestError naming the field that cannot be enforced, or takes too long
    * @throws OverloadedError when too many others are compiled
    */
-  async compile(source: GrammarSource): Promise<Grammar> {
+  async compile(source: GrammarSource): Promise<Automaton> {
     const compiled = await this.#compile(source);
     if ("grammar" in compiled) return compiled.grammar;
     throw new InvalidRequestError(compiled.problem, compiled.param);
@@ -46,7 +46,7 @@ export class GrammarCompiler {
     const known = this.#compiled.get(key) ?? this.#pending.get(key);
     if (known !== undefined) return known;
     const keep = (compiled: CompiledGrammar): CompiledGrammar => {
-      this.#compiled.set(key, compiled, { size: json.length });
+      this.#compiled.set(key, compiled, { size: sizeOf(compiled) });
       return compiled;
     };
     if (json.length <= maxInlineLength && !multiplying.test(json)) {
@@ -70,6 +70,11 @@ export class GrammarCompiler {
       return { problem: `${param}: takes too long to compile. ${error.message}`, param };
     }
   }
+}
+
+/** About. */
+function sizeOf(compiled: CompiledGrammar): number {
+  return 500 + ("grammar" in compiled ? compiled.grammar.sizeBytes : compiled.problem.length);
 }
 
 /** @throws InvalidRequestError when it is too long, or nested too deeply */

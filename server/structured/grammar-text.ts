@@ -1,7 +1,7 @@
 import type { CodePoints, Grammar, GrammarNode } from "../../engine/grammar/grammar.ts";
 import { allCharacters, difference, union } from "./code-points.ts";
 import { GrammarTextError } from "./grammar-text-error.ts";
-import { characters, choice, repeated, sequence, text, toGrammar } from "./nodes.ts";
+import { characters, choice, repeated, text, toGrammar } from "./nodes.ts";
 
 /**
  * A grammar as llama.cpp (GBNF) and XGrammar (EBNF) write it, with a rule `root`: literals, classes, groups,
@@ -18,7 +18,7 @@ type Token =
   | { readonly kind: "count"; readonly min: number; readonly max: number };
 
 const tokenPattern =
-  /\s+|#[^\n]*|(?<name>[A-Za-z_][\w-]*)|(?<symbol>::=|[()|*+?.])|\{(?<min>\d+)(?<comma>,?)(?<max>\d*)\}|"(?<literal>(?:[^"\\\n]|\\.)*)"|\[(?<class>(?:[^\]\\\n]|\\.)*)\]/suy;
+  /\s+|#[^\n]*|(?<name>[A-Za-z_][\w-]*)|(?<symbol>::=|[()|*+?.])|\{(?<min>\d{1,9})(?<comma>,?)(?<max>\d{0,9})\}|"(?<literal>[^"\\\n]*(?:\\.[^"\\\n]*)*)"|\[(?<class>[^\]\\\n]*(?:\\.[^\]\\\n]*)*)\]/suy;
 
 /** Larger ones are mistakes. */
 const maxCount = 10_000;
@@ -74,7 +74,7 @@ class GrammarParser {
       if (item === null) break;
       terms.push(this.#repeats(item));
     }
-    return sequence(...terms);
+    return terms.length === 1 ? terms[0]! : { kind: "sequence", parts: terms };
   }
 
   /** Null at the end of an alternative. */
@@ -99,13 +99,18 @@ class GrammarParser {
   }
 
   #repeats(item: GrammarNode): GrammarNode {
+    if (++this.#depth > maxDepth) throw new GrammarTextError("too many repetitions in each other");
     const token = this.#tokens[this.#position];
-    if (this.#take("*")) return this.#repeats(repeated(item, 0, Infinity));
-    if (this.#take("+")) return this.#repeats(repeated(item, 1, Infinity));
-    if (this.#take("?")) return this.#repeats(repeated(item, 0, 1));
-    if (token?.kind !== "count") return item;
-    this.#position++;
-    return this.#repeats(repeated(item, token.min, token.max));
+    let node = item;
+    if (this.#take("*")) node = this.#repeats(repeated(item, 0, Infinity));
+    else if (this.#take("+")) node = this.#repeats(repeated(item, 1, Infinity));
+    else if (this.#take("?")) node = this.#repeats(repeated(item, 0, 1));
+    else if (token?.kind === "count") {
+      this.#position++;
+      node = this.#repeats(repeated(item, token.min, token.max));
+    }
+    this.#depth--;
+    return node;
   }
 
   #take(symbol: string): boolean {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { CodePoints, Grammar, GrammarNode } from "../../engine/grammar/grammar.ts";
 
 /** A text as it stands. */
@@ -66,6 +65,5 @@ export class RuleSet {
 }
 
 export function toGrammar(root: GrammarNode, rules: Grammar["rules"] = {}): Grammar {
-  const hash = createHash("sha256").update(JSON.stringify([root, rules]));
-  return { key: hash.digest("base64url"), root, rules };
+  return { root, rules };
 }

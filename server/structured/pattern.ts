@@ -2,7 +2,7 @@ import { allCharacters, difference, union } from "./code-points.ts";
 import type { CodePoints, GrammarNode } from "../../engine/grammar/grammar.ts";
 import { GrammarTextError } from "./grammar-text-error.ts";
 import { jsonCharacter } from "./json-text.ts";
-import { characters, choice, repeated, sequence } from "./nodes.ts";
+import { characters, choice, repeated } from "./nodes.ts";
 
 export interface PatternOptions {
   /** The text is inside a JSON string. */
@@ -89,7 +89,7 @@ class PatternParser {
       terms.push(this.#quantified(this.#atom()));
       next = this.#peek();
     }
-    return sequence(...terms);
+    return terms.length === 1 ? terms[0]! : { kind: "sequence", parts: terms };
   }
 
   #isAtEnd(position: number): boolean {
@@ -151,7 +151,7 @@ class PatternParser {
     if (!this.#take("{")) return undefined;
     let text = "";
     for (let next = this.#next(); next !== "}"; next = this.#next()) text += next;
-    const [, min, comma, max] = /^(\d+)(,?)(\d*)$/.exec(text) ?? this.#fail(`{${text}}`);
+    const [, min, comma, max] = /^(\d{1,9})(,?)(\d{0,9})$/.exec(text) ?? this.#fail(`{${text}}`);
     const low = Number(min);
     const high = comma === "" ? low : max === "" ? Infinity : Number(max);
     if (low > high) this.#fail(`{${text}}`);
@@ -231,7 +231,8 @@ class PatternParser {
   }
 
   #fail(what: string): never {
-    throw new GrammarTextError(`the pattern has ${what}, which cannot be enforced`);
+    const shown = what.length > 60 ? `${what.slice(0, 60)}…` : what;
+    throw new GrammarTextError(`the pattern has ${shown}, which cannot be enforced`);
   }
 }
 

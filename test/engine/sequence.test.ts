@@ -1,6 +1,7 @@
 import test from "ava";
 import { InferenceError, NoTokenLeftError } from "../../engine/errors.ts";
 import type { GenerateEvent } from "../../engine/request.ts";
+import { buildAutomaton } from "../../engine/grammar/automaton.ts";
 import { Grammars } from "../../engine/grammar/grammars.ts";
 import { Sequence } from "../../engine/sequence.ts";
 import type { TokenTable } from "../../model/token-table.ts";
@@ -145,7 +146,7 @@ test("a grammar decides what may be drawn, and where the answer ends", (t) => {
   const table = numberedTokens(size, [0]);
   const request = {
     ...requestFor("a", [1], { maxTokens: 5, ignoreEos: true }),
-    grammar: { key: "k", root: { kind: "text" as const, text: "0 3 " }, rules: {} },
+    grammar: buildAutomaton({ root: { kind: "text", text: "0 3 " }, rules: {} }),
   };
   // Token 0 ends an answer and has no text of its own.
   const offsets = table.offsets.map((offset) => Math.max(0, offset - 2));
@@ -155,7 +156,7 @@ test("a grammar decides what may be drawn, and where the answer ends", (t) => {
   refused.prepare();
   t.throws(() => refused.advance(logitsFor(7)), { instanceOf: InferenceError });
 
-  const grammar = { ...request.grammar, root: { kind: "text" as const, text: "3 4 " } };
+  const grammar = buildAutomaton({ root: { kind: "text", text: "3 4 " }, rules: {} });
   const sequence = new Sequence(
     { ...request, grammar },
     { table: tokens, size, grammars: new Grammars(tokens, size) },
@@ -229,7 +230,7 @@ test("a grammar and what a request bans leave the rest, with the model's own log
   const tokens = { ...table, bytes: table.bytes.subarray(2), offsets };
   const text = (content: string) => ({ kind: "text" as const, text: content });
   const alternatives = ["3 4 ", "3 5 ", "6 "].map(text);
-  const grammar = { key: "k", root: { kind: "choice" as const, alternatives }, rules: {} };
+  const grammar = buildAutomaton({ root: { kind: "choice", alternatives }, rules: {} });
   const more = { grammar, bannedTokens: [[3, 4]], minTokens: 9, logprobs: { numTop: 1 } };
   const vocabulary = { table: tokens, size, grammars: new Grammars(tokens, size) };
   const sequence = new Sequence(requestFor("a", [1], { more }), vocabulary, () => 1);

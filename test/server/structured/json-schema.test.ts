@@ -1,5 +1,6 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import test from "ava";
+import { buildAutomaton } from "../../../engine/grammar/automaton.ts";
 import { Grammars } from "../../../engine/grammar/grammars.ts";
 import type { Grammar } from "../../../engine/grammar/grammar.ts";
 import type { TokenTable } from "../../../model/token-table.ts";
@@ -33,7 +34,7 @@ const grammars = new Grammars(table, table.offsets.length - 1);
 
 /** A text of random tokens that the grammar allows; null when it does not come to an end soon. */
 function randomText(grammar: Grammar, seed: number): Buffer | null {
-  const matcher = grammars.open(grammar);
+  const matcher = grammars.open(buildAutomaton(grammar));
   const bytes: number[] = [];
   let state = seed + 1;
   for (let i = 0; i < 400; i++) {
