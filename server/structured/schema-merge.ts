@@ -7,7 +7,7 @@ export type Schema = Readonly<Record<string, unknown>>;
 const annotations = new Set(
   (
     "title description default examples example $schema $id $comment $anchor deprecated readOnly writeOnly " +
-    "contentEncoding contentMediaType discriminator nullable externalDocs xml $defs definitions"
+    "contentEncoding contentMediaType contentSchema discriminator nullable externalDocs xml $defs definitions"
   ).split(" "),
 );
 

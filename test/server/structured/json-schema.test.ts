@@ -78,6 +78,16 @@ const cases: readonly {
   readonly no: readonly string[];
 }[] = [
   {
+    // pydantic's Json[list[int]].
+    schema: {
+      type: "string",
+      contentMediaType: "application/json",
+      contentSchema: { type: "array", items: { type: "integer" } },
+    },
+    yes: ['"[1]"', '"a"'],
+    no: ["[1]"],
+  },
+  {
     schema: { type: "object", properties: { a: { type: "integer" }, b: {} }, required: ["a"] },
     yes: ['{"a": 1}', '{"a": -20, "b": [null, {"x": 1.5e3}]}'],
     no: ['{"b": 1}', '{"a": 1, "c": 2}', '{"b": 1, "a": 1}', '{"a":1}', '{"a": 01}', ""],
