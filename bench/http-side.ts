@@ -70,7 +70,8 @@ export class HttpSide {
 
   /** What a request without a body is answered with. */
   async ask(method: "GET" | "POST", path: string): Promise<unknown> {
-    const response = await fetch(`${this.#url}${path}`, { method });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${this.#url}${path}`, { method, headers });
     if (!response.ok) throw new Error(await response.text());
     return response.json();
   }

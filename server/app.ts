@@ -17,7 +17,8 @@ import { type JsonEndpoint, jsonHandler } from "./json-endpoint.ts";
 import type { Endpoint } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
 import { allowOnly, labelled, observeRequest, onlyJson, whileReady } from "./request-middleware.ts";
-import { cors } from "./security/cors.ts";
+import { cors, guardOrigin, onlyDeliberate } from "./security/cors.ts";
+import { guardHost } from "./security/hosts.ts";
 import { admit, authenticate, securityHeaders } from "./security/middleware.ts";
 import type { Security } from "./security/security.ts";
 import { openApi } from "./openapi/endpoint.ts";
@@ -52,7 +53,8 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
   const created = Math.floor(Date.now() / 1000);
   const app = express();
   app.disable("x-powered-by").disable("etag");
-  app.use(observeRequest(context), securityHeaders, cors(security.origins));
+  const { hosts, origins } = security;
+  app.use(observeRequest(context), securityHeaders, cors(origins));
 
   const readBody = [
     whileReady(service),
@@ -75,9 +77,11 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
     route.post(...readBody, handler).all(allowOnly("POST"));
   };
 
-  app.use(page());
+  // Probes come by whatever name.
   get("/health", "health", health);
   get("/ready", "ready", ready(service));
+  app.use(guardHost(hosts), guardOrigin(origins));
+  app.use(page());
   const metricsHandler: RequestHandler = async (_req, res) => {
     res.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   };
@@ -93,8 +97,7 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
   get("/v1/experts/:task/plan", "experts", retrieveExpertPlan(service));
   for (const command of expertCommands) {
     const route = app.route(`/v1/experts/:task/${command}`).all(labelled("experts"));
-    // A command has no body.
-    route.post(commandExpert(service, command)).all(allowOnly("POST"));
+    route.post(onlyDeliberate, commandExpert(service, command)).all(allowOnly("POST"));
   }
   post("/v1/chat/completions", "chat_completions", generationHandler(chatEndpoint, context));
   post("/v1/completions", "completions", generationHandler(completionEndpoint, context));

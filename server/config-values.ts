@@ -57,6 +57,15 @@ export function originList() {
   });
 }
 
+export function hostList() {
+  return value("names such as seap.example.com, separated by commas, or *", (input) => {
+    const list: unknown = typeof input === "string" ? input.split(",") : input;
+    if (!Array.isArray(list)) return undefined;
+    const names = list.map((name: unknown) => (typeof name === "string" ? name.trim() : ""));
+    return names.every((name) => /^(\*|[\w-]+(\.[\w-]+)*)$/.test(name)) ? names : undefined;
+  });
+}
+
 export function httpUrl() {
   return value("a URL that begins with http:// or https://", (input) => {
     const isUrl = typeof input === "string" && /^https?:\/\//.test(input) && URL.canParse(input);

@@ -9,6 +9,7 @@ import {
   httpUrl,
   integer,
   oneOf,
+  hostList,
   originList,
   rate,
   seconds,
@@ -152,6 +153,12 @@ export const configSchema = z.strictObject({
   corsOrigins: originList()
     .default([])
     .describe("Origins whose web pages may use the server, separated by commas, or * for all."),
+  allowedHosts: hostList()
+    .default([])
+    .describe(
+      "Names under which a server without keys answers, besides localhost, addresses and --host, separated by " +
+        "commas, or * for all.",
+    ),
   rateLimit: rate()
     .optional()
     .describe(

@@ -26,6 +26,7 @@ const errorTable: Readonly<Record<string, readonly [status: number, type: string
   malformed_request: [400, "invalid_request_error"],
   invalid_api_key: [401, "invalid_request_error"],
   origin_not_allowed: [403, "invalid_request_error"],
+  host_not_allowed: [403, "invalid_request_error"],
   model_not_found: [404, "invalid_request_error"],
   expert_not_found: [404, "invalid_request_error"],
   expert_plan_not_found: [404, "invalid_request_error"],

@@ -75,7 +75,10 @@ export class ServerClient {
     let response: Response;
     let text: string;
     try {
-      const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+      const headers = {
+        "content-type": "application/json",
+        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      };
       response = await fetch(`${url}${path}`, { method, headers, signal });
       text = await response.text();
     } catch (cause) {

@@ -32,8 +32,8 @@ export class Api {
     return (await this.#fetch(path)).text();
   }
 
-  async post<Body>(path: string, body?: object): Promise<Body> {
-    const json = body && {
+  async post<Body>(path: string, body: object = {}): Promise<Body> {
+    const json = {
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
     };

@@ -1,4 +1,6 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { RequestHandler } from "express";
+import { OriginNotAllowedError, UnguardedCommandError } from "./errors.ts";
 
 /** What a page may read of an answer besides its body. */
 const exposedHeaders = [
@@ -33,13 +35,43 @@ export class AllowedOrigins {
     return this.#origins.has("*") || this.#origins.has(origin);
   }
 
-  /** Whether a page may open a WebSocket, which browsers let every page do: the server's own and allowed ones. */
-  mayConnect(origin: string | undefined, host: string | undefined): boolean {
-    // Only browsers send the header, and those always.
-    if (origin === undefined || this.has(origin)) return true;
+  /**
+   * Whether a request may change something or open a WebSocket, which browsers let every page do: that of a program,
+   * of the server's own pages and of allowed ones.
+   */
+  mayChange(headers: IncomingHttpHeaders): boolean {
+    const { origin, host } = headers;
+    if (origin !== undefined && this.has(origin)) return true;
+    // Browsers send it to what they trust, and no page can change it; behind a proxy the host may be another.
+    const site = headers["sec-fetch-site"];
+    if (site !== undefined) return site === "same-origin" || site === "none";
+    // Only browsers send the origin, and those always.
+    if (origin === undefined) return true;
     return URL.canParse(origin) && new URL(origin).host === host?.toLowerCase();
   }
 }
+
+const readingMethods = ["GET", "HEAD", "OPTIONS"];
+
+/** Refuses what web pages of other sites send to change something; that they cannot read the answer is not enough. */
+export function guardOrigin(allowed: AllowedOrigins): RequestHandler {
+  return (req, _res, next) => {
+    if (!readingMethods.includes(req.method) && !allowed.mayChange(req.headers)) {
+      throw new OriginNotAllowedError();
+    }
+    next();
+  };
+}
+
+/** For commands, whose body says nothing: a header for which browsers ask the server first. */
+export const onlyDeliberate: RequestHandler = (req, _res, next) => {
+  const isJson = req.get("content-type")?.startsWith("application/json") === true;
+  const names = Object.keys(req.headers);
+  if (!isJson && !names.some((name) => name === "authorization" || name.startsWith("x-seap-"))) {
+    throw new UnguardedCommandError();
+  }
+  next();
+};
 
 /** Answers preflights and marks answers for pages of allowed origins. Where none is allowed it does nothing. */
 export function cors(allowed: AllowedOrigins): RequestHandler {

@@ -1,4 +1,5 @@
 import { SeapError } from "../../model/errors.ts";
+import { quote } from "../errors.ts";
 
 /** The request brings no key, or one that is not known, in OpenAI's words. The key itself is never repeated. */
 export class InvalidApiKeyError extends SeapError {
@@ -35,7 +36,32 @@ export class OriginNotAllowedError extends SeapError {
   readonly code = "origin_not_allowed";
 
   constructor() {
-    super("Pages of this origin may not connect. The operator can allow it with --cors-origins.");
+    super(
+      "Web pages of this origin may not use the server. The operator can allow it with --cors-origins.",
+    );
+  }
+}
+
+/** The request names another server, as it does when a web page of another site has had its name point here. */
+export class HostNotAllowedError extends SeapError {
+  readonly code = "host_not_allowed";
+
+  constructor(host: string) {
+    super(
+      `This server does not answer as ${quote(host)}. The operator can allow the name with --allowed-hosts.`,
+    );
+  }
+}
+
+/** A command has no body, and its request is one that web pages of all sites can send without being asked. */
+export class UnguardedCommandError extends SeapError {
+  readonly code = "unsupported_media_type";
+
+  constructor() {
+    super(
+      "A command needs Content-Type: application/json, a header Authorization or one that begins with x-seap-, " +
+        "so that no web page can send it unasked.",
+    );
   }
 }
 

@@ -3,11 +3,19 @@ import type { Config } from "../config.ts";
 import { Admission } from "./admission.ts";
 import { ApiKeys } from "./api-keys.ts";
 import { AllowedOrigins } from "./cors.ts";
+import { AllowedHosts } from "./hosts.ts";
 import { readApiKeys } from "./read-api-keys.ts";
 
 export type SecurityConfig = Pick<
   Config,
-  "apiKey" | "apiKeyFile" | "metricsOpen" | "corsOrigins" | "rateLimit" | "maxConcurrentPerKey"
+  | "host"
+  | "allowedHosts"
+  | "apiKey"
+  | "apiKeyFile"
+  | "metricsOpen"
+  | "corsOrigins"
+  | "rateLimit"
+  | "maxConcurrentPerKey"
 >;
 
 /** Who may use the server, and how much. */
@@ -15,6 +23,7 @@ export interface Security {
   readonly keys: ApiKeys;
   readonly admission: Admission;
   readonly origins: AllowedOrigins;
+  readonly hosts: AllowedHosts;
   readonly isMetricsOpen: boolean;
 }
 
@@ -24,10 +33,13 @@ export interface Security {
  */
 export function createSecurity(config: SecurityConfig, nowMs: () => number): Security {
   const { apiKey, apiKeyFile, metricsOpen, corsOrigins, rateLimit, maxConcurrentPerKey } = config;
+  const keys = new ApiKeys(readApiKeys(apiKey ?? [], apiKeyFile));
   return {
-    keys: new ApiKeys(readApiKeys(apiKey ?? [], apiKeyFile)),
+    keys,
     admission: new Admission({ rate: rateLimit, maxConcurrent: maxConcurrentPerKey, nowMs }),
     origins: new AllowedOrigins(corsOrigins),
+    // A page of another site has no key.
+    hosts: new AllowedHosts(keys.areRequired ? ["*"] : [config.host, ...config.allowedHosts]),
     isMetricsOpen: metricsOpen,
   };
 }

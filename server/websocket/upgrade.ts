@@ -7,7 +7,7 @@ import { InvalidRequestError, MethodNotAllowedError, RouteNotFoundError } from "
 import type { Endpoint } from "../metrics.ts";
 import { sendRawResponse } from "../raw-response.ts";
 import type { ClientId } from "../security/api-keys.ts";
-import { OriginNotAllowedError } from "../security/errors.ts";
+import { HostNotAllowedError, OriginNotAllowedError } from "../security/errors.ts";
 import type { ConnectionOptions } from "./connection.ts";
 import { UpgradeRequiredError } from "./errors.ts";
 import { WebSocketHub } from "./hub.ts";
@@ -90,7 +90,8 @@ function admitUpgrade(request: IncomingMessage, options: ConnectionOptions): Cli
   const path = url.split("?", 1)[0] ?? "";
   if (path !== webSocketPath) throw new RouteNotFoundError(method, path);
   if (method !== "GET") throw new MethodNotAllowedError(method, path, ["GET"]);
-  if (!security.origins.mayConnect(headers.origin, headers.host)) throw new OriginNotAllowedError();
+  if (!security.hosts.has(headers.host)) throw new HostNotAllowedError(headers.host ?? "");
+  if (!security.origins.mayChange(headers)) throw new OriginNotAllowedError();
   service.ready();
   const { authorization } = headers;
   if (authorization === undefined && security.keys.areRequired) return null;

@@ -169,7 +169,10 @@ test("by default nothing waits, but for a request that asks to", async (t) => {
 test("experts are built, loaded and evicted on command", async (t) => {
   const served = await serve(t, ...withoutGeneral);
   const command = async (path: string) => {
-    const response = await fetch(`${served.url}/v1/experts/${path}`, { method: "POST" });
+    const response = await fetch(`${served.url}/v1/experts/${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+    });
     return { status: response.status, ...((await response.json()) as WireExpert) };
   };
   t.is((await command("code/build")).status, 202);

@@ -64,7 +64,10 @@ export async function createLoad(
       post("/v1/chat/completions", { messages: [], temperature: "hot" }),
     ]);
     const command = round % 6 === 3 ? "evict" : "load";
-    await fetch(`${url}/v1/experts/${task}/${command}`, { method: "POST" });
+    await fetch(`${url}/v1/experts/${task}/${command}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+    });
   };
 }
 

@@ -93,6 +93,7 @@ export async function startServer(
       websocketIdleSeconds: options.websocketIdleSeconds ?? 300,
       metricsOpen: false,
       corsOrigins: [],
+      allowedHosts: [],
       ...options.security,
       routing: { rules: [...rules] },
       stickyMargin,

@@ -129,7 +129,7 @@ test("a client that leaves while it is sending its request counts as gone, not a
   const { url, server, metric } = await startServer(t);
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
-  const head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+  const head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   const begun = once(server, "request") as Promise<[unknown, ServerResponse]>;
   socket.write(`${head}Content-Length: 100\r\n\r\n{`);
   const [, response] = await begun;

@@ -48,6 +48,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     keepAliveSeconds: 5,
     metricsOpen: false,
     corsOrigins: [],
+    allowedHosts: [],
     receiveTimeoutSeconds: 60,
     slowClientSeconds: 60,
     websocketIdleSeconds: 300,

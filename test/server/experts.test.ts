@@ -134,7 +134,10 @@ test("a command is passed on and answered with the expert, without a body", asyn
   const fake = engine();
   const { get, url } = await startServer(t, { engine: fake, tasks });
   for (const command of ["build", "load", "evict"] as const) {
-    const response = await fetch(`${url}/v1/experts/code/${command}`, { method: "POST" });
+    const response = await fetch(`${url}/v1/experts/code/${command}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+    });
     t.is(response.status, 202);
     t.like(await response.json(), { id: "code", state: "resident" });
     t.deepEqual(fake.commands.at(-1), ["code", command]);
@@ -146,7 +149,11 @@ test("an unknown expert is 404, an impossible command 409, an unknown command 40
   const fake = engine();
   fake.commandExpert = () => Promise.reject(new ExpertCommandError("code is in use."));
   const { get, url, metric } = await startServer(t, { engine: fake, tasks });
-  const post = (path: string) => fetch(`${url}/v1/experts/${path}`, { method: "POST" });
+  const post = (path: string) =>
+    fetch(`${url}/v1/experts/${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+    });
   const unknown = await post("poetry/load");
   t.is(unknown.status, 404);
   t.deepEqual(await unknown.json(), {
@@ -168,7 +175,10 @@ test("an unknown expert is 404, an impossible command 409, an unknown command 40
 test("without experts the list is empty and commands are refused", async (t) => {
   const { get, url, metric } = await startServer(t);
   t.like(await (await get("/v1/experts")).json(), { data: [], memory_budget_bytes: 0 });
-  const response = await fetch(`${url}/v1/experts/code/load`, { method: "POST" });
+  const response = await fetch(`${url}/v1/experts/code/load`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+  });
   t.is(response.status, 404);
   t.regex(await response.text(), /Experts are off/);
   t.is(await metric('seap_expert_hits_total{expert="code"}'), undefined);

@@ -53,7 +53,7 @@ test("while draining an open connection is told that the server is not ready", a
     while (!received.includes(text)) received += String((await once(socket, "data"))[0]);
   };
   const body = JSON.stringify({ ...hello, stream: true });
-  socket.write(`POST ${chat} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`);
+  socket.write(`POST ${chat} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`);
   socket.write(`Content-Length: ${body.length}\r\n\r\n${body}`);
   await until("Hello");
   engine.script = () => ({ steps: [{ hold: lastGate }, "last"] });
@@ -61,7 +61,7 @@ test("while draining an open connection is told that the server is not ready", a
   await engine.until(() => engine.stats().runningRequests === 2);
   server.signals.emit("SIGTERM");
   // The next request on the same connection, answered after the stream.
-  socket.write("GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
+  socket.write("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n");
   gate.open();
   await until("server_stopping");
   t.regex(received, /HTTP\/1\.1 503/);

@@ -19,7 +19,7 @@ async function readAll(socket: Socket): Promise<string> {
 }
 
 const request = (body: string, length = Buffer.byteLength(body)) =>
-  "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" +
+  "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
   `Content-Length: ${length}\r\n\r\n${body}`;
 
 test("what is no HTTP gets an error object", async (t) => {
@@ -41,14 +41,14 @@ test("what is no HTTP gets an error object", async (t) => {
 test("headers beyond what Node takes get 431", async (t) => {
   const server = await startServer(t);
   const socket = open(t, server);
-  socket.write(`GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${"x".repeat(20_000)}\r\n\r\n`);
+  socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\nX-Big: ${"x".repeat(20_000)}\r\n\r\n`);
   t.regex(await readAll(socket), /^HTTP\/1\.1 431 .*"code":"headers_too_large"/s);
 });
 
 test("headers that do not arrive in time get 408, and so does a body", async (t) => {
   const server = await startServer(t, { receiveTimeoutSeconds: 0.4 });
   const slow = open(t, server);
-  slow.write("GET /health HTTP/1.1\r\nHost: x\r\n");
+  slow.write("GET /health HTTP/1.1\r\nHost: localhost\r\n");
   const answer = await readAll(slow);
   t.regex(answer, /^HTTP\/1\.1 408 Request Timeout\r\n/);
   t.regex(answer, /"code":"request_timeout"/);

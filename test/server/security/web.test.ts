@@ -1,7 +1,11 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import test from "ava";
 import { ConfigError } from "../../../server/config-error.ts";
 import { parseConfig } from "../../../server/config.ts";
 import { AllowedOrigins } from "../../../server/security/cors.ts";
+import { expertSnapshot } from "../../helpers/expert-snapshot.ts";
+import { FakeEngine } from "../../helpers/fake-engine.ts";
 import { startServer } from "../../helpers/start-server.ts";
 
 const app = "https://app.example.com";
@@ -73,13 +77,123 @@ test("every answer forbids frames, sniffing and inline scripts", async (t) => {
 
 test("a WebSocket may be opened by programs, the server's own pages and allowed origins", (t) => {
   const none = new AllowedOrigins([]);
-  t.true(none.mayConnect(undefined, "127.0.0.1:8000"));
-  t.true(none.mayConnect("http://127.0.0.1:8000", "127.0.0.1:8000"));
-  t.false(none.mayConnect("http://127.0.0.1:9000", "127.0.0.1:8000"));
-  t.false(none.mayConnect("null", "127.0.0.1:8000"));
-  t.false(none.mayConnect(app, undefined));
-  t.true(new AllowedOrigins([app]).mayConnect(app, "127.0.0.1:8000"));
-  t.true(new AllowedOrigins(["*"]).mayConnect(app, "127.0.0.1:8000"));
+  const host = "127.0.0.1:8000";
+  t.true(none.mayChange({ host }));
+  t.true(none.mayChange({ host, origin: "http://127.0.0.1:8000" }));
+  t.false(none.mayChange({ host, origin: "http://127.0.0.1:9000" }));
+  t.false(none.mayChange({ host, origin: "null" }));
+  t.false(none.mayChange({ origin: app }));
+  t.true(new AllowedOrigins([app]).mayChange({ host, origin: app }));
+  t.true(new AllowedOrigins(["*"]).mayChange({ host, origin: app }));
+  // Behind a proxy that does not tell the name it was asked by.
+  t.true(none.mayChange({ host, origin: app, "sec-fetch-site": "same-origin" }));
+  t.false(none.mayChange({ host, "sec-fetch-site": "cross-site" }));
+  t.false(none.mayChange({ host, origin: "http://127.0.0.1:9000", "sec-fetch-site": "same-site" }));
+});
+
+interface ErrorReply {
+  readonly error: { readonly message: string; readonly code: string };
+}
+
+test("web pages of other sites can change nothing", async (t) => {
+  const engine = new FakeEngine();
+  engine.snapshots = [expertSnapshot("code", { state: "resident" })];
+  const { url, client } = await startServer(t, { engine, tasks: ["code"] });
+  const { id } = await client.responses.create({ model: "fake", input: "Hi" });
+  const json = { "content-type": "application/json" };
+  const command = "/v1/experts/code/evict";
+  const requests = [
+    ["POST", command, undefined],
+    ["DELETE", `/v1/responses/${id}`, undefined],
+    [
+      "POST",
+      "/v1/chat/completions",
+      JSON.stringify({ messages: [{ role: "user", content: "Hi" }] }),
+    ],
+  ] as const;
+  for (const [method, path, body] of requests) {
+    const send = (headers: Record<string, string>) =>
+      fetch(`${url}${path}`, { method, headers: { ...json, ...headers }, ...(body && { body }) });
+    for (const origin of [app, "null", "http://localhost:1"]) {
+      const refused = await send({ origin });
+      const { error } = (await refused.json()) as ErrorReply;
+      t.deepEqual([refused.status, error.code], [403, "origin_not_allowed"]);
+      t.regex(error.message, /--cors-origins/);
+    }
+    t.is((await send({ origin: url })).ok, true, path);
+  }
+  t.is(engine.commands.length, 1);
+});
+
+test("a command needs a header that no web page can send unasked", async (t) => {
+  const engine = new FakeEngine();
+  engine.snapshots = [expertSnapshot("code", { state: "resident" })];
+  const { url } = await startServer(t, { engine, tasks: ["code"] });
+  const send = (headers: Record<string, string>) =>
+    fetch(`${url}/v1/experts/code/evict`, { method: "POST", headers });
+  for (const type of [{}, { "content-type": "text/plain" }]) {
+    const refused = await send(type as Record<string, string>);
+    const { error } = (await refused.json()) as ErrorReply;
+    t.deepEqual([refused.status, error.code], [415, "unsupported_media_type"]);
+  }
+  for (const headers of [
+    { "content-type": "application/json" },
+    { authorization: "Bearer any" },
+    { "x-seap-command": "evict" },
+  ]) {
+    t.is((await send(headers as Record<string, string>)).status, 202);
+  }
+});
+
+/** `fetch` does not let anybody choose the host. */
+async function statusAs(url: string, path: string, host: string): Promise<number | undefined> {
+  const asked = request(`${url}${path}`, { headers: { host } }).end();
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode;
+}
+
+test("a server without keys answers under its own names alone, whoever asks for its health", async (t) => {
+  const { url } = await startServer(t, { security: { allowedHosts: ["seap.example.com"] } });
+  for (const host of ["localhost", "LOCALHOST:1234", "seap.example.com", "127.0.0.1", "[::1]:80"]) {
+    t.is(await statusAs(url, "/v1/models", host), 200, host);
+  }
+  for (const host of ["evil.example.com", "localhost.evil.com", "127.0.0.1.evil.com:80", "seap"]) {
+    for (const path of ["/", "/v1/models", "/metrics", "/nowhere"]) {
+      t.is(await statusAs(url, path, host), 403, `${host} ${path}`);
+    }
+    t.is(await statusAs(url, "/health", host), 200);
+    t.is(await statusAs(url, "/ready", host), 200);
+  }
+  const protectedByKeys = await startServer(t, { security: { apiKey: ["key"] } });
+  t.is(await statusAs(protectedByKeys.url, "/v1/models", "evil.example.com"), 401);
+  const open = await startServer(t, { security: { allowedHosts: ["*"] } });
+  t.is(await statusAs(open.url, "/v1/models", "evil.example.com"), 200);
+});
+
+test("a WebSocket is not opened under a foreign name, whose page would be of the same origin", async (t) => {
+  const { url } = await startServer(t);
+  const upgrade = {
+    host: "evil.example.com",
+    origin: "http://evil.example.com",
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+  };
+  const asked = request(`${url}/v1/ws`, { headers: upgrade }).end();
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  answer.resume();
+  t.is(answer.statusCode, 403);
+});
+
+test("host names are read as clients send them", (t) => {
+  const parse = (text: string) => parseConfig({ args: ["--allowed-hosts", text], env: {} }).config;
+  t.deepEqual(parse("seap, seap.example.com").allowedHosts, ["seap", "seap.example.com"]);
+  t.deepEqual(parse("*").allowedHosts, ["*"]);
+  for (const text of ["http://seap", "seap:8000", "*.example.com", "a,,b"]) {
+    t.throws(() => parse(text), { instanceOf: ConfigError, message: /^--allowed-hosts: expected/ });
+  }
 });
 
 test("origins are read as browsers send them", (t) => {

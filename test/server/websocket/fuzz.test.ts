@@ -101,7 +101,7 @@ test("frames that break the protocol close their connection and nothing else", a
     const socket = connect(Number(new URL(url).port), "127.0.0.1");
     socket.on("error", () => undefined).resume();
     socket.write(
-      "GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+      "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     );
     socket.end(bytes);

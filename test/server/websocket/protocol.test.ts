@@ -144,7 +144,7 @@ test("a page of another site may not connect, unless its origin is allowed", asy
 
 async function upgrade(url: string, head: string, headers: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
-  socket.end(`${head}\r\nHost: x\r\nConnection: Upgrade\r\n${headers}\r\n\r\n`);
+  socket.end(`${head}\r\nHost: localhost\r\nConnection: Upgrade\r\n${headers}\r\n\r\n`);
   let text = "";
   socket.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
   await once(socket, "close");
@@ -180,7 +180,7 @@ test("a request that offers HTTP/2, as Java's client does with each, is answered
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
   t.teardown(() => socket.destroy());
   socket.write(
-    "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n" +
       "Upgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\nContent-Type: application/json\r\n" +
       `Content-Length: ${body.length}\r\n\r\n${body}`,
   );
