@@ -67,7 +67,7 @@ export class StageSide {
     numNewTokens: number,
   ): Promise<void> {
     const ids = new Uint32Array(pastLengths.length * numNewTokens).map((_, i) => (i * 7919) % 512);
-    const batch = { arena, firstSlot: 0, pastLengths, numNewTokens };
-    (await this.#stage.forward(ids, batch)).dispose();
+    const pass = this.#device.createPass(pastLengths, numNewTokens);
+    (await this.#stage.forward(ids, { arena, firstSlot: 0, pass })).dispose();
   }
 }

@@ -1,15 +1,16 @@
 import type { StageModel } from "../model/stage-graph.ts";
-import { continuedAttention } from "../runtime/attention-feeds.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { RotaryTable } from "../runtime/rotary-table.ts";
 import { StageSession } from "../runtime/stage-session.ts";
 import type { StagePass, StageResults } from "../runtime/stage-session.ts";
 import { CpuArena } from "./cpu-arena.ts";
+import { CpuPass } from "./cpu-pass.ts";
 import type {
   ArenaSpec,
   Device,
   DeviceOptions,
   ForwardBatch,
+  ForwardPass,
   HiddenRow,
   HiddenStates,
   KvArena,
@@ -41,11 +42,15 @@ export class CpuDevice implements Device {
   async loadStage(model: StageModel): Promise<Stage> {
     const session = await StageSession.load(model, this.#numThreads).catch(throwAsInferenceError);
     this.#weightBytes += model.sizeBytes;
-    return new CpuStage(session, this.#rotary, () => (this.#weightBytes -= model.sizeBytes));
+    return new CpuStage(session, () => (this.#weightBytes -= model.sizeBytes));
   }
 
   createArena(spec: ArenaSpec): KvArena {
     return new CpuArena(spec, (delta) => (this.#kvBytes += delta));
+  }
+
+  createPass(pastLengths: readonly number[], numNewTokens: number): ForwardPass {
+    return new CpuPass(this.#rotary, pastLengths, numNewTokens);
   }
 
   gatherRows(rows: readonly HiddenRow[]): HiddenStates {
@@ -88,13 +93,11 @@ class CpuHidden implements HiddenStates {
 
 class CpuStage implements Stage {
   readonly #session: StageSession;
-  readonly #rotary: RotaryTable;
   readonly #onDispose: () => void;
   #isDisposed = false;
 
-  constructor(session: StageSession, rotary: RotaryTable, onDispose: () => void) {
+  constructor(session: StageSession, onDispose: () => void) {
     this.#session = session;
-    this.#rotary = rotary;
     this.#onDispose = onDispose;
   }
 
@@ -103,7 +106,7 @@ class CpuStage implements Stage {
   }
 
   async forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates> {
-    const kept = Array.from({ length: batch.numNewTokens }, (_, row) => row);
+    const kept = Array.from({ length: batch.pass.numNewTokens }, (_, row) => row);
     const rows = this.model.hasHead ? { rows: { kept, logits: [] } } : {};
     const results = await this.#run(input, batch, rows);
     return new CpuHidden(results["hidden_out"]!, this.model.hiddenSize);
@@ -129,26 +132,26 @@ class CpuStage implements Stage {
 
   async #run(
     input: StageInput,
-    { arena, firstSlot, pastLengths, numNewTokens }: ForwardBatch,
+    batch: ForwardBatch,
     rows: Pick<StagePass, "rows">,
   ): Promise<StageResults> {
-    const noPast = pastLengths.every((length) => length === 0);
-    const kv = arena as CpuArena;
-    const capacity = noPast ? 0 : kv.capacity;
+    const { firstSlot } = batch;
+    const [arena, pass] = [batch.arena as CpuArena, batch.pass as CpuPass];
+    const { pastLengths, numNewTokens, hasPast } = pass;
     const results = await this.#session
       .run({
         input:
           input instanceof Uint32Array
             ? BigInt64Array.from(input, BigInt)
             : (input as CpuHidden).data,
-        attention: continuedAttention(this.#rotary, pastLengths, numNewTokens, capacity),
-        past: kv.feeds(firstSlot, pastLengths.length, noPast),
+        attention: pass.attention(arena.capacity),
+        past: arena.feeds(firstSlot, pastLengths.length, !hasPast),
         ...rows,
       })
       .catch(throwAsInferenceError);
     const { new_k: newKeys, new_v: newValues } = results;
     if (newKeys && newValues) {
-      kv.append(newKeys, newValues, firstSlot, pastLengths, numNewTokens);
+      arena.append(newKeys, newValues, firstSlot, pastLengths, numNewTokens);
     }
     return results;
   }

@@ -20,6 +20,12 @@ export interface Device {
   loadStage(model: StageModel): Promise<Stage>;
   createArena(spec: ArenaSpec): KvArena;
   /**
+   * The next tokens of some sequences.
+   * @param pastLengths positions in use before the pass, per sequence; after it, `numNewTokens` more are
+   * @param numNewTokens per sequence, the same for all
+   */
+  createPass(pastLengths: readonly number[], numNewTokens: number): ForwardPass;
+  /**
    * New hidden states made of rows of others: how sequences move between batches.
    * The sources stay valid.
    */
@@ -81,14 +87,20 @@ export interface KvArena {
   dispose(): void;
 }
 
-/** Neighbouring slots of one arena that take a forward pass together. */
+/**
+ * New tokens on their way through the stages. The same pass is given to all stages that they go through, so that a device
+ * makes only once what depends on nothing else.
+ */
+export interface ForwardPass {
+  readonly pastLengths: readonly number[];
+  readonly numNewTokens: number;
+}
+
+/** Neighbouring slots of one stage's arena, one for each sequence of a pass. */
 export interface ForwardBatch {
   readonly arena: KvArena;
   readonly firstSlot: number;
-  /** Positions in use before the pass, per sequence. After it, `numNewTokens` more are. */
-  readonly pastLengths: readonly number[];
-  /** New tokens per sequence, the same for all. */
-  readonly numNewTokens: number;
+  readonly pass: ForwardPass;
 }
 
 /** Token ids `[numSequences, numNewTokens]` for a stage with the embedding, else hidden states. */

@@ -1,3 +1,4 @@
+import { DecodeStep } from "./decode-step.ts";
 import type { Device, ForwardBatch, HiddenRow, HiddenStates, Stage, StageInput } from "./device.ts";
 import { denseExpert } from "./experts.ts";
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
@@ -303,7 +304,8 @@ export class ModelRunner {
   async #trunkChunk(sequence: Tokens, state: SequenceState, size: number): Promise<HiddenStates> {
     const { trunk: slot, chunks } = state;
     const tokenIds = sequence.tokenIds(slot.length, slot.length + size);
-    const hidden = await this.#trunk.prefill(slot, tokenIds.length, (stage, batch) =>
+    const pass = this.#device.createPass([slot.length], tokenIds.length);
+    const hidden = await this.#trunk.prefill(slot, pass, (stage, batch) =>
       stage.forward(tokenIds, batch),
     );
     chunks.push(hidden);
@@ -318,18 +320,19 @@ export class ModelRunner {
     const input = state.chunks[0]!;
     const { numRows } = input;
     const { use, slots } = state.middle!;
+    const pass = this.#device.createPass([state.head.length], numRows);
     let hidden = input;
     let logits: Float32Array;
     try {
       for (const [i, runner] of use.runners.entries()) {
         const source = hidden;
-        hidden = await runner.prefill(slots[i]!, numRows, (stage, batch) =>
+        hidden = await runner.prefill(slots[i]!, pass, (stage, batch) =>
           stage.forward(source, batch),
         );
         if (source !== input) source.dispose();
       }
       this.#meter?.lap("expert");
-      logits = await this.#head.prefill(state.head, numRows, (stage, batch) =>
+      logits = await this.#head.prefill(state.head, pass, (stage, batch) =>
         rows === null
           ? this.#readForward(stage, hidden, batch)
           : stage.forwardLogits(hidden, batch, rows),
@@ -389,11 +392,10 @@ export class ModelRunner {
       throw error;
     },
   ): Promise<Map<Tokens, Float32Array>> {
-    const hidden: HiddenStates[] = [];
+    const step = new DecodeStep(this.#device);
     try {
-      const trunkRows = await this.#trunk.decode(
-        (slots) => Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
-        hidden,
+      const trunkRows = await this.#trunk.decode(step, (slots) =>
+        Uint32Array.from(slots, (slot) => slot.owner.lastTokenId),
       );
       this.#meter?.lap("trunk");
       const middleRows = new Map<Tokens, HiddenRow>();
@@ -402,7 +404,7 @@ export class ModelRunner {
           let rows = trunkRows;
           for (const runner of runners) {
             const input = rows;
-            rows = await runner.decode((slots) => this.#collect(slots, input, hidden), hidden);
+            rows = await runner.decode(step, (slots) => this.#collect(step, slots, input));
           }
           for (const [owner, row] of rows) middleRows.set(owner, row);
           this.#meter?.countRows(name, rows.size);
@@ -413,30 +415,24 @@ export class ModelRunner {
         }
       }
       this.#meter?.lap("expert");
-      const logits = await this.#head.decodeLogits((slots) =>
-        this.#collect(slots, middleRows, hidden),
+      const logits = await this.#head.decodeLogits(step, (slots) =>
+        this.#collect(step, slots, middleRows),
       );
       this.#meter?.lap("head");
       this.#meter?.countTokens(logits.size);
       return logits;
     } finally {
-      for (const states of hidden) states.dispose();
+      step.end();
     }
   }
 
   /** The rows of some sequences, as they are when they already lie together in order. */
-  #collect(
-    slots: Slots,
-    rows: ReadonlyMap<Tokens, HiddenRow>,
-    hidden: HiddenStates[],
-  ): HiddenStates {
+  #collect(step: DecodeStep, slots: Slots, rows: ReadonlyMap<Tokens, HiddenRow>): HiddenStates {
     const wanted = slots.map((slot) => rows.get(slot.owner)!);
     const { source } = wanted[0]!;
     const inOrder = wanted.every((item, i) => item.source === source && item.row === i);
     if (inOrder && source.numRows === wanted.length) return source;
-    const gathered = this.#device.gatherRows(wanted);
-    hidden.push(gathered);
-    return gathered;
+    return step.keep(this.#device.gatherRows(wanted));
   }
 
   /** Frees a sequence's KV. May be called twice. */

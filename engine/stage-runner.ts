@@ -1,12 +1,5 @@
-import type {
-  Device,
-  ForwardBatch,
-  HiddenRow,
-  HiddenStates,
-  KvArena,
-  Stage,
-  StageInput,
-} from "./device.ts";
+import type { DecodeStep } from "./decode-step.ts";
+import type { Device, ForwardBatch, ForwardPass, HiddenRow, Stage, StageInput } from "./device.ts";
 import { capacityFor } from "./kv-capacity.ts";
 import { KvPool } from "./kv-pool.ts";
 import type { KvSlot } from "./kv-pool.ts";
@@ -40,34 +33,27 @@ export class StageRunner<Owner> {
     this.pool.grow(slot, capacityFor(slot.length + numNewTokens));
   }
 
-  /** The next tokens of one sequence, with room made for them. */
+  /** A pass of one sequence, with room made for its tokens. */
   async prefill<Result>(
     slot: KvSlot<Owner>,
-    numNewTokens: number,
+    pass: ForwardPass,
     run: (stage: Stage, batch: ForwardBatch) => Promise<Result>,
   ): Promise<Result> {
-    this.reserve(slot, numNewTokens);
-    const { arena, index: firstSlot, length } = slot;
-    const result = await run(this.stage, {
-      ...{ arena, firstSlot, numNewTokens },
-      pastLengths: [length],
-    });
-    this.pool.advance(slot, numNewTokens);
+    this.reserve(slot, pass.numNewTokens);
+    const { arena, index: firstSlot } = slot;
+    const result = await run(this.stage, { arena, firstSlot, pass });
+    this.pool.advance(slot, pass.numNewTokens);
     return result;
   }
 
-  /**
-   * One token of each sequence that decodes.
-   * @param hidden collects what is to be disposed when the step is over
-   */
+  /** One token of each sequence that decodes. */
   async decode(
+    step: DecodeStep,
     inputOf: (slots: readonly KvSlot<Owner>[]) => StageInput,
-    hidden: HiddenStates[],
   ): Promise<Map<Owner, HiddenRow>> {
     const rows = new Map<Owner, HiddenRow>();
-    for (const { arena, slots } of this.pool.groups()) {
-      const source = await this.stage.forward(inputOf(slots), decodeBatch(arena, slots));
-      hidden.push(source);
+    for (const { slots, batch } of this.#batches(step)) {
+      const source = step.keep(await this.stage.forward(inputOf(slots), batch));
       for (const [row, slot] of slots.entries()) {
         this.pool.advance(slot, 1);
         rows.set(slot.owner, { source, row });
@@ -78,12 +64,12 @@ export class StageRunner<Owner> {
 
   /** As `decode`, for a stage with the head. @returns logits `[vocabSize]` by sequence */
   async decodeLogits(
+    step: DecodeStep,
     inputOf: (slots: readonly KvSlot<Owner>[]) => StageInput,
   ): Promise<Map<Owner, Float32Array>> {
     const logits = new Map<Owner, Float32Array>();
     const { vocabSize } = this.stage.model;
-    for (const { arena, slots } of this.pool.groups()) {
-      const batch = decodeBatch(arena, slots);
+    for (const { slots, batch } of this.#batches(step)) {
       const all = await this.stage.forwardLogits(inputOf(slots), batch, [0]);
       for (const [row, slot] of slots.entries()) {
         this.pool.advance(slot, 1);
@@ -92,9 +78,13 @@ export class StageRunner<Owner> {
     }
     return logits;
   }
-}
 
-/** One new token for every sequence of a shared arena. */
-function decodeBatch<Owner>(arena: KvArena, slots: readonly KvSlot<Owner>[]): ForwardBatch {
-  return { arena, firstSlot: 0, pastLengths: slots.map((slot) => slot.length), numNewTokens: 1 };
+  /** The sequences of each shared arena. */
+  *#batches(step: DecodeStep) {
+    for (const { arena, slots } of this.pool.groups()) {
+      const pass = step.passOf(slots.map((slot) => slot.length));
+      const batch: ForwardBatch = { arena, firstSlot: 0, pass };
+      yield { slots, batch };
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import test from "ava";
 
 import type { CpuArena } from "../../engine/cpu-arena.ts";
-import type { ForwardBatch, HiddenStates, KvArena, Stage } from "../../engine/device.ts";
+import type { Device, ForwardBatch, HiddenStates, KvArena, Stage } from "../../engine/device.ts";
 import { InferenceError } from "../../engine/errors.ts";
 import { openDevice } from "../../engine/open-device.ts";
 import type { ModelWeights } from "../../model/config.ts";
@@ -16,9 +16,11 @@ import type { TinyModelOptions } from "../helpers/tiny-model.ts";
 
 /** All three stages over one sequence, with arenas of a given capacity. */
 class Pipeline {
+  readonly device: Device;
   readonly stages: readonly Stage[];
   readonly arenas: KvArena[];
-  constructor(stages: readonly Stage[], arenas: KvArena[]) {
+  constructor(device: Device, stages: readonly Stage[], arenas: KvArena[]) {
+    this.device = device;
     this.stages = stages;
     this.arenas = arenas;
   }
@@ -37,19 +39,18 @@ class Pipeline {
       const { layers, headDim } = model;
       arenas.push(device.createArena({ layers, headDim, capacity: 64, numSlots: 1 }));
     }
-    return new Pipeline(stages, arenas);
+    return new Pipeline(device, stages, arenas);
   }
 
   async forward(
     tokenIds: readonly number[],
     pastLengths: readonly number[],
   ): Promise<Float32Array> {
-    const numNewTokens = tokenIds.length / pastLengths.length;
+    const pass = this.device.createPass(pastLengths, tokenIds.length / pastLengths.length);
     const batch = (i: number): ForwardBatch => ({
       arena: this.arenas[i]!,
       firstSlot: 0,
-      pastLengths,
-      numNewTokens,
+      pass,
     });
     const trunk = await this.stages[0]!.forward(Uint32Array.from(tokenIds), batch(0));
     const middle = await this.stages[1]!.forward(trunk, batch(1));
@@ -228,7 +229,7 @@ test("a pass that fails and a pass after the release are InferenceErrors with th
   const stage = await device.loadStage(buildTrunk(weights, "q8"));
   const { layers, headDim } = stage.model;
   const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 1 });
-  const batch = { arena, firstSlot: 0, pastLengths: [0], numNewTokens: 1 };
+  const batch = { arena, firstSlot: 0, pass: device.createPass([0], 1) };
   const beyondVocabulary = Uint32Array.of(weights.config.vocabSize);
   await t.throwsAsync(stage.forward(beyondVocabulary, batch), {
     instanceOf: InferenceError,
@@ -249,13 +250,8 @@ test("rows of hidden states can be gathered from several batches in any order", 
   const { layers, headDim } = stage.model;
   const run = (tokenIds: readonly number[]) => {
     const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 1 });
-    const numNewTokens = tokenIds.length;
-    return stage.forward(Uint32Array.from(tokenIds), {
-      arena,
-      firstSlot: 0,
-      pastLengths: [0],
-      numNewTokens,
-    });
+    const pass = device.createPass([0], tokenIds.length);
+    return stage.forward(Uint32Array.from(tokenIds), { arena, firstSlot: 0, pass });
   };
   const [a, b] = [await run([1, 2, 3]), await run([4, 5])];
   const data = (states: HiddenStates) => (states as unknown as { data: Float32Array }).data;

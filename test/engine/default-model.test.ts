@@ -30,12 +30,11 @@ async function allLogits(
   { device, stages }: LoadedStages,
   tokenIds: Uint32Array,
 ): Promise<Float32Array> {
-  const numNewTokens = tokenIds.length;
+  const pass = device.createPass([0], tokenIds.length);
   const batchFor = ({ model: { layers, headDim } }: { model: typeof stages.head.model }) => ({
     arena: device.createArena({ layers, headDim, capacity: 64, numSlots: 1 }),
     firstSlot: 0,
-    pastLengths: [0],
-    numNewTokens,
+    pass,
   });
   let input: StageInput | HiddenStates = tokenIds;
   for (const stage of [stages.trunk, ...stages.middle]) {

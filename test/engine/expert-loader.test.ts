@@ -141,6 +141,7 @@ test("where memory ends in the middle of a load, nothing of it is kept", async (
         ? Promise.reject(new InferenceError("Stage code.2 could not be loaded: bad_alloc"))
         : device.loadStage(model),
     createArena: (spec) => device.createArena(spec),
+    createPass: (pastLengths, numNewTokens) => device.createPass(pastLengths, numNewTokens),
     gatherRows: (rows) => device.gatherRows(rows),
     readRows: (hidden) => device.readRows(hidden),
   });
@@ -184,7 +185,7 @@ test("a step's cost is a line through the fastest steps of one and four rows", a
     ...stages.middle[0]!,
     model: stages.middle[0]!.model,
     forward: async (...args: Parameters<(typeof stages.middle)[0]["forward"]>) => {
-      const numRows = args[1].pastLengths.length as 1 | 4;
+      const numRows = args[1].pass.pastLengths.length as 1 | 4;
       now += 1000 * seconds[numRows].shift()!;
       return stages.middle[0]!.forward(...args);
     },

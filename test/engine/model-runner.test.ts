@@ -206,6 +206,7 @@ test("a pass that fails leaves no hidden states and, once released, no KV behind
     kvBytes: 0,
     loadStage: (model) => loaded.device.loadStage(model),
     createArena: (spec) => loaded.device.createArena(spec),
+    createPass: (pastLengths, numNewTokens) => loaded.device.createPass(pastLengths, numNewTokens),
     gatherRows: (rows) =>
       track(
         loaded.device.gatherRows(rows.map(({ source, row }) => ({ source: inner(source), row }))),

@@ -84,8 +84,7 @@ async function pooled({ device, stages }: LoadedStages): Promise<Float32Array> {
   const hidden = await stages.trunk.forward(Uint32Array.from(somePrompt(100)), {
     arena,
     firstSlot: 0,
-    pastLengths: [0],
-    numNewTokens: 100,
+    pass: device.createPass([0], 100),
   });
   const pool = new FeaturePool(hiddenSize, spans);
   pool.add(await device.readRows(hidden));

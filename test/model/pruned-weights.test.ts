@@ -58,6 +58,7 @@ async function expertLogits(
   ];
   const ids = somePrompt(12);
   const stages = await Promise.all(models.map((model) => device.loadStage(model)));
+  const pass = device.createPass([0], ids.length);
   const batch = (i: number) => ({
     arena: device.createArena({
       layers: models[i]!.layers,
@@ -66,8 +67,7 @@ async function expertLogits(
       numSlots: 1,
     }),
     firstSlot: 0,
-    pastLengths: [0],
-    numNewTokens: ids.length,
+    pass,
   });
   try {
     const trunk = await stages[0]!.forward(Uint32Array.from(ids), batch(0));
