@@ -92,17 +92,15 @@ class CpuHidden implements HiddenStates {
 }
 
 class CpuStage implements Stage {
+  readonly model: StageModel;
   readonly #session: StageSession;
   readonly #onDispose: () => void;
   #isDisposed = false;
 
   constructor(session: StageSession, onDispose: () => void) {
+    this.model = session.model;
     this.#session = session;
     this.#onDispose = onDispose;
-  }
-
-  get model(): StageModel {
-    return this.#session.model;
   }
 
   async forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates> {
