@@ -111,6 +111,7 @@ class WorkerEngine implements Engine {
   #numCommands = 0;
   #kvCacheUsage = 0;
   #prefixCacheBytes = 0;
+  #grammarCacheBytes = 0;
   #stepObserver: StepObserver | null = null;
   #stopped: EngineStoppedError | null = null;
 
@@ -142,8 +143,14 @@ class WorkerEngine implements Engine {
       }
     }
     const kvCacheUsage = runningRequests === 0 ? 0 : this.#kvCacheUsage;
-    const prefixCacheBytes = this.#prefixCacheBytes;
-    return { runningRequests, waitingRequests, waitingTokens, kvCacheUsage, prefixCacheBytes };
+    return {
+      runningRequests,
+      waitingRequests,
+      waitingTokens,
+      kvCacheUsage,
+      prefixCacheBytes: this.#prefixCacheBytes,
+      grammarCacheBytes: this.#grammarCacheBytes,
+    };
   }
 
   observeSteps(observer: StepObserver): void {
@@ -242,6 +249,7 @@ class WorkerEngine implements Engine {
       case "outputs":
         this.#kvCacheUsage = message.kvCacheUsage;
         this.#prefixCacheBytes = message.prefixCacheBytes;
+        this.#grammarCacheBytes = message.grammarCacheBytes;
         for (const output of message.outputs) this.#deliver(output);
         this.#observe(message.report, message.sentAtSeconds);
     }

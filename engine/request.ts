@@ -171,6 +171,8 @@ export interface EngineStats {
   readonly kvCacheUsage: number;
   /** Of prompt beginnings that are kept for later prompts. */
   readonly prefixCacheBytes: number;
+  /** Of grammars, with what is known of them. */
+  readonly grammarCacheBytes: number;
 }
 
 export interface EngineLimits {

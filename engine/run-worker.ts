@@ -64,6 +64,7 @@ async function load(): Promise<Loaded> {
     const meter = new StepMeter(() => performance.now());
     const { prefillChunk, prefixCacheBytes } = options;
     const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter });
+    const grammars = new Grammars(options.tokenTable, vocabSize);
     const wakeUp = new WakeUp();
     const experts =
       options.experts === undefined
@@ -79,7 +80,7 @@ async function load(): Promise<Loaded> {
       vocabulary: {
         table: options.tokenTable,
         size: vocabSize,
-        grammars: new Grammars(options.tokenTable, vocabSize),
+        grammars,
       },
       maxBatch: options.maxBatch,
       kvBudgetBytes: kvBudget(runner),
@@ -95,6 +96,7 @@ async function load(): Promise<Loaded> {
           outputs: outputs.map(toWorkerOutput),
           kvCacheUsage: loop.kvCacheUsage,
           prefixCacheBytes: runner.prefixCacheBytes,
+          grammarCacheBytes: grammars.sizeBytes,
           report: meter.take(),
           sentAtSeconds: steadySeconds(),
         }),

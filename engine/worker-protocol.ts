@@ -60,6 +60,7 @@ export type FromWorker =
       /** 0 to 1 */
       readonly kvCacheUsage: number;
       readonly prefixCacheBytes: number;
+      readonly grammarCacheBytes: number;
       readonly report: StepReport;
       /** On the clock of `steadySeconds`. */
       readonly sentAtSeconds: number;

@@ -128,6 +128,7 @@ export class Metrics {
     this.#prefixCacheQueries = set.counter(engineMetrics.prefixCacheQueries);
     this.#prefixCacheHits = set.counter(engineMetrics.prefixCacheHits);
     set.gauge(engineMetrics.prefixCacheBytes, () => stats()?.prefixCacheBytes);
+    set.gauge(engineMetrics.grammarCacheBytes, () => stats()?.grammarCacheBytes);
 
     this.#routingDecisions = set.counter(routingMetrics.decisions);
     this.#routingConfidence = set.histogram(routingMetrics.confidence);

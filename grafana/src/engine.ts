@@ -5,7 +5,7 @@ import { distribution, series } from "./panels.ts";
 import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "./queries.ts";
 
 const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
-const { prefixCacheHits, prefixCacheQueries, prefixCacheBytes } = engineMetrics;
+const { prefixCacheHits, prefixCacheQueries, prefixCacheBytes, grammarCacheBytes } = engineMetrics;
 const inDecode = { where: 'pass="decode"' };
 const grammar = { where: 'pass="decode", phase="grammar"' };
 const inPrefill = { where: 'pass="prefill"' };
@@ -122,6 +122,12 @@ export const engine = dashboard({
         about: "Of the prompt beginnings that are kept, --prefix-cache at most.",
         unit: "bytes",
         queries: { "{{instance}}": selector(prefixCacheBytes.name) },
+      }),
+      series({
+        title: "Grammars, memory",
+        about: "Of structured output's grammars and what is known of them, 64 MiB at most.",
+        unit: "bytes",
+        queries: { "{{instance}}": selector(grammarCacheBytes.name) },
       }),
       series({
         title: "Preemptions",

@@ -66,4 +66,10 @@ export const engineMetrics = {
     unit: "bytes",
     help: "Memory of the prompt beginnings that are kept.",
   },
+  grammarCacheBytes: {
+    name: "seap_grammar_cache_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Memory of the grammars of structured output, and of what is known of them.",
+  },
 } as const satisfies Record<string, MetricDefinition>;

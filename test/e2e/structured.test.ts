@@ -18,6 +18,8 @@ let folder: string;
 let served: ServedModel;
 /** Makes strings and lists come to an end. */
 let closing: Record<string, number>;
+/** Makes the text go on with an a where it can. */
+let goingOn: Record<string, number>;
 /** Makes the text come to an end where it can. */
 let ending: Record<string, number>;
 
@@ -30,6 +32,7 @@ test.before(async () => {
   const tokenizer = createTokenizer(source);
   const ids = ['"', "}", "]"].map((text) => tokenizer.tokenId(text)!);
   ending = { [tokenizer.eosTokenId!]: 8 };
+  goingOn = { [tokenizer.tokenId("a")!]: 100 };
   closing = Object.fromEntries(ids.map((id) => [id, 8]));
   served = await serveModel(["--model", path, "--max-batch", "8"]);
 });
@@ -318,4 +321,24 @@ test("D41: a schema that cannot be enforced is refused before anything is sent",
   });
   t.is(error.param, "response_format.json_schema.schema.properties.a");
   t.regex(error.message, /uniqueItems is not supported/);
+});
+
+test("grammars that mean harm cost their own answers at most", async (t) => {
+  const doubling = Array.from({ length: 20 }, (_, i) => `r${i} ::= r${i + 1} "x" | r${i + 1} "y"`);
+  const grammar = `root ::= r0\n${doubling.join("\n")}\nr20 ::= "z"`;
+  const hostile = chat({
+    grammar: 'root ::= "a" root? root? root?',
+    logit_bias: goingOn,
+    max_tokens: 200,
+  });
+  const failed = t.throwsAsync(hostile, { message: /leaves too many ways open/ });
+  const [doubled, ordinary] = await Promise.all([
+    chat({ grammar, max_tokens: 60 }),
+    chat({ structured_outputs: { regex: "[a-z]{4}" } }),
+  ]);
+  t.regex(doubled.choices[0]!.message.content!, /^z[xy]{20}$/);
+  t.regex(ordinary.choices[0]!.message.content!, /^[a-z]{4}$/);
+  await failed;
+  const large = chat({ structured_outputs: { regex: "^((x{1,90}){1,90}){1,90}$" } });
+  await t.throwsAsync(large, { message: /structured_outputs\.regex: The grammar is too large/ });
 });

@@ -87,7 +87,7 @@ async function drain(stream: AsyncGenerator<GenerateEvent, void, void>): Promise
 
 const idle = {
   ...{ runningRequests: 0, waitingRequests: 0, waitingTokens: 0 },
-  ...{ kvCacheUsage: 0, prefixCacheBytes: 0 },
+  ...{ kvCacheUsage: 0, prefixCacheBytes: 0, grammarCacheBytes: 0 },
 };
 
 test("an answer from the worker is the one that the loop gives, accepted first and finished last", async (t) => {
@@ -183,7 +183,7 @@ test("while requests run and wait the statistics say so", async (t) => {
   const { kvCacheUsage, ...counts } = engine.stats();
   t.deepEqual(counts, {
     ...{ runningRequests: 1, waitingRequests: 1, waitingTokens: 30 },
-    prefixCacheBytes: 0,
+    ...{ prefixCacheBytes: 0, grammarCacheBytes: 0 },
   });
   t.true(kvCacheUsage > 0 && kvCacheUsage <= 1);
   await waiting.return();

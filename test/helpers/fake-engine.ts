@@ -96,6 +96,7 @@ export class FakeEngine implements Engine {
       ),
       kvCacheUsage: this.#running.size / this.limits.maxBatch,
       prefixCacheBytes: 0,
+      grammarCacheBytes: 0,
     };
   }
 

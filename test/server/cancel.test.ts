@@ -104,6 +104,7 @@ test("leaving cancels every choice of the request", async (t) => {
     waitingTokens: 0,
     kvCacheUsage: 0,
     prefixCacheBytes: 0,
+    grammarCacheBytes: 0,
   });
 });
 
