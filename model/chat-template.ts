@@ -2,7 +2,7 @@ import { Template } from "@huggingface/jinja";
 import { ChatTemplateError } from "./errors.ts";
 import { SpecialTextGuard } from "./special-text-guard.ts";
 import { strftime } from "./strftime.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
 import type { TokenizerSource } from "./tokenizer-source.ts";
 
 /** A turn of a conversation in the spelling that templates expect. */
@@ -35,8 +35,13 @@ export interface ChatTemplate {
    * The rendered conversation as token ids. Control tokens come from the template alone: in what the
    * messages say their text stays text.
    * @throws ChatTemplateError when the template refuses the conversation.
+   * @throws TooManyTokensError
    */
-  encode(messages: readonly TemplateMessage[], options: RenderOptions): Uint32Array;
+  encode(
+    messages: readonly TemplateMessage[],
+    options: RenderOptions,
+    cost?: Pick<EncodeOptions, "maxTokens" | "known">,
+  ): Uint32Array;
 }
 
 /**
@@ -111,12 +116,17 @@ class JinjaChatTemplate implements ChatTemplate {
     return this.#guard.unprotect(this.#renderProtected(messages, options));
   }
 
-  encode(messages: readonly TemplateMessage[], options: RenderOptions): Uint32Array {
+  encode(
+    messages: readonly TemplateMessage[],
+    options: RenderOptions,
+    cost: Pick<EncodeOptions, "maxTokens" | "known"> = {},
+  ): Uint32Array {
     const { bosTokenId, addBos } = this.#tokenizer;
     const ids = this.#tokenizer.encode(this.#renderProtected(messages, options), {
       parseSpecial: true,
       addBos: false,
       restoreText: (text) => this.#guard.unprotect(text),
+      ...cost,
     });
     if (ids.length === 0) throw new ChatTemplateError("The chat template produced no text.");
     // Most templates write the beginning-of-sequence token themselves.

@@ -24,6 +24,18 @@ export class ChatTemplateError extends SeapError {
   readonly code = "chat_template";
 }
 
+/** A text has more tokens than were asked for; all of them were not counted. */
+export class TooManyTokensError extends SeapError {
+  readonly code = "too_many_tokens";
+  /** It has at least so many. */
+  readonly numTokens: number;
+
+  constructor(numTokens: number) {
+    super(`The text has at least ${numTokens} tokens.`);
+    this.numTokens = numTokens;
+  }
+}
+
 /** A built artifact is damaged or of another release; it can be built again. */
 export class ArtifactError extends SeapError {
   readonly code = "artifact";

@@ -1,5 +1,6 @@
 import { type AddedToken, AddedTokens } from "./added-tokens.ts";
 import type { BytePairEncoder } from "./bpe.ts";
+import { TooManyTokensError } from "./errors.ts";
 import { readGgufTokenizer } from "./gguf-tokenizer.ts";
 import { readHuggingFaceTokenizer } from "./huggingface-tokenizer.ts";
 import { createTextPipeline, type TextPipeline } from "./text-pipeline.ts";
@@ -17,7 +18,23 @@ export interface EncodeOptions {
   readonly addBos?: boolean;
   /** Last change to each piece of text between added tokens, after these were found. */
   readonly restoreText?: (text: string) => string;
+  /** Give up once there are certainly more than this. @default no limit */
+  readonly maxTokens?: number;
+  /** Pieces that were encoded before, with the same other options; those of this text are added. */
+  readonly known?: EncodedPieces;
 }
+
+/** Token ids of pieces of text between added tokens. */
+export type EncodedPieces = Map<string, readonly number[]>;
+
+/**
+ * Characters for each token that there may be, of which it is first seen how many tokens they have: most texts that fit
+ * have more. Then of several times as many, and so on.
+ */
+const firstLookChars = 2;
+const nextLookFactor = 4;
+/** Where fewer are left, looking would cost more than encoding. */
+const minLookTokens = 256;
 
 export interface DecodeOptions {
   /** Show control tokens as their text. @default false */
@@ -41,7 +58,11 @@ export interface Tokenizer {
   tokenId(content: string): number | undefined;
   /** Content of a token as the vocabulary spells it; empty for ids that have none. */
   tokenContent(id: number): string;
-  /** Lone surrogates are encoded as U+FFFD. Takes time linear in the length of `text`. */
+  /**
+   * Lone surrogates are encoded as U+FFFD. Takes time linear in the length of `text`, or in what of it is seen to be
+   * too long.
+   * @throws TooManyTokensError
+   */
   encode(text: string, options: EncodeOptions): Uint32Array;
   /** The ids' text; bytes that are not UTF-8 become U+FFFD. Unknown ids add nothing. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
@@ -52,6 +73,13 @@ export function createTokenizer(source: TokenizerSource): Tokenizer {
   return new BpeTokenizer(
     source.kind === "gguf" ? readGgufTokenizer(source) : readHuggingFaceTokenizer(source),
   );
+}
+
+/** What says how a piece of text is encoded. */
+interface Section {
+  readonly index: number;
+  readonly restoreText: (text: string) => string;
+  readonly maxTokens: number;
 }
 
 class BpeTokenizer implements Tokenizer {
@@ -68,6 +96,7 @@ class BpeTokenizer implements Tokenizer {
   readonly #addedTokens: AddedTokens;
   readonly #words: TextPipeline;
   readonly #addsSpace: boolean;
+  readonly #longestTokenBytes: number;
 
   constructor(parts: TokenizerParts) {
     this.vocabSize = parts.contents.length;
@@ -77,6 +106,11 @@ class BpeTokenizer implements Tokenizer {
     this.addBos = parts.addBos;
     this.controlTokens = parts.addedTokens.filter((token) => token.control);
     this.tokenTable = buildTokenTable(parts, this.eosTokenIds);
+    const { offsets } = this.tokenTable;
+    this.#longestTokenBytes = parts.contents.reduce(
+      (longest, { length }, id) => Math.max(longest, length, offsets[id + 1]! - offsets[id]!),
+      1,
+    );
     this.#contents = parts.contents;
     for (const [id, content] of parts.contents.entries()) {
       if (!this.#ids.has(content)) this.#ids.set(content, id);
@@ -97,15 +131,47 @@ class BpeTokenizer implements Tokenizer {
 
   encode(text: string, options: EncodeOptions): Uint32Array {
     const { parseSpecial, addBos = this.addBos, restoreText = (part) => part } = options;
+    const { maxTokens = Infinity, known } = options;
+    // A token stands for no more characters than its own: what is longer is refused unread.
+    const fewestTokens = Math.ceil(text.length / this.#longestTokenBytes);
+    if (fewestTokens > maxTokens) throw new TooManyTokensError(fewestTokens);
     const ids: number[] = [];
     if (addBos && this.bosTokenId !== null) ids.push(this.bosTokenId);
     const wellFormed = text.replace(/\p{Surrogate}/gu, "\uFFFD");
     for (const [index, part] of this.#addedTokens.split(wellFormed, parseSpecial).entries()) {
       if (typeof part === "number") ids.push(part);
-      else
-        for (const word of this.#words(restoreText(part), index)) this.#encoder.encode(word, ids);
+      else {
+        const key = `${index === 0 ? "first" : "later"} ${part}`;
+        let piece = known?.get(key);
+        if (piece === undefined) {
+          const section = { index, restoreText, maxTokens: maxTokens - ids.length };
+          piece = this.#encodePiece(part, section);
+          known?.set(key, piece);
+        }
+        for (const id of piece) ids.push(id);
+      }
+      if (ids.length > maxTokens) throw new TooManyTokensError(ids.length);
     }
     return Uint32Array.from(ids);
+  }
+
+  /** @throws TooManyTokensError */
+  #encodePiece(text: string, { index, restoreText, maxTokens }: Section): readonly number[] {
+    const encode = (words: readonly string[]): number[] => {
+      const ids: number[] = [];
+      for (const word of words) this.#encoder.encode(word, ids);
+      return ids;
+    };
+    if (maxTokens < Infinity) {
+      const firstLook = firstLookChars * Math.max(maxTokens, minLookTokens);
+      for (let length = firstLook; length < text.length; length *= nextLookFactor) {
+        const words = this.#words(restoreText(text.slice(0, length)), index);
+        // Its last words may be others where the text goes on.
+        const { length: numTokens } = encode(words.slice(0, -2));
+        if (numTokens > maxTokens) throw new TooManyTokensError(numTokens);
+      }
+    }
+    return encode(this.#words(restoreText(text), index));
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {

@@ -1,5 +1,6 @@
 import type { ChatTemplate, RenderOptions, TemplateMessage } from "../model/chat-template.ts";
 import { SeapError } from "../model/errors.ts";
+import type { EncodedPieces } from "../model/tokenizer.ts";
 
 /** Tokens from `start` up to, not including, `end`. */
 export interface TokenSpan {
@@ -24,12 +25,14 @@ export function wholePrompt(numTokens: number): PromptSpans {
  * Finds the user's own words among the tokens of a rendered conversation, whatever the template: those are
  * the tokens that change when the message does. All of the prompt where no message of the user has any.
  * @param tokenIds of `messages`, as the template encodes them with `options`
+ * @param known - pieces that were encoded for them, which need not be encoded again
  */
 export function findPromptSpans(
   template: ChatTemplate,
   messages: readonly TemplateMessage[],
   options: RenderOptions,
   tokenIds: Uint32Array,
+  known: EncodedPieces = new Map(),
 ): PromptSpans {
   const turns = messages.flatMap(({ role }, index) => (role === "user" ? [index] : []));
   const spanOf = (turn: number | undefined): TokenSpan | null => {
@@ -37,7 +40,7 @@ export function findPromptSpans(
     const content = unlike(messages[turn]!.content);
     const changed = messages.with(turn, { ...messages[turn]!, content });
     try {
-      return changedTokens(tokenIds, template.encode(changed, options));
+      return changedTokens(tokenIds, template.encode(changed, options, { known }));
     } catch (error) {
       // A template may refuse what nobody would say. The prompt itself it has taken.
       if (error instanceof SeapError) return null;

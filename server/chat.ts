@@ -1,7 +1,7 @@
 import type { RenderOptions } from "../model/chat-template.ts";
 import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
-import { InvalidRequestError } from "./errors.ts";
+import { InvalidRequestError, withinContext } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { findNamed } from "./parameters/aliases.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
@@ -19,7 +19,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   known: knownInChat,
   idPrefix: "chatcmpl",
   format: { object: "chat.completion", chunkObject: "chat.completion.chunk" },
-  async read(body, { codec, grammars }) {
+  async read(body, { codec, grammars, maxTokens }) {
     const { logprobs, top_logprobs: numTop } = body;
     if (numTop > 0 && !logprobs) {
       const message = `top_logprobs: expected 0 without logprobs (got ${numTop})`;
@@ -29,8 +29,13 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
     const source = sourceOf(body, tools);
     const grammar = source && (await grammars.compile(source));
     const messages = body.messages.map(toChatMessage);
+    const options = readTemplateOptions(body);
     return {
-      prompts: [toPrompt(messages, codec, tools?.list, readTemplateOptions(body))],
+      prompts: [
+        withinContext("messages", maxTokens, () =>
+          toPrompt(messages, codec, { tools: tools?.list, options, maxTokens }),
+        ),
+      ],
       promptField: "messages",
       tokenLimit: tokenLimitOf(body),
       defaultMaxTokens: Infinity,
@@ -41,17 +46,28 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   },
 };
 
-/** @param tools that the model is told of */
+export interface PromptOptions {
+  /** That the model is told of. */
+  readonly tools?: readonly Tool[] | undefined;
+  readonly options?: Partial<RenderOptions>;
+  readonly maxTokens: number;
+}
+
+/** @throws TooManyTokensError, ChatTemplateError */
 export function toPrompt(
   conversation: readonly ChatMessage[],
   codec: TextCodec,
-  tools: readonly Tool[] = [],
-  options: Partial<RenderOptions> = {},
+  { tools = [], options = {}, maxTokens }: PromptOptions,
 ): Prompt {
   const text = conversation.findLast(({ role }) => role === "user")?.content ?? "";
   return withToolPrompt(conversation, tools, codec, ({ messages, ...shown }) => {
     const rendering = { ...options, ...shown };
-    return { tokenIds: codec.encodeChat(messages, rendering), text, messages, rendering };
+    return {
+      tokenIds: codec.encodeChat(messages, rendering, maxTokens),
+      text,
+      messages,
+      rendering,
+    };
   });
 }
 

@@ -27,17 +27,23 @@ export interface Prompt {
 export interface TextCodec {
   /**
    * The conversation in the model's chat template; ready for the assistant's turn where nothing else is asked for.
+   * @param maxTokens - to give up beyond; default no limit
    * @throws ChatTemplateError when the template refuses the conversation.
+   * @throws TooManyTokensError
    */
-  encodeChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): Uint32Array;
+  encodeChat(
+    messages: readonly ChatMessage[],
+    options?: Partial<RenderOptions>,
+    maxTokens?: number,
+  ): Uint32Array;
   /**
    * As `encodeChat`, as text.
    * @throws ChatTemplateError
    */
   renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string;
   /**
-   * What of a conversation says which task it is.
-   * @param tokenIds of `encodeChat`
+   * What of a conversation says which task it is. Asked once, nothing is encoded twice for it.
+   * @param tokenIds of `encodeChat`, the same object
    * @param options of `encodeChat`
    */
   findSpans(
@@ -63,6 +69,8 @@ export interface EncodeTextOptions {
   readonly addSpecialTokens?: boolean;
   /** Read the text of control tokens as those tokens. @default true */
   readonly parseSpecial?: boolean;
+  /** Give up once there are certainly more, with a TooManyTokensError. @default no limit */
+  readonly maxTokens?: number;
 }
 
 /** What a client needs to count and to cut as the server does. */

@@ -1,6 +1,6 @@
 import type { Prompt, TextCodec } from "./codec.ts";
 import { CompletionWriter } from "./completion-writer.ts";
-import { InvalidRequestError } from "./errors.ts";
+import { InvalidRequestError, withinContext } from "./errors.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { findNamed } from "./parameters/aliases.ts";
 import { type CompletionBody, completionSchema } from "./request-schemas.ts";
@@ -13,7 +13,7 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
   known: knownInCompletions,
   idPrefix: "cmpl",
   format: { object: "text_completion", chunkObject: "text_completion" },
-  async read(body, { codec, grammars }) {
+  async read(body, { codec, grammars, maxTokens }) {
     const { echo } = body;
     const tokenLimit = findNamed(body, "max_tokens");
     if (tokenLimit?.value === 0 && !echo) {
@@ -24,7 +24,9 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
     const source = structuredSource(body);
     const logprobs = body.logprobs === undefined ? undefined : { numTop: body.logprobs };
     return {
-      prompts: body.prompt.map((prompt) => toPrompt(prompt, codec)),
+      prompts: withinContext("prompt", maxTokens, () =>
+        body.prompt.map((prompt) => toPrompt(prompt, codec, maxTokens)),
+      ),
       promptField: "prompt",
       tokenLimit,
       // As the OpenAI API has it for this endpoint.
@@ -42,9 +44,9 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
   },
 };
 
-function toPrompt(prompt: string | number[], codec: TextCodec): Prompt {
+function toPrompt(prompt: string | number[], codec: TextCodec, maxTokens: number): Prompt {
   return typeof prompt === "string"
-    ? { tokenIds: codec.encodeText(prompt), text: prompt, messages: null }
+    ? { tokenIds: codec.encodeText(prompt, { maxTokens }), text: prompt, messages: null }
     : { tokenIds: toTokenIds(prompt), text: "", messages: null };
 }
 

@@ -1,4 +1,4 @@
-import { SeapError } from "../model/errors.ts";
+import { SeapError, TooManyTokensError } from "../model/errors.ts";
 
 /** The client's request cannot be served as it is; sending it again will not help. */
 export abstract class RequestError extends SeapError {
@@ -41,6 +41,20 @@ export class ContextLengthError extends RequestError {
         `completion). Please reduce the length of the prompt, or the limit of the completion.`,
       param,
     );
+  }
+}
+
+/**
+ * Encodes a prompt.
+ * @param encode - gives up beyond the context
+ * @throws ContextLengthError instead, naming the field
+ */
+export function withinContext<T>(field: string, contextLength: number, encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    if (!(error instanceof TooManyTokensError)) throw error;
+    throw new ContextLengthError(field, error.numTokens, 0, contextLength);
   }
 }
 

@@ -47,6 +47,8 @@ export interface GenerationEndpoint<Body extends GenerationBody> {
 
 export interface ReadContext extends Pick<GenerationContext, "grammars"> {
   readonly codec: TextCodec;
+  /** Of a prompt. */
+  readonly maxTokens: number;
 }
 
 /** What an endpoint makes of a body. */
@@ -130,8 +132,10 @@ export function answerBeginner<Body extends GenerationBody>(
 
     const id = `${endpoint.idPrefix}-${randomUUID()}`;
     const { limits } = engine;
-    const read = await endpoint.read(body, { codec, grammars });
     const { truncate_prompt_tokens: numKept } = body;
+    // What is cut may be as long as it likes.
+    const maxTokens = numKept === undefined ? limits.contextLength : Infinity;
+    const read = await endpoint.read(body, { codec, grammars, maxTokens });
     const prompts = read.prompts.map((prompt) =>
       truncatePrompt(prompt, numKept, read.tokenLimit, limits, codec),
     );

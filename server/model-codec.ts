@@ -1,6 +1,6 @@
 import type { ChatTemplate, RenderOptions } from "../model/chat-template.ts";
 import type { TokenizerSource } from "../model/tokenizer-source.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
+import type { EncodedPieces, Tokenizer } from "../model/tokenizer.ts";
 import { findPromptSpans } from "../router/prompt-spans.ts";
 import type { PromptSpans } from "../router/prompt-spans.ts";
 import type { ChatMessage, EncodeTextOptions, TextCodec, TokenizerInfo } from "./codec.ts";
@@ -10,6 +10,8 @@ export class ModelCodec implements TextCodec {
   readonly tokenizerInfo: TokenizerInfo;
   readonly #tokenizer: Tokenizer;
   readonly #template: ChatTemplate;
+  /** Of conversations whose spans nobody has asked for yet. */
+  readonly #encoded = new WeakMap<Uint32Array, EncodedPieces>();
 
   constructor(tokenizer: Tokenizer, template: ChatTemplate, source: TokenizerSource) {
     this.#tokenizer = tokenizer;
@@ -26,8 +28,15 @@ export class ModelCodec implements TextCodec {
     };
   }
 
-  encodeChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): Uint32Array {
-    return this.#template.encode(messages, withDefaults(options));
+  encodeChat(
+    messages: readonly ChatMessage[],
+    options?: Partial<RenderOptions>,
+    maxTokens = Infinity,
+  ): Uint32Array {
+    const known: EncodedPieces = new Map();
+    const tokenIds = this.#template.encode(messages, withDefaults(options), { maxTokens, known });
+    this.#encoded.set(tokenIds, known);
+    return tokenIds;
   }
 
   renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string {
@@ -39,12 +48,15 @@ export class ModelCodec implements TextCodec {
     tokenIds: Uint32Array,
     options?: Partial<RenderOptions>,
   ): PromptSpans {
-    return findPromptSpans(this.#template, messages, withDefaults(options), tokenIds);
+    const known = this.#encoded.get(tokenIds);
+    this.#encoded.delete(tokenIds);
+    return findPromptSpans(this.#template, messages, withDefaults(options), tokenIds, known);
   }
 
   encodeText(text: string, options: EncodeTextOptions = {}): Uint32Array {
-    const { addSpecialTokens = true, parseSpecial = true } = options;
+    const { addSpecialTokens = true, parseSpecial = true, maxTokens = Infinity } = options;
     return this.#tokenizer.encode(text, {
+      maxTokens,
       // As vLLM and llama.cpp: a completion prompt may spell control tokens.
       parseSpecial,
       ...(!addSpecialTokens && { addBos: false }),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Prompt } from "../codec.ts";
-import { ContextLengthError, InvalidRequestError } from "../errors.ts";
+import { ContextLengthError, InvalidRequestError, withinContext } from "../errors.ts";
 import { checkPrompt } from "../generation.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
 import { chatSchema, prompts } from "../request-schemas.ts";
@@ -25,11 +25,12 @@ export const embeddingsEndpoint: JsonEndpoint<EmbeddingsBody> = {
   known: {},
   async answer({ body, loaded: { engine, codec }, model, context, id, begin }) {
     const { vocabSize, contextLength } = engine.limits;
-    const inputs = body.input.map((input): Prompt["tokenIds"] =>
+    const options = { parseSpecial: false, maxTokens: contextLength };
+    const encode = (input: string | number[]): Prompt["tokenIds"] =>
       typeof input === "string"
-        ? codec.encodeText(input, { parseSpecial: false })
-        : Uint32Array.from(input, (token) => Math.min(token, 0xffff_ffff)),
-    );
+        ? codec.encodeText(input, options)
+        : Uint32Array.from(input, (token) => Math.min(token, 0xffff_ffff));
+    const inputs = withinContext("input", contextLength, () => body.input.map(encode));
     for (const tokenIds of inputs) {
       checkPrompt(tokenIds, "input", vocabSize);
       if (tokenIds.length <= contextLength) continue;

@@ -3,7 +3,7 @@ import type { RouteReading } from "../../engine/request.ts";
 import type { RouterMap } from "../../router/router-map.ts";
 import { toChatMessage, toPrompt } from "../chat.ts";
 import type { Prompt, TextCodec } from "../codec.ts";
-import { ContextLengthError } from "../errors.ts";
+import { ContextLengthError, withinContext } from "../errors.ts";
 import { checkPrompt } from "../generation.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
 import { chatSchema } from "../request-schemas.ts";
@@ -30,10 +30,10 @@ export const routeEndpoint: JsonEndpoint<RouteBody> = {
   known: {},
   async answer({ req, body, loaded, model, context, id, begin }) {
     const { engine, codec, tasks } = loaded;
-    const prompt = promptOf(body, codec);
-    const { tokenIds } = prompt;
     const field = body.messages === undefined ? "prompt" : "messages";
     const { vocabSize, contextLength } = engine.limits;
+    const prompt = withinContext(field, contextLength, () => promptOf(body, codec, contextLength));
+    const { tokenIds } = prompt;
     checkPrompt(tokenIds, field, vocabSize);
     if (tokenIds.length > contextLength) {
       throw new ContextLengthError(field, tokenIds.length, 0, contextLength);
@@ -47,10 +47,10 @@ export const routeEndpoint: JsonEndpoint<RouteBody> = {
   },
 };
 
-function promptOf({ prompt, messages }: RouteBody, codec: TextCodec): Prompt {
-  if (messages !== undefined) return toPrompt(messages.map(toChatMessage), codec);
+function promptOf({ prompt, messages }: RouteBody, codec: TextCodec, maxTokens: number): Prompt {
+  if (messages !== undefined) return toPrompt(messages.map(toChatMessage), codec, { maxTokens });
   const text = prompt ?? "";
-  return { tokenIds: codec.encodeText(text), text, messages: null };
+  return { tokenIds: codec.encodeText(text, { maxTokens }), text, messages: null };
 }
 
 function toWire(

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import test from "ava";
 import fc from "fast-check";
-import { ModelLoadError } from "../../model/errors.ts";
+import { ModelLoadError, TooManyTokensError } from "../../model/errors.ts";
 import { openGguf } from "../../model/gguf.ts";
 import { resolveModel } from "../../model/source.ts";
 import { createTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
@@ -459,3 +459,54 @@ test("unsupported and inconsistent tokenizers are refused by name", (t) => {
 function gguf(metadata: Record<string, unknown>): TokenizerSource {
   return { kind: "gguf", metadata };
 }
+
+test("a limit of tokens changes no ids, and is passed only by texts that have more", (t) => {
+  const tokenizers = ["gpt-2", "llama-bpe", "smollm"].map((pre) =>
+    createTokenizer({ kind: "gguf", metadata: byteLevelMetadata(pre) }),
+  );
+  const word = fc.constantFrom(
+    "1",
+    "23",
+    " the",
+    " ",
+    "\n",
+    "  \n\n",
+    "é",
+    "😀",
+    "'s",
+    "ab",
+    "...",
+  );
+  const text = fc
+    .tuple(fc.array(word, { minLength: 1, maxLength: 12 }), fc.integer({ min: 1, max: 400 }))
+    .map(([words, times]) => words.join("").repeat(times));
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(text, fc.integer({ min: 0, max: 600 }), (input, maxTokens) => {
+        for (const tokenizer of tokenizers) {
+          const all = tokenizer.encode(input, { parseSpecial: false });
+          try {
+            const ids = tokenizer.encode(input, { parseSpecial: false, maxTokens });
+            if (ids.length > maxTokens || ids.join() !== all.join()) return false;
+          } catch (error) {
+            if (!(error instanceof TooManyTokensError)) throw error;
+            if (all.length <= maxTokens || error.numTokens > all.length) return false;
+          }
+        }
+        return true;
+      }),
+      { numRuns: 150 },
+    ),
+  );
+});
+
+test("a text that is far too long is not read to its end", (t) => {
+  const metadata = byteLevelMetadata("smollm");
+  const tokenizer = createTokenizer({ kind: "gguf", metadata });
+  const start = process.cpuUsage();
+  for (const text of ["1".repeat(8_000_000), "1 a\n".repeat(2_000_000)]) {
+    const options = { parseSpecial: false, maxTokens: 2000 };
+    t.throws(() => tokenizer.encode(text, options), { instanceOf: TooManyTokensError });
+  }
+  t.true(process.cpuUsage(start).user < 2_000_000);
+});

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import test from "ava";
+import fc from "fast-check";
 import type { ExecutionContext } from "ava";
 import { createChatTemplate } from "../../model/chat-template.ts";
 import type { ChatTemplate, TemplateMessage } from "../../model/chat-template.ts";
 import { openModel } from "../../model/open-model.ts";
 import { createTokenizer } from "../../model/tokenizer.ts";
-import type { Tokenizer } from "../../model/tokenizer.ts";
+import type { EncodedPieces, Tokenizer } from "../../model/tokenizer.ts";
 import { findPromptSpans, wholePrompt } from "../../router/prompt-spans.ts";
 import type { TokenSpan } from "../../router/prompt-spans.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
@@ -100,4 +101,36 @@ test("a template that repeats or refuses the probe does not fail the request", (
   t.throws(() => findPromptSpans(refusing, [user("hi")], options, Uint32Array.of(1, 2)), {
     instanceOf: TypeError,
   });
+});
+
+test("what was encoded for the prompt is not encoded again, and the spans are the same", async (t) => {
+  const { template } = await chatMl(t);
+  const turns = fc.array(
+    fc.record({
+      role: fc.constantFrom("user", "assistant", "tool"),
+      content: fc.oneof(
+        fc.string({ maxLength: 20 }),
+        fc.constantFrom("", " ", "0", "Z", "<|im_end|>", "a\nb", "  k  "),
+      ),
+    }),
+    { minLength: 1, maxLength: 8 },
+  );
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(turns, (messages) => {
+        const known: EncodedPieces = new Map();
+        const tokenIds = template.encode(messages, options, { known });
+        const plain = template.encode(messages, options);
+        const before = known.size;
+        const found = findPromptSpans(template, messages, options, tokenIds, known);
+        // Of each of the two probes the changed message is new, and no more than what touches it.
+        if (known.size > before + 2) return false;
+        const expected = findPromptSpans(template, messages, options, plain);
+        return (
+          tokenIds.join() === plain.join() && JSON.stringify(found) === JSON.stringify(expected)
+        );
+      }),
+      { numRuns: 500 },
+    ),
+  );
 });
