@@ -23,11 +23,18 @@ export class ChatWriter implements ChoiceWriter {
   readonly #calls: WrittenCall[] = [];
   #content = "";
 
-  /** @param codec null where nobody asks for log-probabilities */
-  constructor(index: number, codec: TextCodec | null, mayCallTools = false) {
+  /**
+   * @param codec null where nobody asks for log-probabilities
+   * @param calls null where no tool may be called, and whether the text has a form
+   */
+  constructor(
+    index: number,
+    codec: TextCodec | null,
+    calls: { readonly isFormed: boolean } | null = null,
+  ) {
     this.#index = index;
     this.#codec = codec;
-    this.#parser = mayCallTools ? new ToolCallParser() : null;
+    this.#parser = calls && new ToolCallParser(calls.isFormed);
   }
 
   first(): object {

@@ -27,6 +27,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
     }
     const tools = readTools(body);
     const source = sourceOf(body, tools);
+    const calls = tools && { isFormed: source?.kind === "tools" && source.form !== undefined };
     const grammar = source && (await grammars.compile(source));
     const messages = body.messages.map(toChatMessage);
     const options = readTemplateOptions(body);
@@ -41,7 +42,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
       defaultMaxTokens: Infinity,
       logprobs: logprobs ? { numTop } : undefined,
       grammar,
-      writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, tools !== null),
+      writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, calls),
     };
   },
 };
@@ -72,13 +73,11 @@ export function toPrompt(
 }
 
 function sourceOf(body: ChatBody, tools: Tools | null): GrammarSource | undefined {
-  const source = structuredSource(body);
-  if (tools === null) return source;
-  if (source === undefined) return { field: "tools", kind: "tools", tools, all: body.tools };
-  throw new InvalidRequestError(
-    'tools: cannot be called in an answer whose text has a form; set tool_choice to "none".',
-    "tools",
-  );
+  const form = structuredSource(body);
+  if (tools === null) return form;
+  const calls = { field: "tools", kind: "tools", tools, all: body.tools } as const;
+  // Where a tool must be called there is no text.
+  return form === undefined || tools.isRequired ? calls : { ...calls, form };
 }
 
 /** `max_tokens` is the older name of the same limit: the newer one wins. */

@@ -31,7 +31,6 @@ const untried: ReadonlySet<string> = new Set([
   "E03",
   "E04",
   "E05",
-  "E06",
   "E07",
   "E08",
   "E11",

@@ -17,28 +17,42 @@ export type GrammarSource = { readonly field: string } & (
   | { readonly kind: "pattern"; readonly pattern: string }
   | { readonly kind: "choice"; readonly texts: readonly string[] }
   | { readonly kind: "grammar"; readonly text: string }
-  | { readonly kind: "tools"; readonly tools: Tools; readonly all: readonly Tool[] }
+  | {
+      readonly kind: "tools";
+      readonly tools: Tools;
+      readonly all: readonly Tool[];
+      /** Of text in place of calls. */
+      readonly form?: GrammarSource;
+    }
 );
 
+/** What is wrong with a description, and the field that says it. */
+interface GrammarProblem {
+  readonly problem: string;
+  readonly param: string | null;
+}
+
 /** A grammar that the engine takes, or what is wrong with its source: values that can be cloned. */
-export type CompiledGrammar =
-  { readonly grammar: Automaton } | { readonly problem: string; readonly param: string | null };
+export type CompiledGrammar = { readonly grammar: Automaton } | GrammarProblem;
 
 /** Never throws for what a client has written. */
 export function compileGrammar(source: GrammarSource): CompiledGrammar {
-  const { field } = source;
   try {
     const grammar = buildAutomaton(grammarOf(source));
     checkStart(grammar);
     return { grammar };
   } catch (error) {
-    if (error instanceof RangeError)
-      return { problem: `${field}: nested too deeply.`, param: field };
-    if (error instanceof InvalidRequestError) return { problem: error.message, param: error.param };
-    if (!(error instanceof GrammarTextError || error instanceof GrammarError)) throw error;
-    const param = error instanceof GrammarTextError ? field + error.path : field;
-    return { problem: `${param}: ${error.message}`, param };
+    return problemOf(error, source.field);
   }
+}
+
+/** @throws what is no fault of the client */
+function problemOf(error: unknown, field: string): GrammarProblem {
+  if (error instanceof RangeError) return { problem: `${field}: nested too deeply.`, param: field };
+  if (error instanceof InvalidRequestError) return { problem: error.message, param: error.param };
+  if (!(error instanceof GrammarTextError || error instanceof GrammarError)) throw error;
+  const param = error instanceof GrammarTextError ? field + error.path : field;
+  return { problem: `${param}: ${error.message}`, param };
 }
 
 /** @throws GrammarError when the engine would fail at the first token */
@@ -61,7 +75,17 @@ function grammarOf(source: GrammarSource): Grammar {
     case "grammar":
       return parseGrammarText(source.text);
     case "tools":
-      return toolGrammar(source.tools, source.all);
+      return toolGrammar(source.tools, source.all, source.form ? formOf(source.form) : null);
+  }
+}
+
+/** @throws InvalidRequestError naming the form's own field */
+function formOf(source: GrammarSource): Grammar {
+  try {
+    return grammarOf(source);
+  } catch (error) {
+    const { problem, param } = problemOf(error, source.field);
+    throw new InvalidRequestError(problem, param);
   }
 }
 

@@ -43,12 +43,18 @@ export function digits(min: number, max = min): GrammarNode {
 
 /** Rules under construction. */
 export class RuleSet {
+  readonly #prefix: string;
   readonly #rules: Record<string, GrammarNode> = {};
   #count = 0;
 
+  /** @param prefix of the names, where the rules of another set will be beside them */
+  constructor(prefix = "r") {
+    this.#prefix = prefix;
+  }
+
   /** A rule that is defined later, since it mentions itself. */
   reserve(): { readonly rule: GrammarNode; readonly define: (node: GrammarNode) => void } {
-    const name = `r${this.#count++}`;
+    const name = `${this.#prefix}${this.#count++}`;
     return { rule: { kind: "rule", name }, define: (node) => (this.#rules[name] = node) };
   }
 

@@ -12,10 +12,15 @@ export type ToolPiece =
  * only lead to a call; what may become either is held back.
  */
 export class ToolCallParser {
-  #place: "text" | "head" | "arguments" = "text";
+  #place: "start" | "plain" | "text" | "head" | "arguments";
   /** What has not been decided on yet. */
   #held = "";
   #hasCalled = false;
+
+  /** @param isFormed text has a form, in which a tag means nothing: calls come instead of it, from the start */
+  constructor(isFormed = false) {
+    this.#place = isFormed ? "start" : "text";
+  }
 
   push(text: string): ToolPiece[] {
     this.#held += text;
@@ -28,12 +33,21 @@ export class ToolCallParser {
   end(): ToolPiece[] {
     const text = this.#hasCalled ? this.#held.trimEnd() : this.#held;
     this.#held = "";
-    return this.#place === "text" && text !== "" ? [{ kind: "text", text }] : [];
+    const isText = ["start", "plain", "text"].includes(this.#place);
+    return isText && text !== "" ? [{ kind: "text", text }] : [];
   }
 
   /** @returns whether there is more to look at */
   #step(pieces: ToolPiece[]): boolean {
     switch (this.#place) {
+      case "start":
+        if (this.#held.length < callStart.length && callStart.startsWith(this.#held)) return false;
+        this.#place = this.#held.startsWith(callStart) ? "text" : "plain";
+        return true;
+      case "plain":
+        if (this.#held !== "") pieces.push({ kind: "text", text: this.#held });
+        this.#held = "";
+        return false;
       case "text":
         return this.#until(callStart, "head", "text", pieces);
       case "arguments":

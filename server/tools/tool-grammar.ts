@@ -2,23 +2,28 @@ import type { Grammar, GrammarNode } from "../../engine/grammar/grammar.ts";
 import { InvalidRequestError } from "../errors.ts";
 import { GrammarTextError } from "../structured/grammar-text-error.ts";
 import { schemaNode } from "../structured/json-schema.ts";
-import { choice, repeated, RuleSet, sequence } from "../structured/nodes.ts";
+import { choice, repeated, RuleSet, sequence, toGrammar } from "../structured/nodes.ts";
 import { callEnd, callHead, callStart } from "./tool-call-text.ts";
 import type { Tool, Tools } from "./tool-schemas.ts";
 
+/** No rule of a form has such a name. */
+const rulePrefix = "tool:";
+
 /**
- * Answers with valid calls: nothing but calls where they are required, else any text in which they may come.
- * @param field of the tools, for messages
+ * Answers with valid calls: nothing but calls where they are required, else any text in which they may come, or text of
+ * a form in place of calls.
+ * @param form of the text, where it has one
  * @throws InvalidRequestError naming the tool whose parameters cannot be enforced.
  */
 export function toolGrammar(
   { list, isRequired, isParallel }: Tools,
   allTools: readonly Tool[],
+  form: Grammar | null = null,
 ): Grammar {
-  const rules = new RuleSet();
+  const rules = new RuleSet(rulePrefix);
   const calls = list.map((tool) => callNode(tool, `tools[${allTools.indexOf(tool)}]`, rules));
   const call = rules.add(choice(calls));
-  if (!isRequired) {
+  if (!isRequired && form === null) {
     return rules.grammar({
       kind: "triggered",
       trigger: callStart,
@@ -27,7 +32,9 @@ export function toolGrammar(
     });
   }
   const more = repeated(sequence("\n", callStart, call), 0, isParallel ? Infinity : 0);
-  return rules.grammar(sequence(callStart, call, more));
+  const onlyCalls = rules.grammar(sequence(callStart, call, more));
+  if (isRequired || form === null) return onlyCalls;
+  return toGrammar(choice([onlyCalls.root, form.root]), { ...form.rules, ...onlyCalls.rules });
 }
 
 /** What follows `callStart`. */

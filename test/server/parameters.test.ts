@@ -307,7 +307,10 @@ const invalid: readonly (readonly [param: string, body: object])[] = [
   ["tool_choice", { messages, tool_choice: "required" }],
   ["tool_choice", { messages, tools: [tool("f")], tool_choice: "sometimes" }],
   ["tool_choice.function.name", { messages, tools: [tool("f")], tool_choice: tool("g") }],
-  ["tools", { messages, tools: [tool("f")], response_format: { type: "json_object" } }],
+  [
+    "response_format.json_schema.schema",
+    { messages, tools: [tool("f")], ...jsonSchema({ type: "float" }) },
+  ],
   ["response_format", { messages, response_format: "text" }],
   ["response_format.json_schema.schema", { messages, ...jsonSchema({ type: "float" }) }],
   ["response_format.json_schema.schema.items", { messages, ...jsonSchema({ items: { not: {} } }) }],

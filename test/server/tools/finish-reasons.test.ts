@@ -85,3 +85,24 @@ test("D20 D21: each delta has its call's index, the first of a call id, type and
   }
   t.not(calls[0]![0]!.id, calls[1]![0]!.id);
 });
+
+test("E06: tools beside a form of the text give calls, or the text; required ones calls alone", async (t) => {
+  const server = await startServer(t, { engine: writing(text.slice(text.indexOf("<tool_call>"))) });
+  const response_format = { type: "json_object" as const };
+  for (const { reason, calls } of await ask(server, { tools, response_format })) {
+    t.is(reason, "tool_calls");
+    t.deepEqual(calls.length, 2);
+  }
+  const form = `{"a": "${callText("now", "{}")}"}`;
+  server.engine.script = () => ({ steps: form.match(/[^]{1,4}/g) ?? [] });
+  for (const answer of await ask(server, { tools, response_format })) {
+    t.deepEqual(answer, { reason: "stop", calls: [] });
+  }
+  const whole = await server.client.chat.completions.create({ ...request, tools, response_format });
+  t.is(whole.choices[0]?.message.content, form);
+  const tool_choice = "required" as const;
+  await server.client.chat.completions.create({ ...request, tools, tool_choice });
+  await server.client.chat.completions.create({ ...request, tools, tool_choice, response_format });
+  const [alone, beside] = server.engine.requests.slice(-2);
+  t.deepEqual(beside?.grammar, alone?.grammar);
+});

@@ -1,9 +1,10 @@
 import test from "ava";
 import { ChatTemplateError } from "../../../model/errors.ts";
+import { schemaGrammar } from "../../../server/structured/json-schema.ts";
 import { InvalidRequestError } from "../../../server/errors.ts";
 import { ToolCallParser } from "../../../server/tools/tool-call-parser.ts";
 import type { ToolPiece } from "../../../server/tools/tool-call-parser.ts";
-import { callText } from "../../../server/tools/tool-call-text.ts";
+import { callStart, callText } from "../../../server/tools/tool-call-text.ts";
 import { toolGrammar } from "../../../server/tools/tool-grammar.ts";
 import { toolPrompt, withoutToolRole, withToolPrompt } from "../../../server/tools/tool-prompt.ts";
 import type { ToolPrompt } from "../../../server/tools/tool-prompt.ts";
@@ -163,4 +164,33 @@ test("a template that refuses what tools gave is asked again without their role,
   t.throws(() => withToolPrompt(conversation.slice(0, 2), [], codec, strict), {
     instanceOf: ChatTemplateError,
   });
+});
+
+test("E06: where text has a form there are calls or text of that form, and text alone is taken for text", (t) => {
+  const list = [weather, now];
+  const schema = { type: "object", properties: { a: { type: "string" } }, required: ["a"] };
+  const compiled = (isParallel: boolean) => {
+    const tools = { list, isRequired: false, isParallel };
+    return accepter(toolGrammar(tools, list, schemaGrammar(schema)));
+  };
+  const [many, one] = [compiled(true), compiled(false)];
+  const two = `${call}\n${callText("now", "{}")}`;
+  for (const text of [call, '{"a": "<tool_call>"}']) t.true(many(text) && one(text), text);
+  t.deepEqual([many(two), one(two)], [true, false]);
+  for (const text of ["", "text", `{"a": "b"}${call}`, `${call}{"a": "b"}`, '{"a": 1}']) {
+    t.false(many(text), text);
+  }
+  const parse = (chunks: readonly string[]) => {
+    const parser = new ToolCallParser(true);
+    return joined([...chunks.flatMap((chunk) => parser.push(chunk)), ...parser.end()]);
+  };
+  const args = '{"city": "Bern <tool_call> } x", "days": 3}';
+  for (const [text, expected] of [
+    [two, ["[get_weather]", args, "[now]", "{}"]],
+    [`{"a": "${callStart}"}`, [`{"a": "${callStart}"}`]],
+    ["<tool", ["<tool"]],
+  ] as const) {
+    t.deepEqual(parse([text]), [...expected]);
+    t.deepEqual(parse([...text]), [...expected]);
+  }
 });
