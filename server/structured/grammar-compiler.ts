@@ -16,7 +16,7 @@ const maxCachedBytes = 32 * 2 ** 20;
 const maxInlineLength = 1000;
 
 /** Parts that say much in few characters: counts and references. */
-const multiplying = /\{\d|\$ref|"m(in|ax)/;
+const multiplying = /\{\d|\$ref|"m(in|ax|ul)/;
 
 /** Makes grammars of what clients describe: once each, and long ones not in the HTTP thread. */
 export class GrammarCompiler {
