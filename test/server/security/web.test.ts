@@ -132,7 +132,7 @@ test("a command needs a header that no web page can send unasked", async (t) => 
   const send = (headers: Record<string, string>) =>
     fetch(`${url}/v1/experts/code/evict`, { method: "POST", headers });
   for (const type of [{}, { "content-type": "text/plain" }]) {
-    const refused = await send(type as Record<string, string>);
+    const refused = await send(type);
     const { error } = (await refused.json()) as ErrorReply;
     t.deepEqual([refused.status, error.code], [415, "unsupported_media_type"]);
   }
@@ -141,7 +141,7 @@ test("a command needs a header that no web page can send unasked", async (t) => 
     { authorization: "Bearer any" },
     { "x-seap-command": "evict" },
   ]) {
-    t.is((await send(headers as Record<string, string>)).status, 202);
+    t.is((await send(headers)).status, 202);
   }
 });
 
