@@ -10,7 +10,7 @@ export interface SessionOptions {
   readonly numThreads: number;
 }
 
-/** A graph in ONNX Runtime's CPU provider, with a copy of its weights. Passes must not overlap. */
+/** A graph in ONNX Runtime's CPU provider, with a copy of its weights. */
 export class Session {
   readonly #title: string;
   #session: InferenceSession | null;
