@@ -33,6 +33,8 @@ export interface TinyModelOptions {
   readonly tiedEmbeddings?: boolean;
   /** Widths per layer, as after pruning, instead of the same for all. */
   readonly layerShapes?: readonly LayerShape[];
+  /** Multiplies the logits: with a large one the model is sure of what it says. @default 1 */
+  readonly logitGain?: number;
   /** @default 1 */
   readonly seed?: number;
 }
@@ -96,7 +98,7 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
         case "embedding":
           return embedding();
         case "finalNorm":
-          return norm(tensor);
+          return norm(tensor).map((value) => value * (options.logitGain ?? 1));
         case "lmHead":
           return config.tiedEmbeddings ? embedding() : matrix(tensor, vocabSize, hiddenSize, 2);
       }
