@@ -1,6 +1,7 @@
 import type { Response } from "express";
 import type { SeapError } from "../model/errors.ts";
 import { CancelledError } from "../engine/errors.ts";
+import { createAnswerController } from "./answer-controller.ts";
 
 /** The answers that are being made: what a client's leaving or a shutdown must cancel. */
 export class InFlight {
@@ -16,7 +17,7 @@ export class InFlight {
    * client leaves before the end or `cancelAll` is called.
    */
   begin(res: Response, requestId: string): AbortController {
-    const controller = new AbortController();
+    const controller = createAnswerController();
     if (res.destroyed) {
       controller.abort(new CancelledError(requestId));
       return controller;

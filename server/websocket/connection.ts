@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
 import { CancelledError } from "../../engine/errors.ts";
 import { streamAnswer } from "../answer.ts";
+import { createAnswerController } from "../answer-controller.ts";
 import { chatEndpoint } from "../chat.ts";
 import { checkJson } from "../check-json.ts";
 import type { Clock } from "../clock.ts";
@@ -158,7 +159,7 @@ export class Connection {
       return;
     }
     const { security, inFlight, metrics, limits } = this.#options;
-    const controller = new AbortController();
+    const controller = createAnswerController();
     const record = this.#recordOf(type, id);
     const { log } = record;
     const ends: (() => void)[] = [];
