@@ -44,4 +44,5 @@ await startServer({
     }),
   signals: process,
   exit: (status) => process.exit(status),
+  kill: () => process.kill(process.pid, "SIGKILL"),
 });

@@ -14,6 +14,7 @@ const status = await runCommandLine(
       },
       signals: process,
       exit: (code) => process.exit(code),
+      kill: () => process.kill(process.pid, "SIGKILL"),
     }),
     prune: {
       summary: "make experts of a model, each for one task",

@@ -11,10 +11,11 @@ export interface ServeDependencies {
   readonly load: (config: Config, log: Log) => Promise<LoadedModel>;
   readonly signals: SignalSource;
   readonly exit: (status: number) => void;
+  readonly kill: () => void;
 }
 
 /** `seap serve`: runs until a signal ends it. When the model cannot be loaded it fails. */
-export function serveCommand({ load, signals, exit }: ServeDependencies): Command {
+export function serveCommand({ load, signals, exit, kill }: ServeDependencies): Command {
   return {
     summary: "serve a model over HTTP",
     async run(args, io) {
@@ -31,6 +32,7 @@ export function serveCommand({ load, signals, exit }: ServeDependencies): Comman
         load: () => load(config, log),
         signals,
         exit,
+        kill,
         tracer: await openTracer(config, log),
       });
       try {

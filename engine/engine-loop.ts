@@ -1,5 +1,6 @@
 import type { PromptRouter } from "../router/prompt-router.ts";
-import { CancelledError, InferenceError } from "./errors.ts";
+import type { SeapError } from "../model/errors.ts";
+import { CancelledError, GrammarError, InferenceError, TooManyParkedError } from "./errors.ts";
 import type { ExpertLease, ExpertPool } from "./expert-pool.ts";
 import { denseExpert } from "./experts.ts";
 import type { ModelRunner, Tokens } from "./model-runner.ts";
@@ -13,7 +14,7 @@ import type { ProgressEvent } from "./worker-protocol.ts";
 /** What the loop tells of a request. After `finish` or an error nothing more comes. */
 export type EngineOutput =
   | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }
-  | { readonly id: string; readonly error: CancelledError | InferenceError };
+  | { readonly id: string; readonly error: SeapError };
 
 export interface EngineLoopOptions {
   readonly runner: ModelRunner;
@@ -26,12 +27,16 @@ export interface EngineLoopOptions {
   readonly emit: (outputs: readonly EngineOutput[]) => void;
   /** Chooses what a sequence runs on. @default dense for all */
   readonly experts?: Pick<ExpertPool, "choose">;
+  /** Sequences that may wait for their expert. @default no limit */
+  readonly maxParked?: number;
   /** Called when a step has something to do again that had to wait for an expert. */
   readonly onWork?: () => void;
   /** Told of each pass and its parts; the runner's too. */
   readonly meter?: StepMeter;
-  /** Called with each sequence that has come to its end, before it leaves its middle. */
+  /** Called with each sequence that has come to its end, before it leaves its middle. What it throws is a problem. */
   readonly onFinish?: (sequence: Sequence) => void;
+  /** Told of errors that cost no answer. @default nobody is */
+  readonly onProblem?: (error: unknown) => void;
 }
 
 /**
@@ -80,11 +85,16 @@ export class EngineLoop {
     this.#router = router;
   }
 
+  /** Never throws: a request that nothing can be made of ends with an error at once. */
   add(request: GenerateRequest): void {
-    const { vocabulary, now } = this.#options;
-    const sequence = new Sequence(request, vocabulary, now, this.#router);
-    this.#sequences.set(request.id, sequence);
-    this.#scheduler.add(sequence);
+    const { vocabulary, now, emit } = this.#options;
+    try {
+      const sequence = new Sequence(request, vocabulary, now, this.#router);
+      this.#sequences.set(request.id, sequence);
+      this.#scheduler.add(sequence);
+    } catch (error) {
+      emit([{ id: request.id, error: asRequestError(error) }]);
+    }
   }
 
   /** Takes effect at the next safe point; unknown and finished ids are ignored. */
@@ -110,13 +120,13 @@ export class EngineLoop {
   }
 
   async #prefill(sequence: Sequence): Promise<void> {
-    if (!sequence.isStarted) {
-      sequence.start();
-      this.#outputs.push({ id: sequence.id, event: { type: "started" } });
-    }
     const { runner, meter } = this.#options;
     meter?.begin("prefill");
     const logits = await this.#attempt([sequence], async () => {
+      if (!sequence.isStarted) {
+        sequence.start();
+        this.#outputs.push({ id: sequence.id, event: { type: "started" } });
+      }
       if (!this.#chooseMiddle(sequence)) return null;
       const result = await runner.prefill(sequence);
       sequence.countPass(meter?.secondsOf("head") ?? 0);
@@ -150,19 +160,30 @@ export class EngineLoop {
     return true;
   }
 
-  /** Parks the sequence where there is nothing yet for it to run on. */
+  /**
+   * Parks the sequence where there is nothing yet for it to run on.
+   * @throws TooManyParkedError; one that was parked before may be again
+   */
   #lease(sequence: Sequence): ExpertLease | null {
-    const { experts, onWork } = this.#options;
+    const { experts, onWork, maxParked = Infinity } = this.#options;
     const { id, routing } = sequence;
     const task = routing?.route?.task ?? null;
     if (!experts || sequence.request.reading === "embedding") return denseLease(task);
     const choice = experts.choose(task, routing?.choice);
     if (choice.kind === "run") return choice.lease;
+    if (!sequence.wasParked && this.#scheduler.numParked >= maxParked) {
+      throw new TooManyParkedError(
+        `${maxParked} requests wait for their experts already, which is the limit. Retry later, or without waiting.`,
+      );
+    }
     this.#scheduler.park();
     sequence.isStarted = false;
+    sequence.wasParked = true;
     this.#outputs.push({ id, event: { type: "parked" } });
+    // By its id: one that has left meanwhile is not to be kept until the expert is there.
     void choice.ready.then(() => {
-      this.#scheduler.unpark(sequence);
+      const parked = this.#sequences.get(id);
+      if (parked) this.#scheduler.unpark(parked);
       onWork?.();
     });
     return null;
@@ -195,11 +216,20 @@ export class EngineLoop {
       if (sequence.hasGrammar) this.#prepareGrammar(sequence);
       const event = sequence.advance(logits);
       this.#outputs.push({ id: sequence.id, event });
-      if (!sequence.finished) return;
-      this.#options.onFinish?.(sequence);
-      this.#forget(sequence);
     } catch (error) {
-      this.#fail(sequence, asInferenceError(error));
+      return this.#fail(sequence, asRequestError(error));
+    }
+    if (!sequence.finished) return;
+    this.#tellFinished(sequence);
+    this.#forget(sequence);
+  }
+
+  #tellFinished(sequence: Sequence): void {
+    const { onFinish, onProblem } = this.#options;
+    try {
+      onFinish?.(sequence);
+    } catch (error) {
+      onProblem?.(error);
     }
   }
 
@@ -224,7 +254,7 @@ export class EngineLoop {
   }
 
   #failAll(sequences: readonly Tokens[], error: unknown): void {
-    for (const sequence of sequences) this.#fail(sequence as Sequence, asInferenceError(error));
+    for (const sequence of sequences) this.#fail(sequence as Sequence, asRequestError(error));
   }
 
   #applyCancellations(): void {
@@ -236,7 +266,7 @@ export class EngineLoop {
   }
 
   /** Nothing where the sequence has come to its end already. */
-  #fail(sequence: Sequence, error: CancelledError | InferenceError): void {
+  #fail(sequence: Sequence, error: SeapError): void {
     if (this.#sequences.get(sequence.id) !== sequence) return;
     this.#outputs.push({ id: sequence.id, error });
     this.#forget(sequence);
@@ -263,7 +293,9 @@ function denseLease(task: string | null): ExpertLease {
   return { expert: denseExpert, task, reason, release: () => undefined };
 }
 
-function asInferenceError(error: unknown): InferenceError {
-  if (error instanceof InferenceError) return error;
+/** What a request ends with that something was thrown for. */
+function asRequestError(error: unknown): SeapError {
+  const isOwn = error instanceof InferenceError || error instanceof GrammarError;
+  if (isOwn || error instanceof TooManyParkedError) return error;
   return new InferenceError(`The forward pass failed: ${String(error)}`, { cause: error });
 }

@@ -14,6 +14,12 @@ export class OverloadedError extends SeapError {
   }
 }
 
+/** A request would have to wait for its expert, and too many do already. */
+export class TooManyParkedError extends SeapError {
+  readonly code = "parking_full";
+  readonly retryAfterSeconds = 5;
+}
+
 /** The caller gave up: the request was taken out of the queue or the batch. */
 export class CancelledError extends SeapError {
   readonly code = "cancelled";
@@ -57,6 +63,20 @@ export class ExpertCommandError extends SeapError {
 /** The engine was closed, or its worker ended. */
 export class EngineStoppedError extends SeapError {
   readonly code = "engine_stopped";
+  readonly retryAfterSeconds = 2;
+}
+
+/** The engine's thread does not answer any more. It cannot be ended as long as the process lives. */
+export class EngineHungError extends EngineStoppedError {}
+
+/** The engine has failed, and another one is not there yet. */
+export class EngineRestartingError extends SeapError {
+  readonly code = "engine_restarting";
+  readonly retryAfterSeconds = 2;
+
+  constructor() {
+    super("The engine has failed and is being started anew. Retry in a few seconds.");
+  }
 }
 
 /** A text is no grammar, or none that can be enforced. */

@@ -7,6 +7,7 @@ import type { ExpertDevice, ExpertHandle } from "./expert-device.ts";
 import type { ExpertEntry } from "./expert-entry.ts";
 import { type BuiltExpert, type EvictionReason, generalExpert } from "./experts.ts";
 import { secondsOfOne } from "./serve-policy.ts";
+import type { SetTimer } from "./timer.ts";
 
 export interface ExpertMemoryOptions {
   readonly device: ExpertDevice;
@@ -22,9 +23,6 @@ export interface ExpertMemoryOptions {
   /** What lay on disk cannot be used. */
   readonly onDamaged: (entry: ExpertEntry) => void;
 }
-
-/** Calls back once after so many milliseconds; what it returns takes that back. */
-export type SetTimer = (callback: () => void, delayMs: number) => () => void;
 
 /** For so long one that somebody waited for stays, used or not: who waits chooses again after some steps. */
 const claimMs = 5000;
@@ -215,7 +213,9 @@ export class ExpertMemory {
       entry.isReplaced = true;
       this.#options.onDamaged(entry);
     } else {
-      entry.fail(messageOf(error), this.#options.nowMs());
+      // What the device says tells of the server's insides: it is in the log.
+      const problem = isDamaged ? error.message : "It could not be loaded: the log says why.";
+      entry.fail(problem, this.#options.nowMs());
     }
   }
 

@@ -3,7 +3,7 @@ import { EngineStoppedError, ExpertCommandError } from "./errors.ts";
 import type { ExpertDevice } from "./expert-device.ts";
 import { ExpertEntry, type ShadowRecord } from "./expert-entry.ts";
 import { isWorthItsOwn } from "./expert-groups.ts";
-import { ExpertMemory, type SetTimer } from "./expert-memory.ts";
+import { ExpertMemory } from "./expert-memory.ts";
 import {
   denseExpert,
   type ExpertBuilder,
@@ -14,6 +14,7 @@ import {
 } from "./experts.ts";
 import { secondsOfOne, type StepCost } from "./serve-policy.ts";
 import { missReasons, reasonOf, sharingReasons } from "./serve-reasons.ts";
+import type { SetTimer } from "./timer.ts";
 
 export interface ExpertPoolOptions {
   readonly options: ExpertOptions;

@@ -7,6 +7,7 @@ import { ExpertLoader } from "./expert-loader.ts";
 import { ExpertPool } from "./expert-pool.ts";
 import type { ExpertOptions } from "./experts.ts";
 import type { ModelRunner, ModelStages } from "./model-runner.ts";
+import { stackOf } from "./request-failure.ts";
 import { RemoteBuilder } from "./remote-builder.ts";
 import { ShadowCheck } from "./shadow-check.ts";
 import { StepTimer } from "./step-timer.ts";
@@ -97,8 +98,10 @@ export class ExpertService {
       const snapshot = await this.pool.command(name, command);
       this.#send({ type: "expert_commanded", id, snapshot });
     } catch (error) {
-      if (!(error instanceof SeapError)) throw error;
-      this.#send({ type: "expert_refused", id, message: error.message });
+      if (!(error instanceof SeapError)) this.#send({ type: "problem", text: stackOf(error) });
+      const isExpected = error instanceof SeapError;
+      const message = isExpected ? error.message : `${command} failed: the log says why.`;
+      this.#send({ type: "expert_refused", id, message });
     }
   }
 }

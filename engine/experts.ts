@@ -163,6 +163,8 @@ export interface ExpertOptions {
   readonly preload: readonly string[];
   /** Milliseconds without use after which an expert leaves memory; null for never. */
   readonly idleMs: number | null;
+  /** Requests that may wait for an expert. */
+  readonly maxParked: number;
   readonly shadow: ShadowOptions;
 }
 

@@ -1,3 +1,5 @@
+import type { SeapError } from "../model/errors.ts";
+import type { EngineStoppedError } from "./errors.ts";
 import type { ExpertSnapshot, ServeReason } from "./experts.ts";
 import type { Automaton } from "./grammar/automaton.ts";
 import type { LogprobsParams, TokenLogprobs } from "./logprobs.ts";
@@ -165,6 +167,8 @@ export interface FinishEvent extends EventLogprobs {
 export interface EngineStats {
   readonly runningRequests: number;
   readonly waitingRequests: number;
+  /** Requests that wait for their expert, in the middle of their prefill. */
+  readonly parkedRequests: number;
   /** Prompt tokens of the waiting requests. */
   readonly waitingTokens: number;
   /** Used share of the KV memory budget, 0 to 1. */
@@ -173,6 +177,8 @@ export interface EngineStats {
   readonly prefixCacheBytes: number;
   /** Of grammars, with what is known of them. */
   readonly grammarCacheBytes: number;
+  /** Times that the worker was started anew after it had failed. */
+  readonly restarts: number;
 }
 
 export interface EngineLimits {
@@ -194,13 +200,20 @@ export type StepObserver = (report: StepReport, deliverySeconds: number) => void
 /** The engine as the server sees it. The real one runs in a worker thread. */
 export interface Engine {
   readonly limits: EngineLimits;
+  /** Why no request is taken now; null where they are. */
+  readonly problem: SeapError | null;
+  /** Settles when the engine has failed and will not come back; never where it is closed before. */
+  readonly failed: Promise<EngineStoppedError>;
   /**
    * Streams one answer: `accepted`, where there is routing `routed`, then text. Leaving the iteration or aborting the signal cancels the request, queued or
    * running, within one step and without touching any other.
    * @throws OverloadedError at the first `next()` when the waiting queue is full.
    * @throws CancelledError when `signal` aborts.
    * @throws InferenceError when the device fails; only the requests of that step are lost.
+   * @throws TooManyParkedError when it would have to wait for its expert beside too many others.
+   * @throws GrammarError when its grammar cannot be followed any further.
    * @throws EngineStoppedError when the engine was closed or its worker died.
+   * @throws EngineRestartingError when another worker is not there yet.
    */
   generate(
     request: GenerateRequest,
@@ -224,6 +237,9 @@ export interface Engine {
    * @throws EngineStoppedError
    */
   commandExpert(name: string, command: ExpertCommand): Promise<ExpertSnapshot>;
-  /** Cancels what is in flight and ends the worker by message. May be called twice. */
+  /**
+   * Cancels what is in flight and ends the worker by message. May be called twice.
+   * @throws EngineHungError when the worker does not end in time; it lives as long as the process then.
+   */
   close(): Promise<void>;
 }

@@ -12,6 +12,7 @@ import { Grammars } from "./grammar/grammars.ts";
 import { loadStages } from "./load-stages.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { openDevice } from "./open-device.ts";
+import { stackOf, toRequestFailure } from "./request-failure.ts";
 import { steadySeconds } from "./steady-clock.ts";
 import { StepMeter } from "./step-meter.ts";
 import type { FromWorker, ToWorker, WorkerOptions, WorkerOutput } from "./worker-protocol.ts";
@@ -87,9 +88,11 @@ async function load(): Promise<Loaded> {
       now: () => performance.now(),
       ...(experts && {
         experts: experts.pool,
+        maxParked: options.experts!.maxParked,
         onWork: () => wakeUp.call(),
         onFinish: (sequence) => experts.shadow.offer(sequence),
       }),
+      onProblem: reportProblem,
       emit: (outputs) =>
         send({
           type: "outputs",
@@ -131,38 +134,41 @@ function kvBudget(runner: ModelRunner): number {
 
 function toWorkerOutput(output: EngineOutput): WorkerOutput {
   if (!("error" in output)) return output;
-  const { code, message } = output.error;
-  return { id: output.id, error: { code, message } };
+  return { id: output.id, error: toRequestFailure(output.error) };
 }
 
 async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
   const { runner, loop, experts, wakeUp } = loaded;
   let closing = false;
-  port.on("message", (message: ToWorker) => {
+  const receive = (message: ToWorker): void => {
     switch (message.type) {
       case "generate":
-        loop.add(message.request);
-        break;
+        return loop.add(message.request);
       case "cancel":
-        loop.cancel(message.id);
-        break;
+        return loop.cancel(message.id);
       case "use_router":
-        useRouter(loaded, message.path, openRouter);
-        break;
-      case "close":
-        closing = true;
-        break;
+        return useRouter(loaded, message.path, openRouter);
       case "command_expert":
-        if (experts) experts.command(message);
-        else refuse(message.id);
-        break;
+        return experts ? experts.command(message) : refuse(message.id);
       case "build_progress":
       case "builder_done":
       case "builder_failed":
-        experts?.builder.receive(message);
+        return experts?.builder.receive(message);
+      case "ping":
+        return send({ type: "pong" });
+      case "close":
+        closing = true;
+    }
+  };
+  port.on("message", (message: ToWorker) => {
+    try {
+      receive(message);
+    } catch (error) {
+      reportProblem(error);
     }
     wakeUp.call();
   });
+  port.on("messageerror", reportProblem);
   send({ type: "ready" });
   experts?.turnstile.close();
   while (!closing) {
@@ -196,6 +202,10 @@ class WakeUp {
   }
 }
 
+function reportProblem(error: unknown): void {
+  send({ type: "problem", text: stackOf(error) });
+}
+
 function refuse(id: number): void {
   send({ type: "expert_refused", id, message: "This engine was started without experts." });
 }
@@ -205,8 +215,8 @@ function useRouter({ loop, model }: Loaded, path: string, openRouter: OpenRouter
     loop.useRouter(openRouter(path, model));
     send({ type: "router_used" });
   } catch (error) {
-    if (!(error instanceof SeapError)) throw error;
-    send({ type: "router_failed", message: error.message });
+    if (!(error instanceof SeapError)) reportProblem(error);
+    send({ type: "router_failed", message: problemOf(error) });
   }
 }
 

@@ -13,8 +13,8 @@ interface Parked {
   readonly sequence: Sequence;
   /** What it waits for has come. */
   isReady: boolean;
-  /** Else its prefill begins anew. */
-  hasKv: boolean;
+  /** What its KV takes, where it has not lost it: else its prefill begins anew. */
+  kvBytes: number | null;
 }
 
 /**
@@ -31,6 +31,9 @@ export class Scheduler {
   readonly #running: Sequence[] = [];
   /** Oldest first. */
   readonly #parked: Parked[] = [];
+  /** Of all of these together, so that many of them cost no step anything. */
+  #parkedKvBytes = 0;
+  #numReady = 0;
   /** Place in the order of arrival. */
   readonly #places = new WeakMap<Sequence, number>();
   #numAdded = 0;
@@ -44,6 +47,11 @@ export class Scheduler {
     return this.#running;
   }
 
+  /** Sequences that wait for their expert, those among them that need wait no longer. */
+  get numParked(): number {
+    return this.#parked.length;
+  }
+
   /** No sequence is left. */
   get isIdle(): boolean {
     return !this.hasWork && this.#parked.length === 0;
@@ -55,15 +63,14 @@ export class Scheduler {
       this.#waiting.length > 0 ||
       this.#prefilling !== null ||
       this.#running.length > 0 ||
-      this.#parked.some(({ isReady }) => isReady)
+      this.#numReady > 0
     );
   }
 
   /** KV bytes that the sequences in prefill and decode need for their next token, and those that are parked hold. */
   get kvBytes(): number {
-    const parked = this.#parked.filter(({ hasKv }) => hasKv).map(({ sequence }) => sequence);
-    const active = [...this.#running, ...(this.#prefilling ? [this.#prefilling] : []), ...parked];
-    return active.reduce((sum, sequence) => sum + this.#needed(sequence), 0);
+    const active = [...this.#running, ...(this.#prefilling ? [this.#prefilling] : [])];
+    return active.reduce((sum, sequence) => sum + this.#needed(sequence), this.#parkedKvBytes);
   }
 
   add(sequence: Sequence): void {
@@ -79,7 +86,10 @@ export class Scheduler {
       if (index >= 0) queue.splice(index, 1);
     }
     const index = this.#parked.findIndex((parked) => parked.sequence === sequence);
-    if (index >= 0) this.#parked.splice(index, 1);
+    if (index < 0) return;
+    const [parked] = this.#parked.splice(index, 1);
+    this.#parkedKvBytes -= parked!.kvBytes ?? 0;
+    if (parked!.isReady) this.#numReady--;
   }
 
   /** All sequences, oldest first, save that those that are parked come before those that wait. */
@@ -100,8 +110,8 @@ export class Scheduler {
     if (this.#prefilling) return this.#prefilling;
     const next = this.#next();
     if (!next || this.#running.length >= this.#options.maxBatch) return null;
-    const { sequence, hasKv } = next;
-    if (!hasKv && this.#missing(sequence) > 0) return null;
+    const { sequence, kvBytes } = next;
+    if (kvBytes === null && this.#missing(sequence) > 0) return null;
     this.remove(sequence);
     this.#prefilling = sequence;
     return sequence;
@@ -120,24 +130,26 @@ export class Scheduler {
     this.#prefilling = null;
     const place = this.#places.get(sequence)!;
     const after = this.#parked.findIndex((other) => this.#places.get(other.sequence)! > place);
-    const parked = { sequence, isReady: false, hasKv: true };
+    const kvBytes = this.#needed(sequence);
+    const parked = { sequence, isReady: false, kvBytes };
     this.#parked.splice(after < 0 ? this.#parked.length : after, 0, parked);
+    this.#parkedKvBytes += kvBytes;
   }
 
   /** What a parked sequence waited for has come. Nothing where it is not parked any more. */
   unpark(sequence: Sequence): void {
     const parked = this.#parked.find((other) => other.sequence === sequence);
-    if (parked) parked.isReady = true;
+    if (!parked || parked.isReady) return;
+    parked.isReady = true;
+    this.#numReady++;
   }
 
   /** Takes the KV of parked sequences, the youngest first, where the next prefill then has room. */
   makeRoom(): Sequence[] {
     const next = this.#next();
-    if (!next || next.hasKv || this.#prefilling || this.#running.length >= this.#options.maxBatch)
-      return [];
-    const held = this.#parked.filter(({ hasKv }) => hasKv);
-    const heldBytes = held.reduce((sum, { sequence }) => sum + this.#needed(sequence), 0);
-    if (this.#missing(next.sequence) > heldBytes) return [];
+    if (!next || next.kvBytes !== null) return [];
+    if (this.#prefilling || this.#running.length >= this.#options.maxBatch) return [];
+    if (this.#missing(next.sequence) > this.#parkedKvBytes) return [];
     const taken: Sequence[] = [];
     while (this.#missing(next.sequence) > 0) taken.push(this.#takeKv()!);
     return taken;
@@ -160,18 +172,18 @@ export class Scheduler {
     return preempted;
   }
 
-  #next(): { readonly sequence: Sequence; readonly hasKv: boolean } | null {
-    const ready = this.#parked.find(({ isReady }) => isReady);
-    if (ready) return ready;
+  #next(): Pick<Parked, "sequence" | "kvBytes"> | null {
+    if (this.#numReady > 0) return this.#parked.find(({ isReady }) => isReady)!;
     const sequence = this.#waiting[0];
-    return sequence ? { sequence, hasKv: false } : null;
+    return sequence ? { sequence, kvBytes: null } : null;
   }
 
   /** The youngest parked sequence that has KV, which it loses. */
   #takeKv(): Sequence | null {
-    const victim = this.#parked.findLast(({ hasKv }) => hasKv);
+    const victim = this.#parked.findLast(({ kvBytes }) => kvBytes !== null);
     if (!victim) return null;
-    victim.hasKv = false;
+    this.#parkedKvBytes -= victim.kvBytes!;
+    victim.kvBytes = null;
     return victim.sequence;
   }
 

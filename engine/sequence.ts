@@ -3,7 +3,6 @@ import { Detokenizer } from "./detokenizer.ts";
 import type { ExpertLease } from "./expert-pool.ts";
 import type { Grammars } from "./grammar/grammars.ts";
 import type { Matcher } from "./grammar/matcher.ts";
-import { GrammarError, InferenceError } from "./errors.ts";
 import { PromptLogprobs, tokenLogprobs } from "./logprobs.ts";
 import type { Tokens } from "./model-runner.ts";
 import { PromptPool } from "./prompt-pool.ts";
@@ -57,6 +56,8 @@ export class Sequence implements Tokens {
   #mask: Int32Array | null = null;
   /** It does not wait: neither in the queue nor, in the middle of its prefill, for its expert. */
   isStarted = false;
+  /** It has had to wait for its expert. */
+  wasParked = false;
   /** Prompt tokens that were not computed, as they were when the first token came. */
   numCachedTokens = 0;
   /** The middle that the sequence runs on, from when its prompt has passed the trunk until its end. */
@@ -144,15 +145,10 @@ export class Sequence implements Tokens {
 
   /**
    * Finds the tokens that the grammar allows next.
-   * @throws InferenceError when that takes too long
+   * @throws GrammarError when that takes too long
    */
   prepare(): void {
-    try {
-      this.#mask = this.#matcher?.mask() ?? null;
-    } catch (cause) {
-      if (!(cause instanceof GrammarError)) throw cause;
-      throw new InferenceError(`The grammar cannot be followed: ${cause.message}`, { cause });
-    }
+    this.#mask = this.#matcher?.mask() ?? null;
   }
 
   /** What was decided on the prompt, the first time that it is asked for; null before and after. */

@@ -2,6 +2,7 @@ import type { WeightFormat } from "../model/quantize.ts";
 import type { TokenTable } from "../model/token-table.ts";
 import type { ExpertOptions, ExpertSnapshot } from "./experts.ts";
 import type { FromBuilder, ToBuilder } from "./remote-builder.ts";
+import type { RequestFailure } from "./request-failure.ts";
 import type { ExpertCommand, GenerateEvent, GenerateRequest } from "./request.ts";
 import type { StepReport } from "./step-meter.ts";
 
@@ -40,12 +41,17 @@ export type ToWorker =
       readonly command: ExpertCommand;
     }
   | FromBuilder
+  /** Answered by `pong`, between two steps at the latest. */
+  | { readonly type: "ping" }
   /** Cancel everything, release the device, end. A worker is never terminated while it may run. */
   | { readonly type: "close" };
 
 export type FromWorker =
   | { readonly type: "progress"; readonly text: string }
+  /** Something went wrong that costs nobody an answer: text for the log. */
+  | { readonly type: "problem"; readonly text: string }
   | { readonly type: "ready" }
+  | { readonly type: "pong" }
   | { readonly type: "load_failed"; readonly message: string }
   | { readonly type: "router_used" }
   | { readonly type: "router_failed"; readonly message: string }
@@ -71,4 +77,4 @@ export type ProgressEvent = { readonly type: "started" } | { readonly type: "par
 
 export type WorkerOutput =
   | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }
-  | { readonly id: string; readonly error: { readonly code: string; readonly message: string } };
+  | { readonly id: string; readonly error: RequestFailure };

@@ -61,6 +61,11 @@ export const configSchema = z.strictObject({
   maxWaitingTokens: integer(1)
     .default(1_000_000)
     .describe("Prompt tokens that may wait; beyond it 429."),
+  maxParkedRequests: integer(1)
+    .default(256)
+    .describe(
+      "Requests that may wait for an expert that is being built or loaded; one more is answered 429.",
+    ),
   prefillChunk: integer(1)
     .default(DEFAULT_PREFILL_CHUNK)
     .describe("Prompt tokens processed between two decode steps; running answers wait meanwhile."),
@@ -168,6 +173,17 @@ export const configSchema = z.strictObject({
     .optional()
     .describe(
       "Requests that a key, or without keys an address, may have running; one more is answered 429.",
+    ),
+  engineRestarts: integer(0, 100)
+    .default(5)
+    .describe(
+      "How often in a row an engine that fails is started anew; then the process exits. One that runs for a minute " +
+        "ends the row.",
+    ),
+  engineTimeoutSeconds: seconds({ isZeroAllowed: true })
+    .default(600)
+    .describe(
+      "Seconds that the engine may take for one step. Beyond it the engine hangs, and the process exits; 0 is never.",
     ),
   receiveTimeoutSeconds: seconds({ isZeroAllowed: false })
     .default(60)

@@ -1,5 +1,11 @@
 import type { ErrorRequestHandler, Request, Response } from "express";
-import { CancelledError, OverloadedError } from "../engine/errors.ts";
+import {
+  CancelledError,
+  EngineStoppedError,
+  OverloadedError,
+  TooManyParkedError,
+} from "../engine/errors.ts";
+import { stackOf } from "../engine/request-failure.ts";
 import { SeapError } from "../model/errors.ts";
 import {
   CharsetError,
@@ -15,13 +21,19 @@ import type { Metrics } from "./metrics.ts";
 import { recordOf } from "./request-record.ts";
 import { RateLimitError } from "./security/errors.ts";
 
-/** HTTP status and OpenAI error type of each error code; the codes are also the metric label. */
-const errorTable: Readonly<Record<string, readonly [status: number, type: string]>> = {
+/**
+ * HTTP status and OpenAI error type of each error code; the codes are also the metric label. Where there is a message it
+ * is what clients are told: the error's own may tell of the server's insides, and is for the log.
+ */
+const errorTable: Readonly<
+  Record<string, readonly [status: number, type: string, message?: string]>
+> = {
   invalid_json: [400, "invalid_request_error"],
   invalid_request: [400, "invalid_request_error"],
   unsupported_parameter: [400, "invalid_request_error"],
   context_length_exceeded: [400, "invalid_request_error"],
   no_token_left: [400, "invalid_request_error"],
+  grammar: [400, "invalid_request_error"],
   chat_template: [400, "invalid_request_error"],
   malformed_request: [400, "invalid_request_error"],
   invalid_api_key: [401, "invalid_request_error"],
@@ -40,13 +52,23 @@ const errorTable: Readonly<Record<string, readonly [status: number, type: string
   upgrade_required: [426, "invalid_request_error"],
   rate_limit_exceeded: [429, "rate_limit_error"],
   overloaded: [429, "rate_limit_error"],
+  parking_full: [429, "rate_limit_error"],
   headers_too_large: [431, "invalid_request_error"],
   cancelled: [499, "cancelled"],
-  inference: [500, "server_error"],
+  inference: [
+    500,
+    "server_error",
+    "The model failed on this request. The failure has been logged.",
+  ],
   internal: [500, "server_error"],
   model_loading: [503, "service_unavailable"],
   server_stopping: [503, "service_unavailable"],
-  engine_stopped: [503, "service_unavailable"],
+  engine_restarting: [503, "service_unavailable"],
+  engine_stopped: [
+    503,
+    "service_unavailable",
+    "The engine failed while it had this request. Retry in a few seconds.",
+  ],
 };
 
 /** HTTP status of each error code. */
@@ -82,7 +104,8 @@ export function toErrorResponse(error: unknown): ErrorResponse {
   if ("retryAfterSeconds" in error) headers["Retry-After"] = String(error.retryAfterSeconds);
   if (error instanceof MethodNotAllowedError) headers["Allow"] = error.allowed.join(", ");
   const param = error instanceof RequestError ? error.param : null;
-  return wireError(known[0], known[1], error.code, error.message, param, headers);
+  const [status, type, message = error.message] = known;
+  return wireError(status, type, error.code, message, param, headers);
 }
 
 /**
@@ -93,8 +116,9 @@ export function reportError(error: unknown, log: Log, metrics: Metrics): ErrorRe
   metrics.countError(response.body.error.code);
   if (error instanceof RateLimitError) metrics.countRejection(error.limit);
   if (error instanceof OverloadedError) metrics.countRejection("queue");
-  if (response.status === 500) {
-    log.error("request failed", { error: error instanceof Error ? error.stack : String(error) });
+  if (error instanceof TooManyParkedError) metrics.countRejection("parked");
+  if (response.status === 500 || error instanceof EngineStoppedError) {
+    log.error("request failed", { error: stackOf(error) });
   }
   return response;
 }

@@ -1,4 +1,6 @@
 import type { Server } from "node:http";
+import { EngineHungError } from "../engine/errors.ts";
+import type { Engine } from "../engine/request.ts";
 import type { BackgroundTasks } from "./background/tasks.ts";
 import { ServerStoppingError } from "./errors.ts";
 import type { InFlight } from "./in-flight.ts";
@@ -25,6 +27,8 @@ export interface LifecycleOptions {
   readonly log: Log;
   readonly signals: SignalSource;
   readonly exit: (status: number) => void;
+  /** Ends the process, not with 0, though a thread hangs in native code, which `exit` would wait for. */
+  readonly kill: () => void;
 }
 
 /**
@@ -46,11 +50,35 @@ export function exitOnSignal(options: LifecycleOptions): void {
       () => exit(0),
       (error: unknown) => {
         log.error("shutdown failed", { error: String(error) });
-        exit(1);
+        endAfter(error, options);
       },
     );
   };
   for (const signal of stopSignals) signals.on(signal, onSignal);
+}
+
+/**
+ * When the engine will not come back: unready, and an exit with 1 once the errors of the requests that it had are on
+ * their way, so that systemd or Kubernetes starts the process anew.
+ */
+export async function exitOnFailure(options: LifecycleOptions, engine: Engine): Promise<void> {
+  const { service, inFlight, webSockets, log } = options;
+  const error = await engine.failed;
+  if (service.isStopping) return;
+  service.stop();
+  log.error("the engine does not come back: exiting", { error: error.message });
+  const written = inFlight.whenIdle();
+  const grace = new Promise((resolve) => setTimeout(resolve, cancelGraceMs));
+  await Promise.race([written, grace]);
+  webSockets.stop();
+  const flushed = [options.background.close(), options.tracer.close()];
+  await Promise.allSettled(flushed);
+  endAfter(error, options);
+}
+
+function endAfter(error: unknown, { exit, kill }: LifecycleOptions): void {
+  if (error instanceof EngineHungError) kill();
+  else exit(1);
 }
 
 /** What a cancelled response gets to reach a client that reads slowly. */
@@ -72,8 +100,11 @@ async function drain(options: LifecycleOptions) {
   await webSockets.closed();
   server.close();
   server.closeAllConnections();
-  await service.loaded?.close();
-  await options.background.close();
-  await options.tracer.close();
+  try {
+    await service.loaded?.close();
+  } finally {
+    await options.background.close();
+    await options.tracer.close();
+  }
   log.info("stopped");
 }

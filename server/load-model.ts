@@ -1,5 +1,8 @@
 import { startEngine } from "../engine/engine.ts";
+import type { EngineOptions } from "../engine/engine.ts";
 import type { Engine } from "../engine/request.ts";
+import { SupervisedEngine } from "../engine/supervised-engine.ts";
+import { systemTimer } from "../engine/timer.ts";
 import { createChatTemplate } from "../model/chat-template.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { stageBorders } from "../model/model-stages.ts";
@@ -31,6 +34,8 @@ export interface ModelSources {
   readonly router?: RouterSource;
   /** @default nowhere: dense answers everything */
   readonly experts?: ExpertSource;
+  /** Module that is the engine's thread. @default the server's own */
+  readonly worker?: URL;
 }
 
 /**
@@ -68,7 +73,7 @@ export async function loadModel(
       const options = { config, tasks, modelPath, contentHash, availableBytes, log };
       experts = prepareExperts(sources.experts, options);
     }
-    engine = await startEngine({
+    const engineOptions: EngineOptions = {
       modelPath,
       weights: config.weights,
       threads: config.threads,
@@ -83,8 +88,17 @@ export async function loadModel(
       maxWaitingRequests: config.maxWaitingRequests,
       maxWaitingTokens: config.maxWaitingTokens,
       ...(experts && { experts }),
+      answerTimeoutMs: config.engineTimeoutSeconds * 1000,
       onProgress: (text) => log.info(text),
-      worker: new URL("./engine-worker.js", import.meta.url),
+      onProblem: (error) => log.error("engine", { error }),
+      worker: sources.worker ?? new URL("./engine-worker.js", import.meta.url),
+    };
+    engine = await SupervisedEngine.start({
+      start: () => startEngine(engineOptions),
+      maxRestarts: config.engineRestarts,
+      nowMs: () => performance.now(),
+      setTimer: systemTimer,
+      log,
     });
     await router.use(engine);
   } catch (error) {

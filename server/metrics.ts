@@ -40,6 +40,8 @@ export interface MetricsOptions {
   readonly modelName: () => string | undefined;
   /** Absent while the model loads: its gauges are 0 then. */
   readonly stats: () => EngineStats | undefined;
+  /** Whether the engine takes requests; absent while the model loads for the first time. */
+  readonly isUp: () => boolean | undefined;
   /** Open WebSocket connections. */
   readonly webSockets: () => number;
   /** Absent while the model loads, and where there are no experts. */
@@ -52,7 +54,7 @@ type Measures<Definition extends Parameters<MetricSet["histogram"]>[0]> = Histog
 >;
 
 /** Why a request was refused that would have been served at another time. */
-export const rejectionReasons = ["queue", "rate", "concurrency"] as const;
+export const rejectionReasons = ["queue", "parked", "rate", "concurrency"] as const;
 
 export type RejectionReason = (typeof rejectionReasons)[number];
 
@@ -87,7 +89,7 @@ export class Metrics {
   readonly #routingSeconds: Histogram;
   readonly #expertRequests: Counts<typeof routingMetrics.expertRequests>;
 
-  constructor({ registry, modelName, stats, webSockets, experts }: MetricsOptions) {
+  constructor({ registry, modelName, stats, isUp, webSockets, experts }: MetricsOptions) {
     this.registry = registry;
     registerProcessMetrics(registry);
     const set = new MetricSet(registry, modelName);
@@ -103,6 +105,7 @@ export class Metrics {
 
     set.gauge(requestMetrics.running, () => stats()?.runningRequests);
     set.gauge(requestMetrics.waiting, () => stats()?.waitingRequests);
+    set.gauge(requestMetrics.parked, () => stats()?.parkedRequests);
     set.gauge(requestMetrics.waitingTokens, () => stats()?.waitingTokens);
     this.#finished = set.counter(requestMetrics.finished);
     for (const reason of ["stop", "length", "abort", "error"]) {
@@ -124,6 +127,11 @@ export class Metrics {
     this.#stepTokens = set.histogram(engineMetrics.stepTokens);
     this.#expertBatch = set.histogram(engineMetrics.expertBatch);
     this.#preemptions = set.counter(engineMetrics.preemptions);
+    set.sampled(engineMetrics.restarts, () => [[{}, stats()?.restarts ?? 0]]);
+    set.sampled(engineMetrics.up, () => {
+      const value = isUp();
+      return value === undefined ? [] : [[{}, value ? 1 : 0]];
+    });
     set.gauge(engineMetrics.kvCacheUsage, () => stats()?.kvCacheUsage);
     this.#prefixCacheQueries = set.counter(engineMetrics.prefixCacheQueries);
     this.#prefixCacheHits = set.counter(engineMetrics.prefixCacheHits);

@@ -64,13 +64,20 @@ export class ModelService {
     this.#stopping = true;
   }
 
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
   /**
    * @throws ModelLoadingError before the model is loaded.
    * @throws ServerStoppingError after `stop`.
+   * @throws EngineRestartingError while the engine is being started anew, EngineStoppedError where it will not be.
    */
   ready(): LoadedModel {
     if (this.#stopping) throw new ServerStoppingError();
     if (this.#loaded === undefined) throw new ModelLoadingError();
+    const { problem } = this.#loaded.engine;
+    if (problem !== null) throw problem;
     return this.#loaded;
   }
 }

@@ -10,7 +10,7 @@ import type { Config } from "./config.ts";
 import { ListenError } from "./errors.ts";
 import type { ExpertMetricsSource } from "./experts/expert-metrics.ts";
 import { InFlight } from "./in-flight.ts";
-import { exitOnSignal, type SignalSource } from "./lifecycle.ts";
+import { exitOnFailure, exitOnSignal, type SignalSource } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { type LoadedModel, ModelService } from "./model-service.ts";
@@ -48,6 +48,8 @@ export interface StartOptions {
   readonly load: () => Promise<LoadedModel>;
   readonly signals: SignalSource;
   readonly exit: (status: number) => void;
+  /** Ends the process, not with 0, though a thread hangs in native code, which `exit` would wait for. */
+  readonly kill: () => void;
   /** @default the machine's */
   readonly clock?: Clock;
   /** Closed with the server. @default nothing is exported */
@@ -67,7 +69,16 @@ export interface RunningServer {
  * @throws ListenError when the address cannot be had; nothing is loaded then.
  */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const { config, log, load, signals, exit, clock = systemClock, tracer = noTracer } = options;
+  const {
+    config,
+    log,
+    load,
+    signals,
+    exit,
+    kill,
+    clock = systemClock,
+    tracer = noTracer,
+  } = options;
   const nowMs = () => clock.nowMs();
   const security = createSecurity(config, nowMs);
   const service = new ModelService();
@@ -77,6 +88,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     registry: new Registry(),
     modelName: () => service.loaded?.names[0],
     stats: () => service.loaded?.engine.stats(),
+    isUp: () => service.loaded && service.loaded.engine.problem === null,
     webSockets: () => webSockets.size,
     experts: () => expertMetrics(service.loaded),
   });
@@ -125,7 +137,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   if (!security.keys.areRequired && !isLoopback(config.host)) {
     log.warn("others can reach this server, and it asks for no key: see --api-key-file", { url });
   }
-  exitOnSignal({
+  const lifecycle = {
     server,
     service,
     inFlight,
@@ -136,13 +148,16 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     log,
     signals,
     exit,
-  });
+    kill,
+  };
+  exitOnSignal(lifecycle);
   const loaded = load().then((model) => {
     model.engine.observeSteps((report, seconds) => {
       metrics.recordSteps(report, seconds);
       tracer.recordSteps(report);
     });
     service.setLoaded(model);
+    void exitOnFailure(lifecycle, model.engine);
   });
   return { server, url, loaded };
 }

@@ -6,6 +6,7 @@ import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "
 
 const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
 const { prefixCacheHits, prefixCacheQueries, prefixCacheBytes, grammarCacheBytes } = engineMetrics;
+const { restarts } = engineMetrics;
 const inDecode = { where: 'pass="decode"' };
 const grammar = { where: 'pass="decode", phase="grammar"' };
 const inPrefill = { where: 'pass="prefill"' };
@@ -134,6 +135,12 @@ export const engine = dashboard({
         about: "Sequences that lost their keys and values for want of memory. Expected: none.",
         unit: "ops",
         queries: { preemptions: rate(preemptions) },
+      }),
+      series({
+        title: "Restarts",
+        about: "Engines that failed and were started anew, in an hour. Expected: none.",
+        unit: "none",
+        queries: { "{{instance}}": `increase(${selector(restarts.name)}[1h])` },
       }),
       series({
         title: "Event loop",

@@ -5,7 +5,7 @@ import { dashboard } from "./dashboard.ts";
 import { number, series } from "./panels.ts";
 import { mean, quantile, rate, selector, share, total } from "./queries.ts";
 
-const { running, waiting, finished, promptTokens, generationTokens } = requestMetrics;
+const { running, waiting, parked, finished, promptTokens, generationTokens } = requestMetrics;
 
 type LatencyMetric = (typeof requestMetrics)[
   "timeToFirstToken" | "interTokenLatency" | "duration" | "queue"];
@@ -137,16 +137,17 @@ export const overview = dashboard({
       }),
       series({
         title: "Refused for a limit",
-        about: "queue: the server is full. rate and concurrency: a client is over its own limit.",
+        about:
+          "queue: the server is full. parked: too many wait for experts. rate and concurrency: a client is over its own limit.",
         unit: "reqps",
         stacked: true,
         queries: { "{{reason}}": rate(httpMetrics.rejections, { by: "reason" }) },
       }),
       series({
         title: "Running and waiting",
-        about: "Requests in the batch and in the queue.",
+        about: "Requests in the batch, in the queue, and those parked until their expert is there.",
         unit: "none",
-        queries: { running: total(running), waiting: total(waiting) },
+        queries: { running: total(running), waiting: total(waiting), parked: total(parked) },
       }),
       series({
         title: "KV memory",

@@ -21,6 +21,7 @@ export type ExpertConfig = Pick<
   | "whileBuilding"
   | "preload"
   | "expertIdleSeconds"
+  | "maxParkedRequests"
   | "shadow"
   | "shadowMaxKl"
 >;
@@ -71,6 +72,7 @@ export function planExperts(options: ExpertPlanOptions): PlannedExperts | null {
       policy: config.expertPolicy,
       preload: config.preload,
       idleMs: expertIdleSeconds === 0 ? null : expertIdleSeconds * 1000,
+      maxParked: config.maxParkedRequests,
       shadow: {
         share: config.shadow,
         maxKl: config.shadowMaxKl,

@@ -39,6 +39,18 @@ export const engineMetrics = {
     help: "Times that a sequence lost its keys and values for want of memory, and was prefilled again.",
     vllm: "vllm:num_preemptions_total",
   },
+  restarts: {
+    name: "seap_engine_restarts_total",
+    type: "counter",
+    unit: "events",
+    help: "Times that the engine was started anew after it had failed.",
+  },
+  up: {
+    name: "seap_engine_up",
+    type: "gauge",
+    unit: "state",
+    help: "Whether the engine takes requests: 0 from a failure until it is there again. Absent while the model loads first.",
+  },
   kvCacheUsage: {
     name: "seap_kv_cache_usage_ratio",
     type: "gauge",

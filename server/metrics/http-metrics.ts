@@ -21,8 +21,8 @@ export const httpMetrics = {
     name: "seap_admission_rejections_total",
     type: "counter",
     unit: "requests",
-    help: "Requests that were refused for a limit: the queue's, or the client's of requests in a time or at once.",
-    labels: { reason: "queue, rate, concurrency" },
+    help: "Requests that were refused for a limit: the queue's, that of requests that wait for their expert, or the client's of requests in a time or at once.",
+    labels: { reason: "queue, parked, rate, concurrency" },
     vllm: "vllm:admission_rejections_total",
   },
   delivery: {

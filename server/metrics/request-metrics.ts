@@ -17,6 +17,12 @@ export const requestMetrics = {
     help: "Requests in the queue.",
     vllm: "vllm:num_requests_waiting",
   },
+  parked: {
+    name: "seap_requests_parked",
+    type: "gauge",
+    unit: "requests",
+    help: "Requests that wait for their expert, which is being built or loaded. They are not in the queue.",
+  },
   waitingTokens: {
     name: "seap_waiting_tokens",
     type: "gauge",

@@ -14,7 +14,12 @@ async function run(args: readonly string[], load = fakeLoad) {
   let [stdout, stderr] = ["", ""];
   const exited = once(signals, "exit");
   const commands = {
-    serve: serveCommand({ load, signals, exit: (status) => signals.emit("exit", status) }),
+    serve: serveCommand({
+      load,
+      signals,
+      exit: (status) => signals.emit("exit", status),
+      kill: () => signals.emit("exit", 137),
+    }),
   };
   const status = await runCommandLine(args, commands, {
     env: {},

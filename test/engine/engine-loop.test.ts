@@ -284,6 +284,68 @@ test("an error that is not ours still costs only its step", async (t) => {
   t.is(run.answer("r0").error?.message, "The forward pass failed: RangeError: odd");
 });
 
+test("a request that nothing can be made of ends with one error, and all others go on", async (t) => {
+  const loaded = await loadModel(t, tinyModel(), "q8");
+  const alone = await answersAlone(loaded);
+  const run = new LoopRun(loaded);
+  run.add(requests[0]!);
+  await run.step();
+  run.add({ ...requestFor("bad", [1]), stop: null } as unknown as GenerateRequest);
+  t.true(run.answer("bad").error instanceof InferenceError);
+  await run.runToEnd();
+  t.is(run.text("r0"), alone("r0"));
+});
+
+test("a row that cannot be read ends its sequence alone, in prefill and in decode", async (t) => {
+  const loaded = await loadModel(t, tinyModel(), "q8");
+  const alone = await answersAlone(loaded);
+  const { vocabSize } = loaded.weights.config;
+  const whole = numberedTokens(vocabSize);
+  for (const numGood of [0, 3]) {
+    let left = Infinity;
+    // Texts of tokens are read when one was drawn: those of one answer fail from some token on.
+    const table = {
+      ...whole,
+      get offsets() {
+        if (left-- <= 0) throw new RangeError("no text");
+        return whole.offsets;
+      },
+    };
+    const run = new LoopRun(loaded, { table });
+    run.add(requests[0]!);
+    run.add(requests[1]!);
+    while (run.answer("r0").numTokens < numGood) await run.step();
+    if (numGood === 0) await run.step();
+    left = 0;
+    while (run.answer("r0").error === null) await run.step();
+    left = Infinity;
+    await run.runToEnd();
+    t.true(run.answer("r0").error instanceof InferenceError);
+    const other = run.answer("r1");
+    if (other.error === null) t.is(other.text, alone("r1"));
+    t.is(loaded.device.kvBytes, 0);
+  }
+});
+
+test("who is told of an end and throws costs no answer, and others are told of that", async (t) => {
+  const loaded = await loadModel(t, tinyModel(), "q8");
+  const alone = await answersAlone(loaded);
+  const problems: unknown[] = [];
+  const run = new LoopRun(loaded, {
+    onFinish: () => {
+      throw new RangeError("odd");
+    },
+    onProblem: (error) => problems.push(error),
+  });
+  for (const request of requests.slice(0, 2)) run.add(request);
+  await run.runToEnd();
+  for (const id of ["r0", "r1"]) {
+    t.is(run.text(id), alone(id));
+    t.is(run.answer(id).error, null);
+  }
+  t.is(problems.length, 2);
+});
+
 test("NaN fails the sequence that has it, and nobody who shares or takes over its memory", async (t) => {
   const weights = tinyModel();
   const poison = 255;

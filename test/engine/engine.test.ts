@@ -6,6 +6,7 @@ import { startEngine } from "../../engine/engine.ts";
 import type { EngineOptions } from "../../engine/engine.ts";
 import {
   CancelledError,
+  EngineHungError,
   EngineStoppedError,
   ExpertCommandError,
   InferenceError,
@@ -17,6 +18,8 @@ import { ModelLoadError } from "../../model/errors.ts";
 import { FixedRouter } from "../../router/fixed-router.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import { routerFile } from "../../router/router-file.ts";
+import { FakeClock } from "../helpers/fake-experts.ts";
+import { deadly, fragileWorker, hanging } from "../helpers/fragile.ts";
 import { writeGguf } from "../helpers/gguf-writer.ts";
 import { answerAlone, loadModel } from "../helpers/loop-run.ts";
 import { numberedTokens, requestFor, somePrompt } from "../helpers/requests.ts";
@@ -86,8 +89,8 @@ async function drain(stream: AsyncGenerator<GenerateEvent, void, void>): Promise
 }
 
 const idle = {
-  ...{ runningRequests: 0, waitingRequests: 0, waitingTokens: 0 },
-  ...{ kvCacheUsage: 0, prefixCacheBytes: 0, grammarCacheBytes: 0 },
+  ...{ runningRequests: 0, waitingRequests: 0, parkedRequests: 0, waitingTokens: 0 },
+  ...{ kvCacheUsage: 0, prefixCacheBytes: 0, grammarCacheBytes: 0, restarts: 0 },
 };
 
 test("an answer from the worker is the one that the loop gives, accepted first and finished last", async (t) => {
@@ -182,8 +185,8 @@ test("while requests run and wait the statistics say so", async (t) => {
   await waiting.next();
   const { kvCacheUsage, ...counts } = engine.stats();
   t.deepEqual(counts, {
-    ...{ runningRequests: 1, waitingRequests: 1, waitingTokens: 30 },
-    ...{ prefixCacheBytes: 0, grammarCacheBytes: 0 },
+    ...{ runningRequests: 1, waitingRequests: 1, parkedRequests: 0, waitingTokens: 30 },
+    ...{ prefixCacheBytes: 0, grammarCacheBytes: 0, restarts: 0 },
   });
   t.true(kvCacheUsage > 0 && kvCacheUsage <= 1);
   await waiting.return();
@@ -295,19 +298,56 @@ test("closing ends what is in flight with EngineStoppedError, and closing twice 
   });
 });
 
-test("a worker that dies takes the requests in flight along, with its reason, and nothing hangs", async (t) => {
+test("a request that nothing can be made of fails alone", async (t) => {
   const engine = await start(t);
   const running = engine.generate(endless("running"));
   await firstToken(running);
   const invalid = { ...requestFor("invalid", [1]), stop: null } as unknown as GenerateRequest;
-  const expected = { instanceOf: EngineStoppedError, message: /worker failed: .*iterable/ };
+  await t.throwsAsync(collect(engine, invalid), { instanceOf: InferenceError });
+  await firstToken(running);
+  await running.return();
+  t.is(engine.problem, null);
+});
+
+test("a worker that dies takes the requests in flight along, with its reason, and nothing hangs", async (t) => {
+  const engine = await start(t, { worker: fragileWorker });
+  const running = engine.generate(endless("running"));
+  await firstToken(running);
+  const expected = {
+    instanceOf: EngineStoppedError,
+    message: "The engine's worker failed: killed from inside",
+  };
   await Promise.all([
-    t.throwsAsync(collect(engine, invalid), expected),
+    t.throwsAsync(collect(engine, requestFor("deadly", [1], { stop: [deadly] })), expected),
     t.throwsAsync(drain(running), expected),
   ]);
+  t.is((await engine.failed).message, expected.message);
+  t.is(engine.problem?.message, expected.message);
   t.deepEqual(engine.stats(), idle);
   await t.throwsAsync(engine.generate(requestFor("late", [1])).next(), expected);
   await engine.close();
+});
+
+test("a thread that hangs is noticed, its requests end, and closing it ends too", async (t) => {
+  const clock = new FakeClock();
+  const { setTimer } = clock;
+  const options = { worker: fragileWorker, answerTimeoutMs: 100_000, setTimer };
+  const engine = await startEngine(optionsFor(storedModel(t), options));
+  // One turn at a time, for it to answer; nothing happens to an engine that does.
+  for (let i = 0; i < 30; i++) {
+    clock.advance(10_000);
+    await collect(engine, requestFor(`r${i}`, [1], { maxTokens: 1 }));
+  }
+  t.is(engine.problem, null);
+  const blocked = engine.generate(requestFor("hanging", [1], { stop: [hanging] }));
+  await blocked.next();
+  const ended = t.throwsAsync(blocked.next(), { instanceOf: EngineHungError });
+  for (let i = 0; i < 12; i++) clock.advance(10_000);
+  t.true((await engine.failed) instanceof EngineHungError);
+  await ended;
+  const closed = t.throwsAsync(engine.close(), { instanceOf: EngineHungError });
+  clock.advance(20_000);
+  await closed;
 });
 
 test("a request that the model cannot run fails alone", async (t) => {

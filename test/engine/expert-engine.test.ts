@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { startEngine } from "../../engine/engine.ts";
-import { EngineStoppedError, ExpertCommandError } from "../../engine/errors.ts";
+import { EngineStoppedError, ExpertCommandError, TooManyParkedError } from "../../engine/errors.ts";
 import { type BuiltExpert, denseExpert, type ExpertOptions } from "../../engine/experts.ts";
 import type { Engine, GenerateEvent, GenerateRequest } from "../../engine/request.ts";
 import type { RoutingRequest } from "../../engine/routing.ts";
@@ -17,6 +17,7 @@ import { wholePrompt } from "../../router/prompt-spans.ts";
 import { builtOf, FakeBuilder } from "../helpers/fake-experts.ts";
 import { writeGguf } from "../helpers/gguf-writer.ts";
 import { answerAlone, loadModel } from "../helpers/loop-run.ts";
+import { deadly, fragileWorker } from "../helpers/fragile.ts";
 import { expertModel, loadSegments, tinyPlan, tinySegments } from "../helpers/made-up-experts.ts";
 import { numberedTokens, requestFor, somePrompt } from "../helpers/requests.ts";
 import { ggufMetadata, ggufTensors } from "../helpers/stored-model.ts";
@@ -61,7 +62,7 @@ async function start(t: ExecutionContext, options: Partial<ExpertOptions> = {}):
       prefixCacheBytes: 0,
       tokenTable: numberedTokens(vocabSize),
     },
-    ...{ maxWaitingRequests: 100, maxWaitingTokens: 10_000 },
+    ...{ maxWaitingRequests: 100, maxWaitingTokens: 10_000, worker: fragileWorker },
     onProgress: (line) => lines.push(line),
     experts: {
       builder,
@@ -70,6 +71,7 @@ async function start(t: ExecutionContext, options: Partial<ExpertOptions> = {}):
           tasks.map((task) => [task, { isServed: true, whileBuilding: "general" }]),
         ),
         ...{ hasGeneral: false, memoryBytes: 1 << 24, policy: "task", preload: [], idleMs: null },
+        maxParked: 100,
         shadow: { share: 0, maxKl: 1, minRequests: 1 },
         ...options,
       },
@@ -141,16 +143,21 @@ test("the first request of a task is answered by dense, later ones by the expert
   t.deepEqual(builder.began, ["code"]);
 });
 
-test("a request that waits for its expert counts as waiting, and runs on it in the end", async (t) => {
-  const { engine, builder, store } = await start(t);
+test("requests that wait for their expert are counted apart, within a limit, and run on it in the end", async (t) => {
+  const { engine, builder, store } = await start(t, { maxParked: 1 });
   const waiting = answer(engine, request("a", "math", { whileBuilding: "wait" }));
-  await until(() => builder.open.length === 1 && engine.stats().waitingRequests === 1);
-  t.is(engine.stats().runningRequests, 0);
+  await until(() => builder.open.length === 1 && engine.stats().parkedRequests === 1);
+  t.like(engine.stats(), { runningRequests: 0, waitingRequests: 0, waitingTokens: 0 });
+  await t.throwsAsync(answer(engine, request("c", "math", { whileBuilding: "wait" })), {
+    instanceOf: TooManyParkedError,
+    message: /^1 requests wait for their experts already/,
+  });
   t.like(await answer(engine, requestFor("b", somePrompt(5))), { expert: undefined });
   builder.open[0]!.end(await store("math"));
   const { text, expert, reason } = await waiting;
   t.deepEqual([expert, reason], ["math", "expert"]);
   t.is(text, await expected(t, "math"));
+  t.is(engine.stats().parkedRequests, 0);
 });
 
 test("a person can have an expert loaded and sent away", async (t) => {
@@ -246,8 +253,9 @@ test("a worker that dies takes the build with it", async (t) => {
   await answer(engine, request("a", "code"));
   await until(() => builder.open.length === 1);
   const { signal } = builder.open[0]!;
-  const invalid = { ...requestFor("invalid", [1]), stop: null } as unknown as GenerateRequest;
-  await t.throwsAsync(answer(engine, invalid), { instanceOf: EngineStoppedError });
+  await t.throwsAsync(answer(engine, requestFor("deadly", [1], { stop: [deadly] })), {
+    instanceOf: EngineStoppedError,
+  });
   t.true(signal.aborted);
 });
 

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { Stage } from "../../engine/device.ts";
-import { CancelledError, InferenceError } from "../../engine/errors.ts";
+import { CancelledError, InferenceError, TooManyParkedError } from "../../engine/errors.ts";
 import type { ChooseOptions, ExpertChoice } from "../../engine/expert-pool.ts";
 import type { GenerateRequest } from "../../engine/request.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
@@ -339,4 +339,36 @@ test("finished sequences are told of while they hold their expert", async (t) =>
   run.loop.cancel("1");
   await run.runToEnd();
   t.deepEqual(finished, ["code", "dense"]);
+});
+
+test("beyond the limit a request that would be parked is refused; others run, and the parked ones come to their end", async (t) => {
+  const setting = await load(t);
+  const { run, choices } = start(setting, { maxParked: 2 });
+  choices.close("code");
+  const parked = [0, 1, 2].map((id) => request(String(id), "code", 20, 5));
+  for (const one of parked) run.add(one);
+  const other = request("3", "math", 20, 5);
+  run.add(other);
+  for (let step = 0; step < 40; step++) await run.step();
+  t.true(run.answer("2").error instanceof TooManyParkedError);
+  t.is(run.text("3"), await alone(setting, other));
+  await choices.open("code");
+  await run.runToEnd();
+  for (const one of parked.slice(0, 2)) t.is(run.text(one.id), await alone(setting, one));
+});
+
+test("one that was parked may be again, however many are", async (t) => {
+  const setting = await load(t);
+  const { run, choices } = start(setting, { maxParked: 1 });
+  choices.close("code");
+  const first = request("0", "code", 20, 5);
+  run.add(first);
+  for (let step = 0; step < 5; step++) await run.step();
+  await choices.open("code");
+  choices.close("code");
+  for (let step = 0; step < 5; step++) await run.step();
+  t.is(run.answer("0").numParks, 2);
+  await choices.open("code");
+  await run.runToEnd();
+  t.is(run.text("0"), await alone(setting, first));
 });

@@ -129,7 +129,9 @@ test("a second refusal of memory fails that expert alone, and is tried again wit
   await setup.settle();
   await setup.endLoad(noMemory);
   await setup.endLoad(noMemory);
-  t.like(setup.snapshot("code"), { state: "failed", problem: "Not enough memory." });
+  const problem = "It could not be loaded: the log says why.";
+  t.like(setup.snapshot("code"), { state: "failed", problem });
+  t.true(setup.lines.some((line) => line.includes("Not enough memory.")));
   t.like(setup.run("code"), { expert: "dense", reason: "failed" });
   t.is(setup.run("math").reason, "expert");
   setup.clock.advance(minute);

@@ -130,6 +130,7 @@ async function setUp(t: ExecutionContext, plan: Plan) {
         tasks.map((task) => [task, { isServed: task !== "facts", whileBuilding: "general" }]),
       ),
       ...{ hasGeneral: false, memoryBytes, policy: plan.policy, preload: ["math"], idleMs: 60_000 },
+      maxParked: 100,
       shadow: { share: 0.2, maxKl: Infinity, minRequests: 1 },
     },
     ...{ builder, denseCost, denseBytes: 0, device: loader },

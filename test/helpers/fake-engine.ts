@@ -5,6 +5,7 @@ import {
   ExpertCommandError,
   OverloadedError,
 } from "../../engine/errors.ts";
+import type { SeapError } from "../../model/errors.ts";
 import type { ExpertSnapshot } from "../../engine/experts.ts";
 import type {
   Engine,
@@ -65,9 +66,19 @@ export class FakeEngine implements Engine {
   /** What `experts` tells; set by tests. */
   snapshots: readonly ExpertSnapshot[] = [];
   readonly commands: (readonly [name: string, command: ExpertCommand])[] = [];
+  readonly routers: string[] = [];
   /** Reports steps to the server; called by tests. */
   onSteps: StepObserver = () => undefined;
   isClosed = false;
+  /** Set by tests, as when the engine is being started anew. */
+  problem: SeapError | null = null;
+  readonly failed: Promise<EngineStoppedError>;
+  /** Called by tests: the engine does not come back. */
+  fail!: (error: EngineStoppedError) => void;
+  /** Set by tests. */
+  restarts = 0;
+  /** What closing it ends with; set by tests. */
+  closing: Promise<void> = Promise.resolve();
   /** Decides the answer; set by tests. */
   script: (request: GenerateRequest) => Script = () => ({ steps: ["Hello", " world"] });
   /** Called before each token. */
@@ -77,6 +88,7 @@ export class FakeEngine implements Engine {
   readonly #watchers = new Set<() => void>();
 
   constructor(limits: Partial<EngineLimits> = {}) {
+    this.failed = new Promise((resolve) => (this.fail = resolve));
     this.limits = {
       contextLength: 256,
       vocabSize: 1000,
@@ -90,6 +102,7 @@ export class FakeEngine implements Engine {
     return {
       runningRequests: this.#running.size,
       waitingRequests: this.#waiting.length,
+      parkedRequests: 0,
       waitingTokens: this.#waiting.reduce(
         (sum, { request }) => sum + request.promptTokenIds.length,
         0,
@@ -97,6 +110,7 @@ export class FakeEngine implements Engine {
       kvCacheUsage: this.#running.size / this.limits.maxBatch,
       prefixCacheBytes: 0,
       grammarCacheBytes: 0,
+      restarts: this.restarts,
     };
   }
 
@@ -115,6 +129,7 @@ export class FakeEngine implements Engine {
     request: GenerateRequest,
     signal?: AbortSignal,
   ): AsyncGenerator<GenerateEvent, void, void> {
+    if (this.problem !== null) throw this.problem;
     if (this.isClosed) throw new EngineStoppedError("The engine is closed.");
     if (this.#running.size >= this.limits.maxBatch) {
       const waiting = this.#waiting.length;
@@ -180,7 +195,8 @@ export class FakeEngine implements Engine {
     }
   }
 
-  useRouter(): Promise<void> {
+  useRouter(path: string): Promise<void> {
+    this.routers.push(path);
     return Promise.resolve();
   }
 
@@ -197,7 +213,7 @@ export class FakeEngine implements Engine {
 
   close(): Promise<void> {
     this.isClosed = true;
-    return Promise.resolve();
+    return this.closing;
   }
 
   #admit(request: GenerateRequest): Promise<void> {

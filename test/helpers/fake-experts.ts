@@ -172,6 +172,7 @@ export class PoolSetup {
         policy: "task",
         preload: [],
         idleMs: null,
+        maxParked: 100,
         shadow: { share: 0, maxKl: 0.5, minRequests: 3 },
         ...options,
       },

@@ -50,7 +50,9 @@ export interface LoopOptions {
   readonly middles?: ReadonlyMap<string, readonly Stage[]>;
   /** @default dense for all */
   readonly experts?: EngineLoopOptions["experts"];
+  readonly maxParked?: number;
   readonly onWork?: () => void;
+  readonly onProblem?: (error: unknown) => void;
   readonly onFinish?: (sequence: Sequence) => void;
 }
 
@@ -90,7 +92,8 @@ export class LoopRun {
 
   constructor({ device, stages, weights }: LoadedStages, options: LoopOptions = {}) {
     const { maxBatch = 16, prefillChunk = 32, kvPositions = 1 << 20 } = options;
-    const { middles = new Map<string, readonly Stage[]>(), experts, onWork, onFinish } = options;
+    const { middles = new Map<string, readonly Stage[]>(), experts } = options;
+    const { maxParked, onWork, onFinish, onProblem } = options;
     const { vocabSize } = weights.config;
     const { prefixCacheBytes = 0 } = options;
     this.runner = new WatchedRunner({ device, stages, prefillChunk, prefixCacheBytes });
@@ -104,7 +107,9 @@ export class LoopRun {
       kvBudgetBytes: kvPositions * this.kvBytesPerPosition,
       now: () => ++now,
       ...(experts && { experts }),
+      ...(maxParked !== undefined && { maxParked }),
       ...(onWork && { onWork }),
+      ...(onProblem && { onProblem }),
       ...(onFinish && { onFinish }),
       emit: (outputs) => outputs.forEach((output) => this.#record(output)),
     });

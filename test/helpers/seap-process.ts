@@ -13,13 +13,17 @@ export interface SeapProcess {
   readonly ended: Promise<number | null>;
 }
 
-/** Runs the compiled `seap`, as npm's link to it does; ended with the test. */
+/**
+ * Runs the compiled `seap`, as npm's link to it does; ended with the test.
+ * @param entry another program in its place
+ */
 export function runSeap(
   t: ExecutionContext,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  entry = "bin/seap.js",
 ): SeapProcess {
-  const child = spawn(process.execPath, ["bin/seap.js", ...args], {
+  const child = spawn(process.execPath, [entry, ...args], {
     env: { ...process.env, SEAP_THREADS: "1", ...env },
     stdio: ["ignore", "inherit", "pipe"],
   });

@@ -36,6 +36,7 @@ export async function serveModel(
     load: () => loadModel(config, log, sources),
     signals,
     exit: (status) => signals.emit("exit", status),
+    kill: () => signals.emit("exit", 137),
   });
   await loaded;
   const metric = async (sample: string): Promise<number | undefined> => {

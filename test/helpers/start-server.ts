@@ -21,7 +21,7 @@ export interface TestServer extends RunningServer {
   /** Stands in for `process`: emit SIGTERM here. */
   readonly signals: EventEmitter;
   /** Exit statuses, in order; each is also emitted as `exit` on `signals`. */
-  readonly exits: number[];
+  readonly exits: (number | "killed")[];
   readonly post: (path: string, body: unknown, init?: RequestInit) => Promise<Response>;
   readonly get: (path: string, init?: RequestInit) => Promise<Response>;
   /** Value of one sample of /metrics, by its name and labels as printed. */
@@ -80,7 +80,7 @@ export async function startServer(
   const codec = new FakeCodec();
   const logLines: string[] = [];
   const signals = new EventEmitter();
-  const exits: number[] = [];
+  const exits: (number | "killed")[] = [];
   const running = await start({
     config: {
       host: options.host ?? "127.0.0.1",
@@ -107,6 +107,10 @@ export async function startServer(
     signals,
     exit: (status) => {
       exits.push(status);
+      signals.emit("exit");
+    },
+    kill: () => {
+      exits.push("killed");
       signals.emit("exit");
     },
     ...(options.clock && { clock: options.clock }),

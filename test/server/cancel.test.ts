@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import test from "ava";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
+import { openSocket } from "../helpers/open-socket.ts";
 import { startServer } from "../helpers/start-server.ts";
 
 const messages = [{ role: "user" as const, content: "Hi" }];
@@ -101,10 +102,12 @@ test("leaving cancels every choice of the request", async (t) => {
   t.deepEqual(engine.stats(), {
     runningRequests: 0,
     waitingRequests: 0,
+    parkedRequests: 0,
     waitingTokens: 0,
     kvCacheUsage: 0,
     prefixCacheBytes: 0,
     grammarCacheBytes: 0,
+    restarts: 0,
   });
 });
 
@@ -130,7 +133,8 @@ test("a client that leaves while it is sending its request counts as gone, not a
   const { url, server, metric } = await startServer(t);
   const { hostname, port } = new URL(url);
   const socket = connect(Number(port), hostname);
-  const head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+  const head =
+    "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   const begun = once(server, "request") as Promise<[unknown, ServerResponse]>;
   socket.write(`${head}Content-Length: 100\r\n\r\n{`);
   const [, response] = await begun;
@@ -139,4 +143,24 @@ test("a client that leaves while it is sending its request counts as gone, not a
   await closed;
   t.is(await metric('seap_http_requests_total{endpoint="completions",status="499"}'), 1);
   t.is(await metric('seap_request_errors_total{code="cancelled"}'), 1);
+});
+
+test("sixteen choices and many prompts leave no warning of a leak", async (t) => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on("warning", onWarning);
+  t.teardown(() => process.off("warning", onWarning));
+  const { client, url } = await startServer(t);
+  await client.chat.completions.create({ model: "fake", messages, n: 16 });
+  const stream = await client.chat.completions.create({
+    ...{ model: "fake", messages, n: 16 },
+    stream: true,
+  });
+  for await (const chunk of stream) t.truthy(chunk.id);
+  await client.completions.create({ model: "fake", prompt: Array<string>(20).fill("Hi") });
+  await client.embeddings.create({ model: "fake", input: Array<string>(20).fill("Hi") });
+  const { send, untilEnd } = await openSocket(t, url);
+  send({ type: "chat", id: "a", body: { messages, n: 16 } });
+  await untilEnd("a");
+  t.deepEqual(warnings, []);
 });

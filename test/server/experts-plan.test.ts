@@ -23,6 +23,7 @@ test("by default every task of the router and all together get an expert within 
     policy: "load-aware",
     preload: [],
     idleMs: null,
+    maxParked: 256,
     shadow: { share: 0, maxKl: 0.5, minRequests: 20 },
   });
   const budget = { maxLossIncrease: 0.1 };
@@ -35,13 +36,14 @@ test("by default every task of the router and all together get an expert within 
 test("options reach the pool in its units", (t) => {
   const args =
     "--expert-memory 2GiB --expert-policy task --preload code,general --expert-idle-seconds 60 " +
-    "--shadow 0.01 --shadow-max-kl 0.2 --while-building wait --expert-tokens 100";
+    "--shadow 0.01 --shadow-max-kl 0.2 --while-building wait --expert-tokens 100 --max-parked-requests 7";
   const { options, settings } = plan(args.split(" "))!;
   t.like(options, {
     memoryBytes: 2 ** 31,
     policy: "task",
     preload: ["code", "general"],
     idleMs: 60_000,
+    maxParked: 7,
     shadow: { share: 0.01, maxKl: 0.2, minRequests: 20 },
   });
   t.is(options.tasks["code"]!.whileBuilding, "wait");

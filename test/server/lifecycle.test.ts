@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import test from "ava";
+import { EngineHungError, EngineRestartingError, EngineStoppedError } from "../../engine/errors.ts";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
+import { openSocket } from "../helpers/open-socket.ts";
 import { readEvents, startServer } from "../helpers/start-server.ts";
 
 const chat = "/v1/chat/completions";
@@ -110,4 +112,72 @@ test("an idle server exits as soon as it is told, also while the model loads", a
     await exit;
     t.deepEqual(server.exits, [0]);
   }
+});
+
+test("while the engine is being started anew the server is alive and not ready, and every request is told so", async (t) => {
+  const server = await startServer(t);
+  t.is(await server.metric("seap_engine_up"), 1);
+  const { send, next } = await openSocket(t, server.url);
+  server.engine.problem = new EngineRestartingError();
+  server.engine.restarts = 1;
+  t.is((await server.get("/health")).status, 200);
+  for (const response of [
+    await server.get("/ready"),
+    await server.post(chat, hello),
+    await server.post(chat, { ...hello, stream: true }),
+    await server.get("/v1/experts"),
+  ]) {
+    t.is(response.status, 503);
+    t.is(response.headers.get("retry-after"), "2");
+    t.like(await response.json(), {
+      error: {
+        message: "The engine has failed and is being started anew. Retry in a few seconds.",
+        code: "engine_restarting",
+      },
+    });
+  }
+  send({ type: "chat", id: "a", body: hello });
+  t.like(await next(), { type: "error", id: "a", error: { code: "engine_restarting" } });
+  t.is(await server.metric("seap_engine_up"), 0);
+  t.is(await server.metric("seap_engine_restarts_total"), 1);
+  server.engine.problem = null;
+  t.is((await server.get("/ready")).status, 200);
+  t.is((await server.post(chat, hello)).status, 200);
+});
+
+test("an engine that does not come back ends the process with 1, once its requests have their errors", async (t) => {
+  const gate = new Gate();
+  const engine = holding(gate);
+  const server = await startServer(t, { engine });
+  const exit = once(server.signals, "exit");
+  const error = new EngineStoppedError("The engine's worker failed: /usr/lib/secret.so is gone");
+  engine.script = () => ({ steps: ["Hello", { hold: gate }, { fail: error }] });
+  const answer = server.post(chat, hello);
+  await engine.until(() => engine.stats().runningRequests === 1);
+  gate.open();
+  engine.problem = error;
+  engine.fail(error);
+  const response = await answer;
+  t.is(response.status, 503);
+  const { error: told } = (await response.json()) as { error: { message: string; code: string } };
+  t.is(told.code, "engine_stopped");
+  t.notRegex(told.message, /secret/);
+  await exit;
+  t.deepEqual(server.exits, [1]);
+  t.true(server.logLines.some((line) => /error request failed .*secret.so/.test(line)));
+  t.true(server.logLines.some((line) => line.includes("the engine does not come back: exiting")));
+});
+
+test("a thread that hangs is not waited for: the process is killed, at a failure and after a signal", async (t) => {
+  const hung = new EngineHungError("The engine's thread has not answered for 600 s.");
+  const failing = await startServer(t);
+  const failed = once(failing.signals, "exit");
+  failing.engine.fail(hung);
+  await failed;
+  const stopping = await startServer(t);
+  const stopped = once(stopping.signals, "exit");
+  stopping.engine.closing = Promise.reject(hung);
+  stopping.signals.emit("SIGTERM");
+  await stopped;
+  t.deepEqual([failing.exits, stopping.exits], [["killed"], ["killed"]]);
 });

@@ -155,7 +155,7 @@ test("D13: an error after the first byte is an event, and the stream ends withou
   const events = await readEvents(await post("/v1/chat/completions", hello));
   t.deepEqual(JSON.parse(events.at(-1)!), {
     error: {
-      message: "The device was lost.",
+      message: "The model failed on this request. The failure has been logged.",
       type: "server_error",
       param: null,
       code: "inference",
@@ -169,7 +169,7 @@ test("D13: an error after the first byte is an event, and the stream ends withou
   const read = async () => {
     for await (const chunk of stream) t.truthy(chunk.id);
   };
-  await t.throwsAsync(read, { message: /device was lost/ });
+  await t.throwsAsync(read, { message: /model failed on this request/ });
 });
 
 test("an error before the first token is a status and a JSON body when not streaming", async (t) => {
