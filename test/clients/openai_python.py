@@ -287,7 +287,7 @@ def _():
 
 @check("errors: a 400 comes before the stream begins")
 def _():
-    wrong = {**SAMPLED, "max_tokens": -1, "stream": True}
+    wrong = {**SAMPLED, "temperature": -1, "stream": True}
     raised(openai.BadRequestError, lambda: client.chat.completions.create(**wrong))
 
 
@@ -307,7 +307,9 @@ def hold_all():
     """Streams that take all requests that the key may have running."""
     params = {**SAMPLED, "max_tokens": 20_000, "stream": True}
     params["extra_body"] = {"ignore_eos": True}
-    streams = [client.chat.completions.create(**params) for _ in range(MAX_CONCURRENT)]
+    # The server may not have seen yet that streams before were closed.
+    patient = client.with_options(max_retries=5)
+    streams = [patient.chat.completions.create(**params) for _ in range(MAX_CONCURRENT)]
     for stream in streams:
         next(iter(stream))
     return streams
@@ -336,11 +338,12 @@ def _():
 @check("a time-out ends the request, and the server takes the next one")
 def _():
     params = {**SAMPLED, "max_tokens": 20_000, "extra_body": {"ignore_eos": True}}
+    patient = client.with_options(max_retries=5)
+    assert patient.chat.completions.create(**SAMPLED).choices[0].message.content
     raised(
         openai.APITimeoutError,
         lambda: client.chat.completions.create(**params, timeout=0.3),
     )
-    patient = client.with_options(max_retries=5)
     assert patient.chat.completions.create(**SAMPLED).choices[0].message.content
 
 
