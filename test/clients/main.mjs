@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { writeTinyGguf } from "../../dist/test/helpers/tiny-gguf.js";
 import { findChromium } from "../../dist/test/helpers/find-chromium.js";
+import { stopwatch } from "../../scripts/run.mjs";
 import { installNodeClients, installPythonClients, pythonProgram, pythons } from "./packages.mjs";
 import { startServer } from "./server.mjs";
 
@@ -31,10 +32,9 @@ if (unknown !== undefined) {
 const temporary = mkdtempSync(join(tmpdir(), "seap-clients-"));
 const tinyPath = join(temporary, "tiny.gguf");
 const total = { passed: 0, failed: 0 };
-let server;
 
-/** @returns how many checks passed and failed; a client that ends badly is one more failure. */
-async function runClient(file, python) {
+/** Says what it did when it is over, since others run at the same time; one that ends badly is one more failure. */
+async function runClient(server, { name, file, python = pythons.base }) {
   const pythonPath = resolve(pythonProgram(python, "python"));
   const command = file.endsWith(".py") ? pythonPath : process.execPath;
   const child = spawn(command, [join(folder, file)], {
@@ -48,39 +48,37 @@ async function runClient(file, python) {
       ...(isQuick && { SEAP_TEST_QUICK: "1" }),
       PYTHONPYCACHEPREFIX: resolve(".cache/clients-pycache"),
     },
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     timeout: clientTimeoutMs,
   });
-  const counts = { passed: 0, failed: 0 };
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    if (line.startsWith("PASS ")) counts.passed++;
-    if (line.startsWith("FAIL ")) counts.failed++;
-    console.log(line);
-  });
-  const [code, signal] = await once(child, "close");
-  if (code !== 0 || counts.passed + counts.failed === 0) {
-    counts.failed++;
-    console.log(`FAIL ${file} ended with ${signal ?? `status ${code}`}`);
+  const elapsed = stopwatch();
+  const lines = [];
+  for (const input of [child.stdout, child.stderr]) {
+    createInterface({ input }).on("line", (line) => lines.push(line));
   }
-  return counts;
+  const [code, signal] = await once(child, "close");
+  const count = (word) => lines.filter((line) => line.startsWith(`${word} `)).length;
+  if (code !== 0 || count("PASS") + count("FAIL") === 0) {
+    lines.push(`FAIL ${file} ended with ${signal ?? `status ${code}`}`);
+  }
+  console.log(`\n── ${name} (${elapsed()})\n${lines.join("\n")}`);
+  total.passed += count("PASS");
+  total.failed += count("FAIL");
 }
 
 /** Runs clients against a server of their own, which is started for the first that is installed; how it ends counts too. */
 async function runAgainst(flags, clients) {
-  server = undefined;
+  let server;
   try {
-    for (const { name, file, packages, python = pythons.base, isSlow } of clients) {
-      if (isSlow && isQuick) continue;
-      console.log(`\n── ${name}`);
-      const failure = await packages;
+    for (const client of clients) {
+      if (client.isSlow && isQuick) continue;
+      const failure = await client.packages;
       if (failure !== undefined) {
-        tellMissing(name, failure);
+        tellMissing(client.name, failure);
         continue;
       }
       server ??= await startServer({ "api-key": apiKey, ...flags });
-      const { passed, failed } = await runClient(file, python);
-      total.passed += passed;
-      total.failed += failed;
+      await runClient(server, client);
     }
     const wrong = await server?.stop();
     if (wrong !== undefined) throw new Error(wrong);
@@ -110,40 +108,30 @@ try {
   const webui = agents
     ?.then(() => installPythonClients(pythons.webui))
     .then((failure) => failure ?? (findChromium() === undefined ? "no Chromium" : undefined));
+  const inAgents = { packages: agents, python: pythons.agents, isSlow: true };
   // A model of noise: what a client understands of it is not the model's merit.
-  await runAgainst({ model: tinyPath, threads: 1, "max-concurrent-per-key": maxConcurrent }, [
+  const noise = { model: tinyPath, threads: 1 };
+  const withLimits = runAgainst({ ...noise, "max-concurrent-per-key": maxConcurrent }, [
     { name: "Malformed messages", file: "fuzz.mjs" },
     { name: "Vercel AI SDK", file: "ai-sdk.mjs", packages: node },
     { name: "LangChain.js", file: "langchain.mjs", packages: node },
     { name: "LangGraph", file: "langgraph.mjs", packages: node },
     { name: "openai for Python", file: "openai_python.py", packages: base },
     { name: "guidellm", file: "guidellm.mjs", packages: base },
-    {
-      name: "LiteLLM and its proxy",
-      file: "litellm_proxy.py",
-      packages: agents,
-      python: pythons.agents,
-      isSlow: true,
-    },
+    { name: "LiteLLM and its proxy", file: "litellm_proxy.py", ...inAgents },
   ]);
   // Requests at random seldom say where an answer is to end.
-  await runAgainst({ model: tinyPath, threads: 1, "context-length": 128 }, [
+  await runAgainst({ ...noise, "context-length": 128 }, [
     { name: "schemathesis", file: "schemathesis.mjs", packages: base },
   ]);
   // Rounding to 8 bits depends on which texts are read together; without it, scores are equal.
   await runAgainst({ model: "default", weights: "f32" }, [
     { name: "lm-evaluation-harness", file: "lm-eval.mjs", packages: base },
   ]);
-  // Its requests are not to be counted among those of others.
-  await runAgainst({ model: tinyPath, threads: 1 }, [
-    {
-      name: "Open WebUI",
-      file: "open-webui.mjs",
-      packages: webui,
-      python: pythons.webui,
-      isSlow: true,
-    },
-  ]);
+  await withLimits;
+  // What the server counts is looked at here.
+  const inWebui = { packages: webui, python: pythons.webui, isSlow: true };
+  await runAgainst(noise, [{ name: "Open WebUI", file: "open-webui.mjs", ...inWebui }]);
 } finally {
   rmSync(temporary, { recursive: true });
 }
