@@ -116,8 +116,10 @@ try {
     { name: "Vercel AI SDK", file: "ai-sdk.mjs", packages: node },
     { name: "LangChain.js", file: "langchain.mjs", packages: node },
     { name: "LangGraph", file: "langgraph.mjs", packages: node },
+    { name: "OpenAI Agents SDK for JavaScript", file: "openai-agents.mjs", packages: node },
     { name: "openai for Python", file: "openai_python.py", packages: base },
     { name: "guidellm", file: "guidellm.mjs", packages: base },
+    { name: "OpenAI Agents SDK for Python", file: "agents_python.py", ...inAgents },
     { name: "LiteLLM and its proxy", file: "litellm_proxy.py", ...inAgents },
   ]);
   // Requests at random seldom say where an answer is to end.
