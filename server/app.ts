@@ -12,7 +12,7 @@ import {
 import { errorHandler } from "./error-response.ts";
 import { CharsetError, RouteNotFoundError } from "./errors.ts";
 import { type GenerationContext, generationHandler } from "./generation-endpoint.ts";
-import { health, ready } from "./health.ts";
+import { health, ping, props, ready, version } from "./health.ts";
 import { type JsonEndpoint, jsonHandler } from "./json-endpoint.ts";
 import type { Endpoint } from "./metrics.ts";
 import { listModels, retrieveModel } from "./models.ts";
@@ -60,6 +60,8 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
     whileReady(service),
     onlyJson,
     express.json({
+      // A body that is no object is JSON all the same.
+      strict: false,
       limit: bodyLimitBytes,
       type: () => true,
       verify: (_req, _res, bytes, charset) => {
@@ -79,6 +81,13 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
 
   // Probes come by whatever name.
   get("/health", "health", health);
+  get("/v1/health", "health", health);
+  app
+    .route("/ping")
+    .all(labelled("health"))
+    .get(ping)
+    .post(ping)
+    .all(allowOnly("GET", "HEAD", "POST"));
   get("/ready", "ready", ready(service));
   app.use(guardHost(hosts), guardOrigin(origins));
   app.use(page());
@@ -121,6 +130,8 @@ export function createApp({ security, bodyLimitBytes, ...context }: AppOptions):
   post("/apply-template", "apply_template", json(applyTemplateEndpoint));
   get("/tokenizer_info", "tokenizer_info", tokenizerInfo(service));
   get("/openapi.json", "openapi", openApi());
+  get("/version", "version", version);
+  get("/props", "props", props(service));
 
   get(webSocketPath, "websocket", upgradeRequired);
 

@@ -25,6 +25,8 @@ export type Endpoint =
   | "tokenize"
   | "detokenize"
   | "tokenizer_info"
+  | "version"
+  | "props"
   | "apply_template"
   | "openapi"
   | "websocket"

@@ -94,7 +94,8 @@ export function listedNames({ names, tasks }: LoadedModel): string[] {
 export function resolveModel(model: LoadedModel, name: string | undefined): ResolvedName {
   const { names, tasks } = model;
   const [id] = names;
-  if (name === undefined || names.includes(name)) return { id, task: undefined };
+  // Some clients send none as an empty text.
+  if (!name || names.includes(name)) return { id, task: undefined };
   const colon = name.lastIndexOf(":");
   const task = findTask(tasks, name.slice(colon + 1));
   if (colon < 0 || task === undefined || !names.includes(name.slice(0, colon))) {

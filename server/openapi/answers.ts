@@ -326,6 +326,12 @@ export const answers = {
   Text: z.looseObject({ prompt: z.string(), content: z.string() }),
   RenderedPrompt: z.looseObject({ prompt: z.string() }),
   TokenizerInfo: tokenizerInfo,
+  Version: z.looseObject({ version: z.string() }),
+  Props: z.looseObject({
+    default_generation_settings: z.looseObject({ n_ctx: z.int() }),
+    total_slots: z.int(),
+    chat_template: z.string(),
+  }),
   Status: z.looseObject({ status: z.string() }),
   Expert: expert,
   ExpertPlan: expertPlan,

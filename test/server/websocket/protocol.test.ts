@@ -197,3 +197,11 @@ test("connections are refused before the model is there, and when the server sto
   const { ws } = await openSocket(t, server.url);
   t.is(ws.readyState, WebSocket.OPEN);
 });
+
+test("E14: a client that offers subprotocols gets its first, for browsers would close the connection", async (t) => {
+  const { url } = await startServer(t);
+  const ws = new WebSocket(`${url.replace("http", "ws")}/v1/ws`, ["realtime", "seap"]);
+  t.teardown(() => ws.terminate());
+  await once(ws, "open");
+  t.is(ws.protocol, "realtime");
+});
