@@ -8,6 +8,7 @@ import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import type { GrammarSource } from "./structured/compile-grammar.ts";
 import { structuredSource } from "./structured/structured-output.ts";
 import { readTemplateOptions } from "./template-options.ts";
+import { foreignNames } from "./tools/foreign-tools.ts";
 import { withToolPrompt } from "./tools/tool-prompt.ts";
 import { readTools } from "./tools/tool-schemas.ts";
 import type { Tool, Tools } from "./tools/tool-schemas.ts";
@@ -42,6 +43,7 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
       defaultMaxTokens: Infinity,
       logprobs: logprobs ? { numTop } : undefined,
       grammar,
+      ignoredTools: foreignNames(body.tools),
       writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, calls),
     };
   },

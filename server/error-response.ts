@@ -43,6 +43,7 @@ const errorTable: Readonly<
   expert_not_found: [404, "invalid_request_error"],
   expert_plan_not_found: [404, "invalid_request_error"],
   response_not_found: [404, "invalid_request_error"],
+  item_not_found: [404, "invalid_request_error"],
   not_found: [404, "invalid_request_error"],
   expert_command: [409, "invalid_request_error"],
   method_not_allowed: [405, "invalid_request_error"],

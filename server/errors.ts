@@ -94,6 +94,18 @@ export class ResponseNotFoundError extends RequestError {
   }
 }
 
+/** Of no response that is stored. */
+export class ItemNotFoundError extends RequestError {
+  readonly code = "item_not_found";
+
+  constructor(id: string, param: string) {
+    super(
+      `${param}: there is no item ${quote(id)} here: it was not stored, or is no longer.`,
+      param,
+    );
+  }
+}
+
 export class RouteNotFoundError extends RequestError {
   readonly code = "not_found";
 

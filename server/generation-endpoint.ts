@@ -18,6 +18,7 @@ import type { GenerationBody } from "./request-schemas.ts";
 import type { RequestRouting } from "./routing/request-routing.ts";
 import type { GrammarCompiler } from "./structured/grammar-compiler.ts";
 import { httpStreamStart } from "./stream-start.ts";
+import { ignoredToolsHeader } from "./tools/foreign-tools.ts";
 import { truncatePrompt } from "./truncate-prompt.ts";
 import type { Tracer } from "./tracing/tracer.ts";
 
@@ -56,6 +57,8 @@ export interface ReadRequest extends Omit<
   GenerationOptions,
   "body" | "id" | "limits" | "codec" | "randomSeed" | "routingFor"
 > {
+  /** Kinds of tools that are left out. @default none */
+  readonly ignoredTools?: readonly string[];
   /** Spells one of the choices of a prompt. */
   writerFor(index: number, prompt: Prompt): ChoiceWriter;
 }
@@ -68,6 +71,8 @@ export interface GenerationCall {
   readonly header: (name: string) => string | undefined;
   /** Called once, when the request is valid; what aborts the controller cancels the answer. */
   readonly begin: (id: string) => AbortController;
+  /** Sets a header of the answer, which a WebSocket has none of. */
+  readonly setHeader?: (name: string, value: string) => void;
   readonly record: RequestRecord;
 }
 
@@ -90,6 +95,7 @@ export function generationHandler<Body extends GenerationBody>(
       body: req.body,
       header: (name) => req.get(name),
       begin: (id) => inFlight.begin(res, id),
+      setHeader: (name, value) => res.set(name, value),
       record,
     });
     if (!body.stream) return sendAnswer(res, answer);
@@ -120,7 +126,7 @@ export function answerBeginner<Body extends GenerationBody>(
   const isKnown = (field: string) =>
     Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.known, field);
 
-  return async ({ body: rawBody, header, begin, record }) => {
+  return async ({ body: rawBody, header, begin, setHeader, record }) => {
     const startedMs = performance.now();
     const loaded = service.ready();
     const { engine, codec, tasks } = loaded;
@@ -136,6 +142,11 @@ export function answerBeginner<Body extends GenerationBody>(
     // What is cut may be as long as it likes.
     const maxTokens = numKept === undefined ? limits.contextLength : Infinity;
     const read = await endpoint.read(body, { codec, grammars, maxTokens });
+    const { ignoredTools = [] } = read;
+    if (ignoredTools.length > 0) {
+      unknownFields.noteTools(ignoredTools, record.log);
+      setHeader?.(ignoredToolsHeader, ignoredTools.join(","));
+    }
     const prompts = read.prompts.map((prompt) =>
       truncatePrompt(prompt, numKept, read.tokenLimit, limits, codec),
     );

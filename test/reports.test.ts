@@ -31,8 +31,6 @@ const untried: ReadonlySet<string> = new Set([
   "E03",
   "E04",
   "E05",
-  "E07",
-  "E08",
   "E11",
   "E12",
   "E13",

@@ -159,6 +159,7 @@ export const knownInResponses: ParameterTable = {
   prompt: refused([], omit),
   moderation: refused([], omit),
   context_management: refused([], omit),
+  stream_options: idle("usage always comes with the last event"),
   max_tool_calls: idle("calls are the client's to answer"),
 };
 

@@ -73,16 +73,30 @@ export function toChatBody(
       ...messages,
     ],
     max_completion_tokens: body.max_output_tokens,
+    reasoning_effort: body.reasoning.effort,
     stream: body.stream,
     ...(logprobs && { logprobs, top_logprobs: body.top_logprobs }),
     ...toResponseFormat(text?.format),
-    ...(tools.length > 0 && {
-      tools: tools.map(({ type, ...definition }) => ({ type, function: definition })),
-      tool_choice:
-        typeof choice === "string" ? choice : { type: "function", function: { name: choice.name } },
+    ...((tools.length > 0 || choice !== "auto") && {
+      tools: tools.map(toChatTool),
+      tool_choice: toChatChoice(choice),
       parallel_tool_calls: body.parallel_tool_calls,
     }),
   };
+}
+
+function toChatTool(tool: ResponsesBody["tools"][number]): object {
+  if (tool.type === "foreign") return { type: tool.name };
+  const { type, ...definition } = tool;
+  return { type, function: definition };
+}
+
+function toChatChoice(choice: ResponsesBody["tool_choice"]): string | object {
+  if (typeof choice === "string") return choice;
+  if ("name" in choice) return { type: "function", function: { name: choice.name } };
+  if (!("mode" in choice)) return choice;
+  const { type, mode, tools } = choice;
+  return { type, allowed_tools: { mode, tools: tools.map(toChatChoice) } };
 }
 
 type Format = NonNullable<NonNullable<ResponsesBody["text"]>["format"]>;

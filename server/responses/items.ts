@@ -50,13 +50,25 @@ export type OutputItem = MessageItem | CallItem;
 /** What a conversation is made of, in the words of the API. */
 export type ConversationItem = InputMessage | CallOutputItem | OutputItem;
 
-/** What a request adds to a conversation, its instructions left out. */
-export function toItems(input: ResponsesBody["input"]): ConversationItem[] {
+type GivenItem = Exclude<ResponsesItem, { readonly type: "reasoning" | "item_reference" }>;
+
+/**
+ * What a request adds to a conversation, its instructions left out.
+ * @param find the item that the server gave an id, by that id and the field that has it
+ * @throws what `find` throws
+ */
+export function toItems(
+  input: ResponsesBody["input"],
+  find: (id: string, param: string) => ConversationItem,
+): ConversationItem[] {
   if (typeof input === "string") return [toItem({ role: "user", content: [input] })];
-  return input.map(toItem);
+  return input.flatMap((item, index) => {
+    if (item.type === "reasoning") return [];
+    return item.type === "item_reference" ? find(item.id, `input[${index}].id`) : toItem(item);
+  });
 }
 
-function toItem(item: ResponsesItem): ConversationItem {
+function toItem(item: GivenItem): ConversationItem {
   const status = "completed";
   if (item.type === "function_call") return { id: newId("fc"), status, ...item };
   if (item.type === "function_call_output") {

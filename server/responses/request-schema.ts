@@ -2,17 +2,27 @@ import { z } from "zod";
 import { chatSchema } from "../request-schemas.ts";
 import { requestLimits } from "../request-limits.ts";
 import { samplingFields } from "../sampling-fields.ts";
+import { functionOrForeign } from "../tools/foreign-tools.ts";
 
 const { metadata } = requestLimits;
 const callId = z.string().max(requestLimits.nameCharacters);
 
 const textPart = {
-  type: "object",
-  properties: {
-    type: { enum: ["input_text", "output_text", "text"] },
-    text: { type: "string" },
-  },
-  required: ["type", "text"],
+  anyOf: [
+    {
+      type: "object",
+      properties: {
+        type: { enum: ["input_text", "output_text", "text"] },
+        text: { type: "string" },
+      },
+      required: ["type", "text"],
+    },
+    {
+      type: "object",
+      properties: { type: { const: "refusal" }, refusal: { type: "string" } },
+      required: ["type", "refusal"],
+    },
+  ],
 } as const;
 
 /** A string, or parts of text; always parts once parsed. */
@@ -29,7 +39,8 @@ const text = z
       return z.NEVER;
     }
     return content.map((part: unknown, index) => {
-      const { type, text } = (part ?? {}) as { type?: unknown; text?: unknown };
+      const { type, text, refusal } = (part ?? {}) as Partial<Record<string, unknown>>;
+      if (type === "refusal" && typeof refusal === "string") return refusal;
       const isText = type === "input_text" || type === "output_text" || type === "text";
       if (isText && typeof text === "string") return text;
       const message = isText
@@ -55,9 +66,18 @@ const item = z.discriminatedUnion(
       name: callId,
       arguments: z.string(),
     }),
+    // What a model of another server has thought; this one makes none.
+    z.object({ type: z.literal("reasoning") }),
+    z.object({
+      type: z.literal("item_reference"),
+      id: z.string().max(requestLimits.nameCharacters),
+    }),
     z.object({ type: z.literal("function_call_output"), call_id: callId, output: text }),
   ],
-  { error: "expected an item of type message, function_call or function_call_output" },
+  {
+    error:
+      "expected an item of type message, function_call, function_call_output, reasoning or item_reference",
+  },
 );
 
 const items = z
@@ -80,12 +100,14 @@ const input = z
   .meta({ anyOf: [{ type: "string" }, itemsJsonSchema()] });
 
 const functionTool = z.object({
-  type: z.literal("function", { error: "only tools of type function are supported" }),
+  type: z.literal("function"),
   name: z.string().min(1),
   description: z.string().nullish(),
   parameters: z.record(z.string(), z.unknown()).nullish(),
   strict: z.boolean().nullish(),
 });
+
+const chosenFunction = z.object({ type: z.literal("function"), name: z.string().min(1) });
 
 const format = z.discriminatedUnion(
   "type",
@@ -107,6 +129,18 @@ const verbosity = z.enum(["low", "medium", "high"], {
   error: "expected one of low, medium and high",
 });
 
+/** Of what there is none here nothing is added. */
+const includable = [
+  "message.output_text.logprobs",
+  "message.input_image.image_url",
+  "reasoning.encrypted_content",
+  "file_search_call.results",
+  "web_search_call.results",
+  "web_search_call.action.sources",
+  "code_interpreter_call.outputs",
+  "computer_call_output.output.image_url",
+] as const;
+
 const chat = chatSchema.shape;
 
 export const responsesSchema = z.object({
@@ -121,20 +155,22 @@ export const responsesSchema = z.object({
   max_output_tokens: samplingFields.max_tokens,
   top_logprobs: chat.top_logprobs,
   include: z
-    .array(
-      z.enum(["message.output_text.logprobs", "reasoning.encrypted_content"], {
-        error: "only message.output_text.logprobs and reasoning.encrypted_content are supported",
-      }),
-    )
+    .array(z.enum(includable, { error: `expected one of ${includable.join(", ")}` }))
     .default([]),
   // As in chat, no verbosity changes anything.
   text: z.object({ format: format.nullish(), verbosity: verbosity.nullish() }).optional(),
-  tools: z.array(functionTool).max(requestLimits.tools).default([]),
+  tools: z.array(functionOrForeign(functionTool)).max(requestLimits.tools).default([]),
   tool_choice: z
     .union(
       [
-        z.enum(["none", "auto", "required"]),
-        z.object({ type: z.literal("function"), name: z.string().min(1) }),
+        z.enum(["none", "auto", "required", "any"]),
+        chosenFunction,
+        z.object({
+          type: z.literal("allowed_tools"),
+          mode: z.enum(["auto", "required"]),
+          tools: z.array(chosenFunction).max(requestLimits.tools),
+        }),
+        z.object({ type: z.string().regex(/^(?!(function|allowed_tools)$)/) }),
       ],
       { error: "expected none, auto, required or a function by its name" },
     )
@@ -150,7 +186,11 @@ export const responsesSchema = z.object({
       message: `expected at most ${metadata.pairs} pairs`,
     })
     .default({}),
-  truncation: z.literal("disabled", { error: "only disabled is supported" }).default("disabled"),
+  // What does not fit is refused, whatever may be cut.
+  truncation: z.enum(["auto", "disabled"]).default("disabled"),
+  reasoning: z
+    .object({ effort: chat.reasoning_effort.nullish(), summary: z.string().nullish() })
+    .default({}),
   user: z.string().optional(),
 });
 

@@ -45,7 +45,7 @@ export function toWireResponse(
     parallel_tool_calls: body.parallel_tool_calls,
     previous_response_id: body.previous_response_id ?? null,
     background: false,
-    reasoning: { effort: null, summary: null },
+    reasoning: { effort: body.reasoning.effort ?? null, summary: body.reasoning.summary ?? null },
     store: body.store,
     temperature: body.temperature,
     text: {
@@ -53,7 +53,7 @@ export function toWireResponse(
       verbosity: body.text?.verbosity ?? "medium",
     },
     tool_choice: body.tool_choice,
-    tools: body.tools,
+    tools: body.tools.filter(({ type }) => type === "function"),
     top_logprobs: body.top_logprobs,
     top_p: body.top_p,
     truncation: body.truncation,

@@ -72,12 +72,14 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
     const owner = ownerOf(res);
     const before =
       previous === undefined ? null : store.get(previous, owner, "previous_response_id");
-    const input = [...(before?.input ?? []), ...(before?.output ?? []), ...toItems(body.input)];
+    const added = toItems(body.input, (id, param) => store.getItem(id, owner, param));
+    const input = [...(before?.input ?? []), ...(before?.output ?? []), ...added];
     const { answer } = await inOwnWords(
       begin({
         body: { ...samplingOf(fields), ...toChatBody(body, toMessages(input)) },
         header: (name) => req.get(name),
         begin: (id) => inFlight.begin(res, id),
+        setHeader: (name, value) => res.set(name, value),
         record,
       }),
     );
@@ -97,7 +99,10 @@ async function inOwnWords<T>(begun: Promise<T>): Promise<T> {
     const param = error.param
       .replace(/^response_format(\.json_schema)?/, "text.format")
       .replace(/^(tools\[\d+\])\.function/, "$1")
-      .replace(/^(tool_choice)\.function/, "$1");
+      .replace(/^tool_choice\.allowed_tools/, "tool_choice")
+      .replace(/^(tool_choice(\.tools\[\d+\])?)\.function/, "$1")
+      .replace(/^messages$/, "input")
+      .replace(/^reasoning_effort/, "reasoning.effort");
     throw new InvalidRequestError(error.message.replaceAll(error.param, param), param);
   }
 }

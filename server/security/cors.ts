@@ -11,6 +11,7 @@ const exposedHeaders = [
   "x-seap-expert",
   "x-seap-confidence",
   "x-seap-reason",
+  "x-seap-ignored-tools",
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
   "x-ratelimit-reset-requests",

@@ -4,7 +4,7 @@ import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { Positions } from "../../engine/grammar/positions.ts";
 import { InvalidRequestError } from "../errors.ts";
 import { toolGrammar } from "../tools/tool-grammar.ts";
-import type { Tool, Tools } from "../tools/tool-schemas.ts";
+import type { AnyTool, Tools } from "../tools/tool-schemas.ts";
 import { GrammarTextError } from "./grammar-text-error.ts";
 import { parseGrammarText } from "./grammar-text.ts";
 import { schemaGrammar } from "./json-schema.ts";
@@ -20,7 +20,7 @@ export type GrammarSource = { readonly field: string } & (
   | {
       readonly kind: "tools";
       readonly tools: Tools;
-      readonly all: readonly Tool[];
+      readonly all: readonly AnyTool[];
       /** Of text in place of calls. */
       readonly form?: GrammarSource;
     }

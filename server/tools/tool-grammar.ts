@@ -4,7 +4,7 @@ import { GrammarTextError } from "../structured/grammar-text-error.ts";
 import { schemaNode } from "../structured/json-schema.ts";
 import { choice, repeated, RuleSet, sequence, toGrammar } from "../structured/nodes.ts";
 import { callEnd, callHead, callStart } from "./tool-call-text.ts";
-import type { Tool, Tools } from "./tool-schemas.ts";
+import type { AnyTool, Tool, Tools } from "./tool-schemas.ts";
 
 /** No rule of a form has such a name. */
 const rulePrefix = "tool:";
@@ -17,7 +17,7 @@ const rulePrefix = "tool:";
  */
 export function toolGrammar(
   { list, isRequired, isParallel }: Tools,
-  allTools: readonly Tool[],
+  allTools: readonly AnyTool[],
   form: Grammar | null = null,
 ): Grammar {
   const rules = new RuleSet(rulePrefix);

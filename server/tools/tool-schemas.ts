@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { InvalidRequestError } from "../errors.ts";
+import { InvalidRequestError, quote, UnsupportedParameterError } from "../errors.ts";
 import { requestLimits } from "../request-limits.ts";
+import { type ForeignTool, functionOrForeign } from "./foreign-tools.ts";
 
 const toolName = z
   .string()
@@ -16,16 +17,32 @@ const tool = z.object({
   }),
 });
 
+const chosenFunction = z.object({
+  type: z.literal("function"),
+  function: z.object({ name: z.string() }),
+});
+
 const toolChoice = z.union(
   [
-    z.enum(["none", "auto", "required"]),
-    z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) }),
+    // Mistral's any is OpenAI's required.
+    z.enum(["none", "auto", "required", "any"]),
+    chosenFunction,
+    z.object({
+      type: z.literal("allowed_tools"),
+      allowed_tools: z.object({
+        mode: z.enum(["auto", "required"]),
+        tools: z.array(chosenFunction).max(requestLimits.tools),
+      }),
+    }),
+    z
+      .object({ type: z.string().regex(/^(?!(function|allowed_tools)$)/) })
+      .transform(({ type }) => ({ type: "foreign" as const, name: type })),
   ],
   { error: "expected none, auto, required or an object that names a function" },
 );
 
 export const toolFields = {
-  tools: z.array(tool).max(requestLimits.tools).default([]),
+  tools: z.array(functionOrForeign(tool)).max(requestLimits.tools).default([]),
   /** Absent: auto where there are tools. */
   tool_choice: toolChoice.optional(),
   parallel_tool_calls: z.boolean().default(true),
@@ -44,6 +61,7 @@ export const toolCall = z.object({
 type ToolBody = z.output<z.ZodObject<typeof toolFields>>;
 
 export type Tool = z.output<typeof tool>;
+export type AnyTool = Tool | ForeignTool;
 export type ToolCall = z.output<typeof toolCall>;
 
 /** The tools that an answer may or must call. */
@@ -58,28 +76,53 @@ export interface Tools {
 /**
  * Null where no tool may be called.
  * @throws InvalidRequestError when a name is there twice, or the choice is none of the tools.
+ * @throws UnsupportedParameterError when the choice is a tool of a kind that is not here.
  */
 export function readTools(body: ToolBody): Tools | null {
-  const { tools, tool_choice: toolChoice = "auto", parallel_tool_calls: isParallel } = body;
-  const names = tools.map((item) => item.function.name);
-  const twice = names.findIndex((name, i) => names.indexOf(name) < i);
-  if (twice >= 0) {
-    const param = `tools[${twice}].function.name`;
-    throw new InvalidRequestError(`${param}: there is another tool ${names[twice]!}.`, param);
+  const { tools: all, tool_choice: toolChoice = "auto", parallel_tool_calls: isParallel } = body;
+  const tools = all.filter((item) => item.type === "function");
+  checkNames(all);
+  if (typeof toolChoice === "string") {
+    const isRequired = toolChoice === "required" || toolChoice === "any";
+    if (isRequired && tools.length === 0) {
+      throw new InvalidRequestError(
+        `tool_choice: ${toolChoice} needs tools that are functions.`,
+        "tool_choice",
+      );
+    }
+    if (toolChoice === "none" || tools.length === 0) return null;
+    return { list: tools, isRequired, isParallel };
   }
-  if (typeof toolChoice === "object") {
-    const { name } = toolChoice.function;
-    const chosen = tools.filter((item) => item.function.name === name);
-    if (chosen.length > 0) return { list: chosen, isRequired: true, isParallel: false };
+  if ("function" in toolChoice) {
     const param = "tool_choice.function.name";
-    throw new InvalidRequestError(
-      `${param}: expected one of the tools (got ${JSON.stringify(name)})`,
-      param,
+    const chosen = findTool(tools, toolChoice.function.name, param);
+    return { list: [chosen], isRequired: true, isParallel: false };
+  }
+  if ("allowed_tools" in toolChoice) {
+    const { mode, tools: allowed } = toolChoice.allowed_tools;
+    const list = allowed.map(({ function: { name } }, i) =>
+      findTool(tools, name, `tool_choice.allowed_tools.tools[${i}].function.name`),
     );
+    return list.length === 0 ? null : { list, isRequired: mode === "required", isParallel };
   }
-  if (toolChoice === "required" && tools.length === 0) {
-    throw new InvalidRequestError("tool_choice: required needs tools.", "tool_choice");
-  }
-  if (toolChoice === "none" || tools.length === 0) return null;
-  return { list: tools, isRequired: toolChoice === "required", isParallel };
+  throw new UnsupportedParameterError(
+    "tool_choice",
+    `tools of type ${quote(toolChoice.name)} are left out; name a function.`,
+  );
+}
+
+/** @throws InvalidRequestError */
+function checkNames(tools: ToolBody["tools"]): void {
+  const names = tools.map((item) => (item.type === "function" ? item.function.name : undefined));
+  const twice = names.findIndex((name, i) => name !== undefined && names.indexOf(name) < i);
+  if (twice < 0) return;
+  const param = `tools[${twice}].function.name`;
+  throw new InvalidRequestError(`${param}: there is another tool ${names[twice]!}.`, param);
+}
+
+/** @throws InvalidRequestError */
+function findTool(tools: readonly Tool[], name: string, param: string): Tool {
+  const found = tools.find((item) => item.function.name === name);
+  if (found !== undefined) return found;
+  throw new InvalidRequestError(`${param}: expected one of the tools (got ${quote(name)})`, param);
 }

@@ -4,6 +4,8 @@ import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
 import { fetchDocument, SchemaChecker } from "../helpers/openapi.ts";
 import { readEvents, startServer, type TestServer } from "../helpers/start-server.ts";
 
+const functionF = { type: "function", name: "f" };
+
 interface Wire {
   readonly id: string;
   readonly output: readonly { readonly content: readonly { readonly text: string }[] }[];
@@ -351,8 +353,15 @@ test("a format of the text is enforced as a chat's is", async (t) => {
 for (const [body, param] of [
   [{ input: "Hi", background: true }, "background"],
   [{ input: "Hi", conversation: "c" }, "conversation"],
-  [{ input: "Hi", include: ["file_search_call.results"] }, "include[0]"],
-  [{ input: "Hi", tools: [{ type: "web_search" }] }, "tools[0].type"],
+  [{ input: "Hi", include: ["everything"] }, "include[0]"],
+  [{ input: "Hi", tools: [{ type: "function" }] }, "tools[0].name"],
+  [{ input: "Hi", tools: [{}] }, "tools[0].type"],
+  [{ input: "Hi", tool_choice: { type: "web_search" } }, "tool_choice"],
+  [
+    { input: "Hi", tool_choice: { type: "allowed_tools", mode: "auto", tools: [functionF] } },
+    "tool_choice.tools[0].name",
+  ],
+  [{ input: [{ type: "reasoning", id: "rs_1", summary: [] }] }, "input"],
   [{ input: "Hi", text: { format: { type: "xml" } } }, "text.format.type"],
   [{ input: "Hi", text: { verbosity: "talkative" } }, "text.verbosity"],
   [
@@ -364,7 +373,7 @@ for (const [body, param] of [
   ],
   [{ input: "Hi", previous_response_id: 1 }, "previous_response_id"],
   [{ input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0]"],
-  [{ input: [{ type: "item_reference", id: "x" }] }, "input[0].type"],
+  [{ input: [{ type: "web_search_call", id: "x" }] }, "input[0].type"],
   [{ input: "Hi", max_output_tokens: 1000 }, "max_output_tokens"],
 ] as const) {
   test(`${JSON.stringify(body)} is refused, naming ${param}`, async (t) => {
@@ -374,3 +383,108 @@ for (const [body, param] of [
     t.like(await response.json(), { error: { param } });
   });
 }
+
+test("E07: tools of other kinds are left out, which a header and the log say, and functions stay", async (t) => {
+  const engine = new FakeEngine({ contextLength: 10_000 });
+  const security = { corsOrigins: ["http://a.example"] };
+  const server = await startServer(t, { engine, security });
+  const kinds = ["web_search", "custom", "namespace", "local_shell", "mcp", "code_interpreter"];
+  const foreign = kinds.map((type) => ({ type, name: "x", tools: [{ type: "function" }] }));
+  const ask = (path: string, body: object) => {
+    const headers = { "content-type": "application/json", origin: "http://a.example" };
+    return server.post(path, body, { headers });
+  };
+  const chatTools = [...foreign, { type: "function", function: { name: "f" } }, { type: "a b" }];
+  const messages = [{ role: "user", content: "Hi" }];
+  for (const [path, body] of [
+    ["/v1/responses", { input: "Hi", tools: [...foreign, functionF, { type: "a b" }] }],
+    ["/v1/chat/completions", { messages, tools: chatTools }],
+  ] as const) {
+    const response = await ask(path, body);
+    t.is(response.status, 200);
+    t.is(response.headers.get("x-seap-ignored-tools"), [...kinds, "other"].join(","));
+    t.regex(response.headers.get("access-control-expose-headers")!, /x-seap-ignored-tools/);
+    t.truthy(server.engine.requests.at(-1)?.grammar);
+  }
+  const [first] = server.codec.conversations;
+  t.regex(first![0]!.content, /"name":"f"/);
+  t.notRegex(first![0]!.content, /web_search/);
+  t.is(server.logLines.filter((line) => line.includes('kind="web_search"')).length, 1);
+  const alone = await ask("/v1/responses", { input: "Hi", tools: foreign });
+  t.like(await alone.json(), { tools: [] });
+  t.is(server.engine.requests.at(-1)?.grammar, undefined);
+  t.is((await ask("/v1/responses", { input: "Hi" })).headers.get("x-seap-ignored-tools"), null);
+  for (const choice of ["required", "any"]) {
+    const refused = await ask("/v1/responses", {
+      input: "Hi",
+      tools: foreign,
+      tool_choice: choice,
+    });
+    t.like(await refused.json(), { error: { param: "tool_choice", code: "invalid_request" } });
+  }
+  const named = { input: "Hi", tools: foreign, tool_choice: { type: "web_search" } };
+  t.like(await (await ask("/v1/responses", named)).json(), {
+    error: { param: "tool_choice", code: "unsupported_parameter" },
+  });
+});
+
+test("E14: any means required, and allowed tools are those that may be called", async (t) => {
+  const server = await startServer(t);
+  const tools = ["f", "g"].map((name) => ({ type: "function", name }));
+  const grammarOf = async (tool_choice: unknown, list = tools) => {
+    await create(server, { input: "Hi", tools: list, tool_choice });
+    return server.engine.requests.at(-1)?.grammar;
+  };
+  t.deepEqual(await grammarOf("any"), await grammarOf("required"));
+  const allowed = { type: "allowed_tools", mode: "required", tools: [tools[1]] };
+  t.deepEqual(await grammarOf(allowed), await grammarOf("required", [tools[1]!]));
+});
+
+test("E08: items that this server gave are found again, by their key alone, as long as they are stored", async (t) => {
+  const server = await startServer(t, { security: { apiKey: ["key-of-alice", "key-of-bob"] } });
+  const ask = (key: string, body: object) => {
+    const headers = { "content-type": "application/json", authorization: `Bearer ${key}` };
+    return server.post("/v1/responses", body, { headers });
+  };
+  const made = (await (await ask("key-of-alice", { input: "one" })).json()) as {
+    readonly id: string;
+    readonly output: readonly { readonly id: string }[];
+  };
+  const reference = { type: "item_reference", id: made.output[0]!.id };
+  const input = [
+    { role: "user", content: "zero" },
+    reference,
+    { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "hm" }] },
+    {
+      ...{ type: "message", id: "msg_x", status: "completed", role: "assistant" },
+      content: [{ type: "refusal", refusal: "No." }],
+    },
+    { role: "user", content: "two" },
+  ];
+  const body = { input, reasoning: { effort: "high", summary: "auto" }, truncation: "auto" };
+  const response = await ask("key-of-alice", body);
+  t.like(await response.json(), { reasoning: { effort: "high" }, truncation: "auto" });
+  const last = server.codec.conversations.at(-1)!;
+  t.deepEqual(
+    last.map(({ role, content }) => [role, content]),
+    [
+      ["user", "zero"],
+      ["assistant", "Hello world"],
+      ["assistant", "No."],
+      ["user", "two"],
+    ],
+  );
+  t.like(server.codec.renderings.at(-1), { variables: { reasoning_effort: "high" } });
+  for (const [key, id] of [
+    ["key-of-bob", reference.id],
+    ["key-of-alice", "msg_unknown"],
+  ] as const) {
+    const refused = await ask(key, { input: [{ type: "item_reference", id }] });
+    t.is(refused.status, 404);
+    t.like(await refused.json(), { error: { code: "item_not_found", param: "input[0].id" } });
+  }
+  const unstored = await ask("key-of-alice", { input: "three", store: false });
+  const { output } = (await unstored.json()) as typeof made;
+  const again = { input: [{ type: "item_reference", id: output[0]!.id }] };
+  t.is((await ask("key-of-alice", again)).status, 404);
+});
