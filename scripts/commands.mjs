@@ -17,6 +17,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
                           --quick leaves out those that take long, as "test" does (700 MB),
                           --skip-missing those that cannot be installed, which fail otherwise
   docs-metrics            write docs/metrics.md from the definitions of the metrics
+  docs-parameters         write docs/parameters.md from the tables of known parameters
   build-dashboards        write grafana/dashboards/ from grafana/src/
   ship-router [flags]     fit the package's router anew; the flags are those of "seap router fit"
 
@@ -68,6 +69,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "scripts/write-metrics-doc.mjs")]);
+    case "docs-parameters":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "scripts/write-parameters-doc.mjs")]);
     case "build-dashboards":
       await ensureInstalled(root);
       await ensureBuilt(root);

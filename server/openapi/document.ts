@@ -1,8 +1,14 @@
 import { z } from "zod";
 import { answers } from "./answers.ts";
-import { answerSchemas, type JsonSchema, refTo, requestSchemas } from "./json-schemas.ts";
+import {
+  answerSchemas,
+  type JsonSchema,
+  refTo,
+  requestSchemas,
+  withKnown,
+} from "./json-schemas.ts";
 import { type Operation, operations } from "./operations.ts";
-import { requests } from "./requests.ts";
+import { knownParameters, type RequestName, requests } from "./requests.ts";
 
 export interface DocumentOptions {
   /** Of the server. */
@@ -27,13 +33,20 @@ export function openApiDocument({ version, errorStatuses }: DocumentOptions): ob
     paths: pathsOf(operations),
     components: {
       securitySchemes: { apiKey: { type: "http", scheme: "bearer" } },
-      schemas: { ...requestSchemas(requests), ...answerSchemas(answers) },
+      schemas: { ...knownRequestSchemas(), ...answerSchemas(answers) },
       responses: {
         ClientError: errorResponse(errorStatuses, "The request", (status) => status < 500),
         ServerError: errorResponse(errorStatuses, "The server", (status) => status >= 500),
       },
     },
   };
+}
+
+function knownRequestSchemas(): Record<string, JsonSchema> {
+  const schemas = Object.entries(requestSchemas(requests)).map(([name, schema]) => {
+    return [name, withKnown(schema, knownParameters[name as RequestName] ?? {})] as const;
+  });
+  return Object.fromEntries(schemas);
 }
 
 function pathsOf(all: readonly Operation[]): Record<string, Record<string, object>> {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { type ParameterTable, supportedInstead } from "../parameters/parameter-table.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -12,6 +13,20 @@ export function refTo(name: string): JsonSchema {
 /** Schemas of what clients send, where null means absent: every field that may be absent may be null. */
 export function requestSchemas(schemas: Readonly<Record<string, z.ZodType>>) {
   return mapValues(convert(schemas, "input"), allowNulls);
+}
+
+/** A request's schema, with the parameters that are known by name and do nothing. */
+export function withKnown(schema: JsonSchema, table: ParameterTable): JsonSchema {
+  const { properties } = schema as { readonly properties?: JsonSchema };
+  const known = Object.entries(table).map(([name, parameter]) => [name, knownSchema(parameter)]);
+  return { ...schema, properties: { ...Object.fromEntries(known), ...properties } };
+}
+
+function knownSchema(parameter: ParameterTable[string]): JsonSchema {
+  if (parameter.kind === "idle") return { description: `Without effect: ${parameter.reason}.` };
+  const { neutral, isNeutral } = parameter;
+  const description = `Not supported: ${supportedInstead(parameter)}`;
+  return isNeutral === undefined ? { description, enum: [...neutral, null] } : { description };
 }
 
 /** Schemas of what the server sends. */

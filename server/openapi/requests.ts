@@ -1,3 +1,10 @@
+import {
+  knownInChat,
+  knownInCompletions,
+  knownInResponses,
+  knownInTemplates,
+} from "../parameters/known-parameters.ts";
+import type { ParameterTable } from "../parameters/parameter-table.ts";
 import { chatSchema, completionSchema } from "../request-schemas.ts";
 import { embeddingsSchema } from "../reading/embeddings.ts";
 import { routeSchema } from "../reading/route.ts";
@@ -19,5 +26,14 @@ export const requests = {
   DetokenizeRequest: detokenizeSchema,
   ApplyTemplateRequest: applyTemplateSchema,
 } as const;
+
+/** What else of them is known by name. */
+export const knownParameters: Readonly<Partial<Record<RequestName, ParameterTable>>> = {
+  ChatCompletionRequest: knownInChat,
+  CompletionRequest: knownInCompletions,
+  ResponseRequest: knownInResponses,
+  TokenizeRequest: knownInTemplates,
+  ApplyTemplateRequest: knownInTemplates,
+};
 
 export type RequestName = keyof typeof requests;

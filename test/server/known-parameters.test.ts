@@ -1,12 +1,16 @@
+import { readFileSync } from "node:fs";
 import test from "ava";
+import { format, resolveConfig } from "prettier";
 import type { GenerateRequest } from "../../engine/request.ts";
 import { aliases } from "../../server/parameters/aliases.ts";
+import { parametersDocument } from "../../server/parameters/document.ts";
 import {
   knownInChat,
   knownInCompletions,
   knownInResponses,
 } from "../../server/parameters/known-parameters.ts";
 import type { ParameterTable } from "../../server/parameters/parameter-table.ts";
+import { fetchDocument } from "../helpers/openapi.ts";
 import { startServer } from "../helpers/start-server.ts";
 
 const messages = [{ role: "user" as const, content: "Hi" }];
@@ -149,4 +153,17 @@ test("a prompt is cut to its last tokens where that is asked for, or to what fit
   t.is((await cut({ truncate_prompt_tokens: -1, max_tokens: -1 })).length, 255);
   const echoed = await post("/v1/completions", { prompt, truncate_prompt_tokens: 2, echo: true });
   t.like(await echoed.json(), { choices: [{ text: "abHello world" }] });
+});
+
+test("docs/parameters.md is what npm run docs:parameters makes of the tables, and OpenAPI has them too", async (t) => {
+  const path = "docs/parameters.md";
+  const options = await resolveConfig(path);
+  const expected = await format(parametersDocument(), { ...options, parser: "markdown" });
+  t.is(readFileSync(path, "utf8"), expected);
+  const { components } = await fetchDocument(await startServer(t));
+  const { properties } = components.schemas["ChatCompletionRequest"] as {
+    readonly properties: Readonly<Record<string, unknown>>;
+  };
+  for (const name of Object.keys(knownInChat)) t.true(Object.hasOwn(properties, name), name);
+  t.like(properties["dry_multiplier"], { enum: [0, null] });
 });
