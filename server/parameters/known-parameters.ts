@@ -152,8 +152,11 @@ export const knownInCompletions: ParameterTable = {
   parallel_tool_calls: idle("there are no tools here"),
 };
 
+/** Has a meaning in responses. */
+const ofResponses = ["user", "metadata", "store", "reasoning"];
+
 export const knownInResponses: ParameterTable = {
-  ...common,
+  ...Object.fromEntries(Object.entries(common).filter(([name]) => !ofResponses.includes(name))),
   background: refused([false], "the answer comes with the response"),
   conversation: refused([], "use previous_response_id"),
   prompt: refused([], omit),

@@ -173,3 +173,43 @@ test("several choices have several seeds, and each is what its seed gives alone"
   );
   t.is(new Set(choices.map(({ text }) => text)).size, 3);
 });
+
+test("E09: what a request says of single tokens holds in each choice, streamed or not", async (t) => {
+  const params = { prompt: "Once upon a time", max_tokens: 24, ...sampled };
+  const ask = (more: object) => complete({ ...params, ...more });
+  const ids = async (text: string) => {
+    const body = JSON.stringify({ content: text });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${served.url}/tokenize`, { method: "POST", headers, body });
+    return ((await response.json()) as { readonly tokens: readonly number[] }).tokens;
+  };
+  const [a] = await ids("a");
+  const [b] = await ids("b");
+  const allowed = { allowed_token_ids: [a, b] };
+  const whole = await ask(allowed);
+  t.regex(whole.text, /^[ab]{24}$/);
+  t.deepEqual(await streamCompletion({ ...params, ...allowed }), whole);
+  const { choices } = await served.client.completions.create({
+    ...{ model, ...params, ...allowed, n: 3, logprobs: 1 },
+  });
+  for (const { text, logprobs } of choices) {
+    t.regex(text, /^[ab]{24}$/);
+    t.deepEqual(logprobs?.tokens?.join(""), text);
+  }
+  t.is((await ask({ ...allowed, bad_words: ["b"] })).text, "a".repeat(24));
+  t.notRegex((await ask({ ...allowed, bad_words: ["aa"] })).text, /aa/);
+  t.regex((await ask({ ...allowed, grammar: 'root ::= "b"* "c"?', max_tokens: 5 })).text, /^b{5}$/);
+  const refused = await t.throwsAsync(ask({ ...allowed, bad_words: ["a", "b"] }), {
+    instanceOf: OpenAI.BadRequestError,
+  });
+  t.is(refused.code, "no_token_left");
+
+  const first = whole.text.indexOf("b");
+  const stopped = await ask({ ...allowed, stop_token_ids: [b] });
+  t.like(stopped, { text: whole.text.slice(0, first), finishReason: "stop" });
+  const shown = { ...allowed, stop: ["b"], include_stop_str_in_output: true };
+  t.is((await ask(shown)).text, whole.text.slice(0, first + 1));
+  const min_tokens = first + 3;
+  const later = await ask({ ...shown, min_tokens });
+  t.is(later.text, whole.text.slice(0, whole.text.indexOf("b", min_tokens) + 1));
+});
