@@ -50,7 +50,7 @@ export type OutputItem = MessageItem | CallItem;
 /** What a conversation is made of, in the words of the API. */
 export type ConversationItem = InputMessage | CallOutputItem | OutputItem;
 
-type GivenItem = Exclude<ResponsesItem, { readonly type: "reasoning" | "item_reference" }>;
+type GivenItem = Exclude<ResponsesItem, { readonly type: "passed_over" | "item_reference" }>;
 
 /**
  * What a request adds to a conversation, its instructions left out.
@@ -63,7 +63,7 @@ export function toItems(
 ): ConversationItem[] {
   if (typeof input === "string") return [toItem({ role: "user", content: [input] })];
   return input.flatMap((item, index) => {
-    if (item.type === "reasoning") return [];
+    if (item.type === "passed_over") return [];
     return item.type === "item_reference" ? find(item.id, `input[${index}].id`) : toItem(item);
   });
 }

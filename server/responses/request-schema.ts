@@ -52,6 +52,38 @@ const text = z
   })
   .meta({ anyOf: [{ type: "string" }, { type: "array", items: textPart }] });
 
+/** Calls of tools that only other models have, in a conversation that goes on here: shown as those of functions. */
+const foreignCalls = [
+  z
+    .object({
+      type: z.literal("custom_tool_call"),
+      call_id: callId,
+      name: callId,
+      input: z.string(),
+    })
+    .transform(({ call_id, name, input }) => {
+      return {
+        type: "function_call" as const,
+        call_id,
+        name,
+        arguments: JSON.stringify({ input }),
+      };
+    }),
+  z
+    .object({ type: z.literal("local_shell_call"), call_id: callId, action: z.object({}).loose() })
+    .transform(({ call_id, action }) => {
+      const called = { name: "local_shell", arguments: JSON.stringify(action) };
+      return { type: "function_call" as const, call_id, ...called };
+    }),
+  z
+    .object({
+      type: z.literal(["custom_tool_call_output", "local_shell_call_output"]),
+      call_id: callId,
+      output: text,
+    })
+    .transform((item) => ({ ...item, type: "function_call_output" as const })),
+] as const;
+
 const item = z.discriminatedUnion(
   "type",
   [
@@ -66,8 +98,11 @@ const item = z.discriminatedUnion(
       name: callId,
       arguments: z.string(),
     }),
-    // What a model of another server has thought; this one makes none.
-    z.object({ type: z.literal("reasoning") }),
+    ...foreignCalls,
+    // What a model of another server has thought, or had done there; the answer that followed says what came of it.
+    z
+      .object({ type: z.literal(["reasoning", "web_search_call", "file_search_call"]) })
+      .transform(() => ({ type: "passed_over" as const })),
     z.object({
       type: z.literal("item_reference"),
       id: z.string().max(requestLimits.nameCharacters),
@@ -76,7 +111,7 @@ const item = z.discriminatedUnion(
   ],
   {
     error:
-      "expected an item of type message, function_call, function_call_output, reasoning or item_reference",
+      "expected an item of type message, function_call, function_call_output, reasoning or item_reference, or of a tool that agents have",
   },
 );
 

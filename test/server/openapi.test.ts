@@ -67,7 +67,7 @@ for (const [path, request, fitting, unfitting] of [
       {},
       { input: [] },
       { input: 1 },
-      { input: [{ type: "web_search_call" }] },
+      { input: [{ type: "computer_call" }] },
       { input: "Hi", truncation: "middle" },
       { input: "Hi", tools: [{ type: "function" }] },
       { input: "Hi", max_output_tokens: 0 },

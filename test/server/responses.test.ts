@@ -373,7 +373,7 @@ for (const [body, param] of [
   ],
   [{ input: "Hi", previous_response_id: 1 }, "previous_response_id"],
   [{ input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0]"],
-  [{ input: [{ type: "web_search_call", id: "x" }] }, "input[0].type"],
+  [{ input: [{ type: "computer_call", id: "x" }] }, "input[0].type"],
   [{ input: "Hi", max_output_tokens: 1000 }, "max_output_tokens"],
 ] as const) {
   test(`${JSON.stringify(body)} is refused, naming ${param}`, async (t) => {
@@ -438,6 +438,27 @@ test("E14: any means required, and allowed tools are those that may be called", 
   t.deepEqual(await grammarOf("any"), await grammarOf("required"));
   const allowed = { type: "allowed_tools", mode: "required", tools: [tools[1]] };
   t.deepEqual(await grammarOf(allowed), await grammarOf("required", [tools[1]!]));
+});
+
+test("E08: calls of tools that only other models have are shown as those of functions", async (t) => {
+  const { post, codec } = await startServer(t);
+  const input = [
+    { role: "user", content: "one" },
+    { type: "custom_tool_call", call_id: "1", name: "patch", input: "+ a" },
+    { type: "custom_tool_call_output", call_id: "1", output: "done" },
+    { type: "web_search_call", id: "ws_1", status: "completed", action: { type: "search" } },
+    { type: "local_shell_call", call_id: "2", action: { type: "exec", command: ["ls"] } },
+    { type: "local_shell_call_output", call_id: "2", output: [{ type: "input_text", text: "b" }] },
+  ];
+  t.is((await post("/v1/responses", { input })).status, 200);
+  const told = codec.conversations
+    .at(-1)!
+    .map(({ role, content }) => `${role}: ${String(content)}`);
+  t.is(told.length, 5);
+  t.regex(told[1]!, /^assistant: .*"name": "patch", "arguments": \{"input":"\+ a"\}/s);
+  t.is(told[2], "tool: done");
+  t.regex(told[3]!, /^assistant: .*"name": "local_shell", "arguments": \{"type":"exec"/s);
+  t.is(told[4], "tool: b");
 });
 
 test("E08: items that this server gave are found again, by their key alone, as long as they are stored", async (t) => {
