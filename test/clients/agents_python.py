@@ -6,6 +6,7 @@ import agents
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner
 from checks import KEY, MODEL, URL, check, end_token
 from openai import AsyncOpenAI
+from openai.types.shared import Reasoning
 from pydantic import BaseModel, Field
 
 agents.set_tracing_disabled(True)
@@ -121,6 +122,26 @@ def make_checks(title, model_of):
 
 make_checks("chat", lambda client: OpenAIChatCompletionsModel(MODEL, openai_client=client))
 make_checks("responses", lambda client: OpenAIResponsesModel(MODEL, openai_client=client))
+
+
+@check("responses: a hosted tool beside one's own, reasoning, and what else it can be told")
+async def _():
+    agent = Agent(
+        "Searcher",
+        instructions="Be brief.",
+        model=OpenAIResponsesModel(MODEL, openai_client=client()),
+        tools=[agents.WebSearchTool(), get_weather],
+        model_settings=settings(
+            reasoning=Reasoning(effort="low", summary="auto"),
+            store=False,
+            truncation="disabled",
+            response_include=["reasoning.encrypted_content"],
+            verbosity="low",
+            metadata={"user": "one"},
+        ),
+    )
+    result = await Runner.run(agent, "Tell me something.", max_turns=4)
+    assert isinstance(result.final_output, str)
 
 
 @check("responses: the server keeps the conversation")

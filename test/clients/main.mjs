@@ -113,6 +113,7 @@ try {
   const noise = { model: tinyPath, threads: 1 };
   const withLimits = runAgainst({ ...noise, "max-concurrent-per-key": maxConcurrent }, [
     { name: "Malformed messages", file: "fuzz.mjs" },
+    { name: "Bodies of coding agents", file: "agent-bodies.mjs" },
     { name: "Vercel AI SDK", file: "ai-sdk.mjs", packages: node },
     { name: "LangChain.js", file: "langchain.mjs", packages: node },
     { name: "LangGraph", file: "langgraph.mjs", packages: node },

@@ -6,6 +6,7 @@ import {
   Runner,
   setTracingDisabled,
   tool,
+  webSearchTool,
 } from "@openai/agents";
 import OpenAI from "openai";
 import { z } from "zod";
@@ -120,3 +121,23 @@ for (const [kind, agentModel] of Object.entries(kinds)) {
     });
   }
 }
+
+await check(
+  "responses: a hosted tool beside one's own, reasoning, and what else it can be told",
+  async () => {
+    const agent = new Agent({
+      name: "Searcher",
+      instructions,
+      model: kinds.responses,
+      tools: [webSearchTool(), getWeather],
+      modelSettings: settings({
+        reasoning: { effort: "low", summary: "auto" },
+        text: { verbosity: "low" },
+        store: false,
+        truncation: "disabled",
+      }),
+    });
+    const { finalOutput } = await run(agent);
+    assert.equal(typeof finalOutput, "string");
+  },
+);
