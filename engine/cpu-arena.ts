@@ -1,15 +1,18 @@
 import { pastFeeds } from "../runtime/past-feeds.ts";
 import type { Feeds } from "../runtime/tensor.ts";
-import type { ArenaSpec, KvArena } from "./device.ts";
+import type { ArenaSpec, KvArena, KvRange } from "./device.ts";
+import { SlotMemory } from "./slot-memory.ts";
+
+type CpuRange = KvRange & { readonly target: CpuArena };
 
 interface LayerKv {
   /** Place in the stage, counting layers without attention. */
   readonly index: number;
   readonly numKvHeads: number;
   /** `[numSlots, numKvHeads, headDim, capacity]`: transposed, see `buildStage`. */
-  keys: Float32Array;
+  readonly keys: SlotMemory;
   /** `[numSlots, numKvHeads, capacity, headDim]` */
-  values: Float32Array;
+  readonly values: SlotMemory;
 }
 
 /** KV memory that JavaScript owns and ONNX Runtime reads in place. */
@@ -17,21 +20,23 @@ export class CpuArena implements KvArena {
   readonly capacity: number;
   readonly #headDim: number;
   readonly #layers: readonly LayerKv[];
-  readonly #onResize: (deltaBytes: number) => void;
-  #numSlots = 0;
+  #numSlots: number;
   #feeds: { firstSlot: number; numSequences: number; tensors: Feeds } | null = null;
 
   /** @param onResize called with every change of the allocated bytes */
   constructor(spec: ArenaSpec, onResize: (deltaBytes: number) => void) {
-    this.capacity = spec.capacity;
-    this.#headDim = spec.headDim;
-    this.#onResize = onResize;
-    this.#layers = spec.layers.flatMap(({ numHeads, numKvHeads }, index) =>
-      numHeads === 0
-        ? []
-        : [{ index, numKvHeads, keys: new Float32Array(0), values: new Float32Array(0) }],
-    );
-    this.resize(spec.numSlots);
+    const { capacity, headDim, numSlots, maxSlots = numSlots } = spec;
+    this.capacity = capacity;
+    this.#headDim = headDim;
+    this.#layers = spec.layers.flatMap(({ numHeads, numKvHeads }, index) => {
+      if (numHeads === 0) return [];
+      const options = { slotLength: numKvHeads * headDim * capacity, maxSlots, onResize };
+      return [
+        { index, numKvHeads, keys: new SlotMemory(options), values: new SlotMemory(options) },
+      ];
+    });
+    this.#numSlots = numSlots;
+    for (const memory of this.#memories()) memory.resize(numSlots);
   }
 
   get numSlots(): number {
@@ -39,57 +44,35 @@ export class CpuArena implements KvArena {
   }
 
   get sizeBytes(): number {
-    return this.#numSlots * this.#slotBytes;
+    return this.#memories().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   }
 
-  get #slotBytes(): number {
-    const heads = this.#layers.reduce((sum, layer) => sum + layer.numKvHeads, 0);
-    return 2 * heads * this.capacity * this.#headDim * Float32Array.BYTES_PER_ELEMENT;
-  }
-
-  resize(numSlots: number): void {
+  moveSlot(from: number, target: CpuArena, length: number): void {
     this.#feeds = null;
-    for (const layer of this.#layers) {
-      const length = numSlots * layer.numKvHeads * this.capacity * this.#headDim;
-      layer.keys = resized(layer.keys, length);
-      layer.values = resized(layer.values, length);
-    }
-    this.#onResize((numSlots - this.#numSlots) * this.#slotBytes);
-    this.#numSlots = numSlots;
-  }
-
-  copySlot(from: number, target: CpuArena, to: number, length: number): void {
-    this.copyRange(from, 0, target, to, 0, length);
-    target.#clear(to, length);
-  }
-
-  copyRange(
-    from: number,
-    fromStart: number,
-    target: CpuArena,
-    to: number,
-    toStart: number,
-    length: number,
-  ): void {
-    const dim = this.#headDim;
-    for (const [layer, { numKvHeads, keys, values }] of this.#layers.entries()) {
+    target.#feeds = null;
+    const to = target.#numSlots++;
+    this.#numSlots--;
+    for (const [layer, source] of this.#layers.entries()) {
       const destination = target.#layers[layer]!;
-      for (let head = 0; head < numKvHeads; head++) {
-        const sourceHead = from * numKvHeads + head;
-        const targetHead = to * numKvHeads + head;
-        const start = (sourceHead * this.capacity + fromStart) * dim;
-        destination.values.set(
-          values.subarray(start, start + length * dim),
-          (targetHead * target.capacity + toStart) * dim,
-        );
-        for (let d = 0; d < dim; d++) {
-          const keyStart = (sourceHead * dim + d) * this.capacity + fromStart;
-          destination.keys.set(
-            keys.subarray(keyStart, keyStart + length),
-            (targetHead * dim + d) * target.capacity + toStart,
-          );
-        }
-      }
+      destination.keys.resize(to + 1);
+      this.#copyKeys(layer, { from, fromStart: 0, target, to, toStart: 0, length });
+      source.keys.remove(from);
+      destination.values.resize(to + 1);
+      this.#copyValues(layer, { from, fromStart: 0, target, to, toStart: 0, length });
+      source.values.remove(from);
+    }
+  }
+
+  removeSlot(slot: number): void {
+    this.#feeds = null;
+    this.#numSlots--;
+    for (const memory of this.#memories()) memory.remove(slot);
+  }
+
+  copyRange(range: KvRange): void {
+    for (const layer of this.#layers.keys()) {
+      this.#copyKeys(layer, range as CpuRange);
+      this.#copyValues(layer, range as CpuRange);
     }
   }
 
@@ -107,7 +90,9 @@ export class CpuArena implements KvArena {
     let offset = 0;
     for (const [sequence, past] of pastLengths.entries()) {
       const slot = firstSlot + sequence;
-      for (const { numKvHeads, keys, values } of this.#layers) {
+      for (const layer of this.#layers) {
+        const { numKvHeads } = layer;
+        const [keys, values] = [layer.keys.data, layer.values.data];
         for (let head = slot * numKvHeads; head < (slot + 1) * numKvHeads; head++) {
           values.set(
             newValues.subarray(offset, offset + numNewTokens * dim),
@@ -137,19 +122,38 @@ export class CpuArena implements KvArena {
   }
 
   dispose(): void {
-    this.resize(0);
+    this.#feeds = null;
+    this.#numSlots = 0;
+    for (const memory of this.#memories()) memory.resize(0);
   }
 
-  /** A slot's positions from `start` on. */
-  #clear(slot: number, start: number): void {
-    const [dim, capacity] = [this.#headDim, this.capacity];
-    for (const { numKvHeads, keys, values } of this.#layers) {
-      for (let head = slot * numKvHeads; head < (slot + 1) * numKvHeads; head++) {
-        values.fill(0, (head * capacity + start) * dim, (head + 1) * capacity * dim);
-        for (let row = head * dim; row < (head + 1) * dim; row++) {
-          keys.fill(0, row * capacity + start, (row + 1) * capacity);
-        }
-      }
+  #memories(): SlotMemory[] {
+    return this.#layers.flatMap(({ keys, values }) => [keys, values]);
+  }
+
+  #copyKeys(layer: number, { from, fromStart, target, to, toStart, length }: CpuRange): void {
+    const { numKvHeads, keys } = this.#layers[layer]!;
+    const [source, destination] = [keys.data, target.#layers[layer]!.keys.data];
+    const numRows = numKvHeads * this.#headDim;
+    for (let row = 0; row < numRows; row++) {
+      const start = (from * numRows + row) * this.capacity + fromStart;
+      destination.set(
+        source.subarray(start, start + length),
+        (to * numRows + row) * target.capacity + toStart,
+      );
+    }
+  }
+
+  #copyValues(layer: number, { from, fromStart, target, to, toStart, length }: CpuRange): void {
+    const { numKvHeads, values } = this.#layers[layer]!;
+    const [source, destination] = [values.data, target.#layers[layer]!.values.data];
+    const dim = this.#headDim;
+    for (let head = 0; head < numKvHeads; head++) {
+      const start = ((from * numKvHeads + head) * this.capacity + fromStart) * dim;
+      destination.set(
+        source.subarray(start, start + length * dim),
+        ((to * numKvHeads + head) * target.capacity + toStart) * dim,
+      );
     }
   }
 
@@ -160,15 +164,9 @@ export class CpuArena implements KvArena {
       const end = start + numSequences * numKvHeads * capacity * dim;
       return {
         ...{ index, numKvHeads },
-        ...{ keys: keys.subarray(start, end), values: values.subarray(start, end) },
+        ...{ keys: keys.data.subarray(start, end), values: values.data.subarray(start, end) },
       };
     });
     return pastFeeds(pasts, { numSequences, headDim: dim, capacity });
   }
-}
-
-function resized(old: Float32Array, length: number): Float32Array {
-  const result = new Float32Array(length);
-  result.set(old.subarray(0, Math.min(old.length, length)));
-  return result;
 }

@@ -57,6 +57,19 @@ export interface ArenaSpec {
   /** Positions per slot. */
   readonly capacity: number;
   readonly numSlots: number;
+  /** Most slots that there will ever be. @default numSlots */
+  readonly maxSlots?: number;
+}
+
+/** Positions of a slot, and where they are copied to. */
+export interface KvRange {
+  readonly from: number;
+  readonly fromStart: number;
+  /** With the same layers. */
+  readonly target: KvArena;
+  readonly to: number;
+  readonly toStart: number;
+  readonly length: number;
 }
 
 /** KV memory for several sequences of one stage. Slots `0 .. n - 1` can be one batch. */
@@ -64,25 +77,15 @@ export interface KvArena {
   readonly capacity: number;
   readonly numSlots: number;
   readonly sizeBytes: number;
-  /** Changes the number of slots; the first `min(old, new)` keep their content. */
-  resize(numSlots: number): void;
   /**
-   * Copies the first `length` positions of a slot into a slot of an arena with the same layers. The rest
-   * of that slot is cleared: a NaN left there would spoil sums even where its weight is 0.
+   * Moves the first `length` positions of a slot to a new last slot of an arena with the same layers; the rest of that
+   * one is zero: a NaN left there would spoil sums even where its weight is 0. The own last slot takes the place of the
+   * one that goes. Meanwhile no more is held twice than the keys or values of one layer.
    */
-  copySlot(from: number, target: KvArena, to: number, length: number): void;
-  /**
-   * Copies `length` positions of a slot, from `fromStart` on, into a slot of an arena with the same layers, from
-   * `toStart` on.
-   */
-  copyRange(
-    from: number,
-    fromStart: number,
-    target: KvArena,
-    to: number,
-    toStart: number,
-    length: number,
-  ): void;
+  moveSlot(from: number, target: KvArena, length: number): void;
+  /** The last slot takes its place. */
+  removeSlot(slot: number): void;
+  copyRange(range: KvRange): void;
   /** May be called twice. */
   dispose(): void;
 }

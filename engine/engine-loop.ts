@@ -16,11 +16,19 @@ export type EngineOutput =
   | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }
   | { readonly id: string; readonly error: SeapError };
 
+/** Who uses KV memory of the budget as long as no sequence needs it. */
+export interface KvBorrower {
+  readonly kvBytes: number;
+  giveBack(): void;
+}
+
 export interface EngineLoopOptions {
   readonly runner: ModelRunner;
   readonly vocabulary: Vocabulary;
   readonly maxBatch: number;
+  /** KV memory of all sequences; enough for one of the largest length. */
   readonly kvBudgetBytes: number;
+  readonly kvBorrower?: KvBorrower;
   /** Milliseconds on a steady clock. */
   readonly now: () => number;
   /** Called once or twice a step with everything that is new. */
@@ -60,8 +68,11 @@ export class EngineLoop {
   constructor(options: EngineLoopOptions) {
     this.#options = options;
     const { runner, maxBatch, kvBudgetBytes } = options;
-    const kvBytesFor = (numTokens: number) => runner.kvBytesFor(numTokens);
-    this.#scheduler = new Scheduler({ maxBatch, kvBudgetBytes, kvBytesFor });
+    this.#scheduler = new Scheduler({
+      ...{ maxBatch, kvBudgetBytes },
+      kvBytesOf: (sequence) =>
+        runner.kvBytesOf(sequence, Math.min(sequence.numTokens + 1, sequence.maxTokens)),
+    });
   }
 
   /** No request is left. */
@@ -78,6 +89,11 @@ export class EngineLoop {
   get kvCacheUsage(): number {
     // The next token may need more than there is, until the next step preempts.
     return Math.min(1, this.#scheduler.kvBytes / this.#options.kvBudgetBytes);
+  }
+
+  /** KV bytes that no sequence needs now. */
+  get freeKvBytes(): number {
+    return Math.max(0, this.#options.kvBudgetBytes - this.#scheduler.kvBytes);
   }
 
   /** Routes the requests that are added from now on. */
@@ -112,11 +128,28 @@ export class EngineLoop {
     this.#applyCancellations();
     for (const parked of this.#scheduler.makeRoom()) this.#options.runner.release(parked);
     const sequence = this.#scheduler.nextPrefill();
-    if (sequence) await this.#prefill(sequence);
+    if (sequence) {
+      if (!this.#options.runner.holds(sequence)) await this.#clear(sequence);
+      await this.#prefill(sequence);
+    }
     this.#applyCancellations();
     this.#flush();
     if (this.#scheduler.running.length > 0) await this.#decode();
     this.#flush();
+  }
+
+  /** Takes back what the others hold beyond their need, for a sequence that is admitted. */
+  async #clear({ numTokens }: Sequence): Promise<void> {
+    const { runner, kvBudgetBytes } = this.#options;
+    this.#reclaim();
+    await this.#attempt([...this.#scheduler.running], () =>
+      runner.arrange(kvBudgetBytes - runner.kvBytesFor(numTokens)),
+    );
+  }
+
+  #reclaim(): void {
+    const { kvBorrower } = this.#options;
+    if (kvBorrower && kvBorrower.kvBytes > this.freeKvBytes) kvBorrower.giveBack();
   }
 
   async #prefill(sequence: Sequence): Promise<void> {
@@ -195,6 +228,7 @@ export class EngineLoop {
       runner.release(sequence);
       meter?.countPreemption();
     }
+    this.#reclaim();
     const running = [...this.#scheduler.running];
     if (running.length === 0) return;
     meter?.begin("decode");
@@ -243,7 +277,7 @@ export class EngineLoop {
   /** A failed pass costs the sequences that were part of it, and nobody else. */
   async #attempt<Result>(
     sequences: readonly Sequence[],
-    run: () => Promise<Result>,
+    run: () => Promise<Result> | Result,
   ): Promise<Result | null> {
     try {
       return await run();

@@ -20,6 +20,8 @@ export interface ExpertServiceOptions {
   readonly runner: ModelRunner;
   readonly stages: ModelStages;
   readonly vocabSize: number;
+  /** KV memory that no sequence needs now. */
+  readonly freeKvBytes: () => number;
   readonly send: (message: FromWorker) => void;
   /** Called when something waits at the turnstile. */
   readonly onWork: () => void;
@@ -40,13 +42,13 @@ export class ExpertService {
   readonly #send: (message: FromWorker) => void;
 
   private constructor(options: ExpertServiceOptions, parts: Parts) {
-    const { experts, runner, stages, vocabSize, send } = options;
+    const { experts, runner, stages, vocabSize, freeKvBytes, send } = options;
     const { turnstile, timer, denseCost } = parts;
     const log = (text: string) => send({ type: "progress", text });
     this.#send = send;
     this.turnstile = turnstile;
     this.shadow = new ShadowCheck({
-      ...{ runner, vocabSize, log },
+      ...{ runner, vocabSize, freeKvBytes, log },
       share: experts.shadow.share,
       record: (name, record) => this.pool.recordShadow(name, record),
     });

@@ -1,5 +1,4 @@
-import type { LayerShape } from "../model/stage-graph.ts";
-import type { Device, KvArena } from "./device.ts";
+import type { ArenaSpec, Device, KvArena } from "./device.ts";
 
 /** A sequence's KV in one stage. The pool moves it between arenas and slots. */
 export interface KvSlot<Owner> {
@@ -20,53 +19,46 @@ interface SharedArena<Owner> {
 
 /**
  * KV memory of one stage. A sequence is prefilled in an arena of its own and then joins the shared
- * arena of a capacity class, whose sequences decode as one batch.
+ * arena of a capacity class, whose sequences decode as one batch. An arena has as many slots as sequences, so that what
+ * is allocated is what the sequences' capacities add up to.
  */
 export class KvPool<Owner> {
   readonly #device: Device;
-  readonly #layers: readonly LayerShape[];
-  readonly #headDim: number;
+  readonly #spec: Pick<ArenaSpec, "layers" | "headDim">;
+  readonly #maxSlots: number;
+  /** By capacity. Those without sequences are kept: they take no memory. */
   readonly #shared = new Map<number, SharedArena<Owner>>();
 
-  constructor(device: Device, layers: readonly LayerShape[], headDim: number) {
+  /** @param maxSlots sequences that decode at once */
+  constructor(device: Device, spec: Pick<ArenaSpec, "layers" | "headDim">, maxSlots: number) {
     this.#device = device;
-    this.#layers = layers;
-    this.#headDim = headDim;
+    this.#spec = spec;
+    this.#maxSlots = maxSlots;
   }
 
   /** The shared arenas with their sequences in slot order. */
   *groups(): Generator<{ arena: KvArena; slots: readonly KvSlot<Owner>[] }> {
-    yield* this.#shared.values();
+    for (const group of this.#shared.values()) if (group.slots.length > 0) yield group;
   }
 
   open(owner: Owner, capacity: number): KvSlot<Owner> {
-    return { owner, arena: this.#createArena(capacity), index: 0, length: 0 };
+    const arena = this.#device.createArena({ ...this.#spec, capacity, numSlots: 1 });
+    return { owner, arena, index: 0, length: 0 };
   }
 
   /** Enlarges the arena of a sequence that is being prefilled. */
   grow(slot: KvSlot<Owner>, capacity: number): void {
     if (capacity <= slot.arena.capacity) return;
-    const target = this.#createArena(capacity);
-    slot.arena.copySlot(slot.index, target, 0, slot.length);
-    this.#leave(slot);
-    this.#place(slot, target, 0);
+    const spec = { ...this.#spec, capacity, numSlots: 0, maxSlots: 1 };
+    this.#move(slot, this.#device.createArena(spec), 0);
   }
 
   /** Moves a sequence into the shared arena of a class. */
   join(slot: KvSlot<Owner>, capacity: number): void {
-    let shared = this.#shared.get(capacity);
-    if (shared?.arena === slot.arena) return;
-    if (!shared) {
-      shared = { arena: this.#createArena(capacity), slots: [] };
-      this.#shared.set(capacity, shared);
-    }
-    const { arena, slots } = shared;
-    const index = slots.length;
-    if (index === arena.numSlots) arena.resize(2 * index);
-    slot.arena.copySlot(slot.index, arena, index, slot.length);
-    this.#leave(slot);
+    const { arena, slots } = this.#shared.get(capacity) ?? this.#share(capacity);
+    if (arena === slot.arena) return;
+    this.#move(slot, arena, slots.length);
     slots.push(slot);
-    this.#place(slot, arena, index);
   }
 
   /** Counts the positions that a forward pass has added. */
@@ -77,39 +69,34 @@ export class KvPool<Owner> {
   /** May be called twice. */
   release(slot: KvSlot<Owner>): void {
     if (slot.index < 0) return;
+    slot.arena.removeSlot(slot.index);
     this.#leave(slot);
-    this.#place(slot, slot.arena, -1);
+    (slot as MutableSlot<Owner>).index = -1;
   }
 
-  #createArena(capacity: number): KvArena {
-    const [layers, headDim] = [this.#layers, this.#headDim];
-    return this.#device.createArena({ layers, headDim, capacity, numSlots: 1 });
+  #share(capacity: number): SharedArena<Owner> {
+    const spec = { ...this.#spec, capacity, numSlots: 0, maxSlots: this.#maxSlots };
+    const shared = { arena: this.#device.createArena(spec), slots: [] };
+    this.#shared.set(capacity, shared);
+    return shared;
   }
 
-  #place(slot: KvSlot<Owner>, arena: KvArena, index: number): void {
+  #move(slot: KvSlot<Owner>, arena: KvArena, index: number): void {
+    slot.arena.moveSlot(slot.index, arena, slot.length);
+    this.#leave(slot);
     Object.assign(slot, { arena, index });
   }
 
-  /** Fills the hole with the last sequence of the arena; gives memory back when most of it is unused. */
-  #leave(slot: KvSlot<Owner>): void {
-    const { arena, index } = slot;
+  /** After the arena let its slot go: the last sequence of the arena is in its place now. */
+  #leave({ arena, index }: KvSlot<Owner>): void {
     const shared = this.#shared.get(arena.capacity);
     if (shared?.arena !== arena) {
       arena.dispose();
       return;
     }
-    const { slots } = shared;
-    const last = slots.pop()!;
-    if (last !== slot) {
-      arena.copySlot(last.index, arena, index, last.length);
-      last.index = index;
-      slots[index] = last;
-    }
-    if (slots.length === 0) {
-      arena.dispose();
-      this.#shared.delete(arena.capacity);
-    } else if (slots.length <= arena.numSlots / 4) {
-      arena.resize(arena.numSlots / 2);
-    }
+    const last = shared.slots.pop()!;
+    if (last.index === index) return;
+    last.index = index;
+    shared.slots[index] = last;
   }
 }

@@ -50,6 +50,8 @@ export interface ModelRunnerOptions {
   readonly prefillChunk: number;
   /** Memory for the beginnings of prompts that may come again. @default 0: none is kept */
   readonly prefixCacheBytes?: number;
+  /** Sequences that decode at once. @default 64 */
+  readonly maxBatch?: number;
   /** Told of the parts of each pass. */
   readonly meter?: StepMeter;
 }
@@ -58,6 +60,8 @@ export interface ModelRunnerOptions {
 interface Middle {
   readonly name: string;
   readonly runners: readonly StageRunner<Tokens>[];
+  /** KV bytes of one position in all stages, trunk and head among them. */
+  readonly bytesPerPosition: number;
 }
 
 type Slots = readonly KvSlot<Tokens>[];
@@ -102,23 +106,22 @@ export class ModelRunner {
   readonly #middles = new Map<string, Middle>();
   readonly #states = new Map<Tokens, SequenceState>();
   readonly #prefixCache: PrefixCache | null;
-  /** KV bytes of one position in all stages, with the unpruned middle: no other one needs more. */
-  readonly #bytesPerPosition: number;
+  readonly #maxBatch: number;
+  /** The unpruned middle: no other one needs more KV memory. */
+  readonly #dense: Middle;
 
-  constructor({ device, stages, prefillChunk, prefixCacheBytes = 0, meter }: ModelRunnerOptions) {
+  constructor(options: ModelRunnerOptions) {
+    const { device, stages, prefillChunk, prefixCacheBytes = 0, maxBatch = 64, meter } = options;
     this.#device = device;
     this.#prefillChunk = prefillChunk;
     this.#meter = meter;
-    this.#trunk = new StageRunner(device, stages.trunk);
-    this.#head = new StageRunner(device, stages.head);
+    this.#maxBatch = maxBatch;
+    this.#trunk = new StageRunner(device, stages.trunk, maxBatch);
+    this.#head = new StageRunner(device, stages.head, maxBatch);
     this.addMiddle(denseExpert, stages.middle);
-    const { runners } = this.#middles.get(denseExpert)!;
-    this.#bytesPerPosition = [this.#trunk, ...runners, this.#head].reduce(
-      (sum, { bytesPerPosition }) => sum + bytesPerPosition,
-      0,
-    );
+    this.#dense = this.#middles.get(denseExpert)!;
     const bytesPerHidden = stages.trunk.model.hiddenSize * Float32Array.BYTES_PER_ELEMENT;
-    const blockBytes = prefillChunk * (this.#bytesPerPosition + bytesPerHidden);
+    const blockBytes = prefillChunk * (this.#dense.bytesPerPosition + bytesPerHidden);
     const cacheOptions = { device, blockTokens: prefillChunk, blockBytes };
     this.#prefixCache =
       prefixCacheBytes > 0
@@ -128,7 +131,25 @@ export class ModelRunner {
 
   /** KV bytes that a sequence of some length needs, of all stages, on any middle. */
   kvBytesFor(numTokens: number): number {
-    return capacityFor(numTokens) * this.#bytesPerPosition;
+    return capacityFor(numTokens) * this.#dense.bytesPerPosition;
+  }
+
+  /** The same of a sequence whose middle may be known. */
+  kvBytesOf(sequence: Tokens, numTokens: number): number {
+    const { bytesPerPosition } = this.#states.get(sequence)?.middle?.use ?? this.#dense;
+    return capacityFor(numTokens) * bytesPerPosition;
+  }
+
+  /** KV bytes that are held twice while a sequence of some length moves. */
+  moveBytesFor(numTokens: number): number {
+    const { runners } = this.#dense;
+    const bytes = [this.#trunk, ...runners, this.#head].map((runner) => runner.largestKvBytes);
+    return capacityFor(numTokens) * Math.max(...bytes);
+  }
+
+  /** A sequence has KV memory. */
+  holds(sequence: Tokens): boolean {
+    return this.#states.has(sequence);
   }
 
   /** Bytes of the prompt beginnings that are kept. */
@@ -149,8 +170,12 @@ export class ModelRunner {
   addMiddle(name: string, stages: readonly Stage[]): void {
     if (this.#middles.has(name)) throw new Error(`There is a middle ${name} already.`);
     if (stages.length === 0) throw new Error(`Middle ${name} has no stage.`);
-    const runners = stages.map((stage) => new StageRunner<Tokens>(this.#device, stage));
-    this.#middles.set(name, { name, runners });
+    const runners = stages.map(
+      (stage) => new StageRunner<Tokens>(this.#device, stage, this.#maxBatch),
+    );
+    const all = [this.#trunk, ...runners, this.#head];
+    const bytesPerPosition = all.reduce((sum, runner) => sum + runner.bytesPerPosition, 0);
+    this.#middles.set(name, { name, runners, bytesPerPosition });
   }
 
   /**
@@ -359,24 +384,27 @@ export class ModelRunner {
 
   /**
    * Gives every decoding sequence room for one more token, in as few batches as `maxBytes` of KV
-   * memory allow. Each sequence at its own class must fit.
+   * memory allow, with all that the others are going to need. Each sequence at its own class must fit.
    */
   arrange(maxBytes: number): void {
-    const states = [...this.#states.values()];
-    const decoding = states.filter((state) => state.isDecoding);
+    const states = [...this.#states];
+    const decoding = states.flatMap(([, state]) => (state.isDecoding ? [state] : []));
     const demands = decoding.map(({ trunk: { arena, length } }) => ({
       length: length + 1,
       capacity: arena.capacity,
     }));
+    const bytesOf = ({ middle }: SequenceState) => (middle?.use ?? this.#dense).bytesPerPosition;
     let plan = planCapacities(demands);
-    const prefilling = states
-      .filter((state) => !state.isDecoding)
-      .map(({ trunk: { arena } }) => arena.capacity);
-    const positions = [...plan, ...prefilling].reduce((sum, capacity) => sum + capacity, 0);
-    const planned = positions * this.#bytesPerPosition;
+    let planned = 0;
+    for (const [i, state] of decoding.entries()) planned += plan[i]! * bytesOf(state);
+    for (const [{ numTokens }, state] of states) {
+      if (!state.isDecoding) planned += capacityFor(numTokens) * bytesOf(state);
+    }
     if (planned > maxBytes) plan = demands.map(({ length }) => capacityFor(length));
-    for (const [i, state] of decoding.entries()) {
-      for (const { pool, slot } of this.#slotsOf(state)) pool.join(slot, plan[i]!);
+    // Those that get less come first, so that there is never more than before or after.
+    const growth = (i: number) => plan[i]! - demands[i]!.capacity;
+    for (const i of [...plan.keys()].sort((a, b) => growth(a) - growth(b))) {
+      for (const { pool, slot } of this.#slotsOf(decoding[i]!)) pool.join(slot, plan[i]!);
     }
   }
 

@@ -99,7 +99,10 @@ export class PrefixCache {
       const { arenas, hidden } = this.#blocks.peek(keyOf(part, link))!;
       for (const [i, { runner, slot }] of slots.entries()) {
         const { arena, index, length } = slot;
-        arenas[i]!.copyRange(0, 0, arena, index, length, this.blockTokens);
+        arenas[i]!.copyRange({
+          ...{ from: 0, fromStart: 0, target: arena, to: index, toStart: length },
+          length: this.blockTokens,
+        });
         runner.pool.advance(slot, this.blockTokens);
       }
       return hidden && this.#copyOf(hidden);
@@ -125,16 +128,21 @@ export class PrefixCache {
     const isLinked = index === 0 || this.#blocks.has(keyOf(part, chain[index - 1]!));
     if (!isLinked || this.#blocks.has(key)) return;
     const size = this.blockTokens;
+    const sizeBytes = slots.reduce(
+      (sum, { runner }) => sum + size * runner.bytesPerPosition,
+      hidden?.sizeBytes ?? 0,
+    );
+    // Before, so that there is never more than there may be.
+    while (this.sizeBytes + sizeBytes > this.#blocks.maxSize && this.#blocks.pop());
     const arenas = slots.map(({ runner, slot }) => {
       const { layers, headDim } = runner.stage.model;
       const spec = { layers, headDim, capacity: size, numSlots: 1 };
       const arena = this.#device.createArena(spec);
-      slot.arena.copyRange(slot.index, slot.length - size, arena, 0, 0, size);
+      const [from, fromStart] = [slot.index, slot.length - size];
+      slot.arena.copyRange({ from, fromStart, target: arena, to: 0, toStart: 0, length: size });
       return arena;
     });
     const kept = hidden && this.#copyOf(hidden);
-    const sizeBytes =
-      arenas.reduce((sum, arena) => sum + arena.sizeBytes, 0) + (kept?.sizeBytes ?? 0);
     this.#blocks.set(key, { arenas, hidden: kept, sizeBytes });
     this.#touch(part, chain, index + 1);
   }

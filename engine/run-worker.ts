@@ -9,6 +9,7 @@ import { EngineLoop } from "./engine-loop.ts";
 import type { EngineOutput } from "./engine-loop.ts";
 import { ExpertService } from "./expert-service.ts";
 import { Grammars } from "./grammar/grammars.ts";
+import { kvBudget } from "./kv-budget.ts";
 import { loadStages } from "./load-stages.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { openDevice } from "./open-device.ts";
@@ -63,16 +64,19 @@ async function load(): Promise<Loaded> {
       send({ type: "progress", text: `building ${name} (${options.weights})` }),
     );
     const meter = new StepMeter(() => performance.now());
-    const { prefillChunk, prefixCacheBytes } = options;
-    const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter });
+    const { prefillChunk, prefixCacheBytes, maxBatch } = options;
+    const runner = new ModelRunner({
+      ...{ device, stages, prefillChunk, prefixCacheBytes, maxBatch, meter },
+    });
     const grammars = new Grammars(options.tokenTable, vocabSize);
     const wakeUp = new WakeUp();
-    const experts =
+    const experts: ExpertService | null =
       options.experts === undefined
         ? null
         : await ExpertService.start({
             ...{ device, runner, stages, vocabSize, send },
             experts: options.experts,
+            freeKvBytes: () => loop.freeKvBytes,
             onWork: () => wakeUp.call(),
           });
     const loop = new EngineLoop({
@@ -83,12 +87,13 @@ async function load(): Promise<Loaded> {
         size: vocabSize,
         grammars,
       },
-      maxBatch: options.maxBatch,
-      kvBudgetBytes: kvBudget(runner),
+      maxBatch,
+      kvBudgetBytes: sequenceBytesOf(runner),
       now: () => performance.now(),
       ...(experts && {
         experts: experts.pool,
         maxParked: options.experts!.maxParked,
+        kvBorrower: experts.shadow,
         onWork: () => wakeUp.call(),
         onFinish: (sequence) => experts.shadow.offer(sequence),
       }),
@@ -116,20 +121,20 @@ async function load(): Promise<Loaded> {
   }
 }
 
-/** What was asked for, but at least one sequence of the largest length: it could never run otherwise. */
-function kvBudget(runner: ModelRunner): number {
-  const { kvMemoryBytes, contextLength } = options;
-  const needed = runner.kvBytesFor(contextLength);
-  if (needed > kvMemoryBytes) {
+function sequenceBytesOf(runner: ModelRunner): number {
+  const { kvMemoryBytes: maxBytes, contextLength } = options;
+  const hasExperts = options.experts !== undefined;
+  const { totalBytes, sequenceBytes } = kvBudget(runner, { maxBytes, contextLength, hasExperts });
+  if (totalBytes > maxBytes) {
     const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
     send({
       type: "progress",
       text:
-        `keys and values get ${mebibytes(needed)} instead of ${mebibytes(kvMemoryBytes)}: a sequence ` +
+        `keys and values get ${mebibytes(totalBytes)} instead of ${mebibytes(maxBytes)}: a sequence ` +
         `of ${contextLength} tokens needs that; a smaller --context-length needs less`,
     });
   }
-  return Math.max(kvMemoryBytes, needed);
+  return sequenceBytes;
 }
 
 function toWorkerOutput(output: EngineOutput): WorkerOutput {

@@ -5,8 +5,8 @@ export interface SchedulerOptions {
   readonly maxBatch: number;
   /** KV memory for all of them; enough for one sequence of the largest length. */
   readonly kvBudgetBytes: number;
-  /** KV bytes that a sequence of some length needs. */
-  readonly kvBytesFor: (numTokens: number) => number;
+  /** KV bytes that a sequence needs for its next token, or its whole prefill. */
+  readonly kvBytesOf: (sequence: Sequence) => number;
 }
 
 interface Parked {
@@ -193,6 +193,6 @@ export class Scheduler {
   }
 
   #needed(sequence: Sequence): number {
-    return this.#options.kvBytesFor(sequence.numTokens + 1);
+    return this.#options.kvBytesOf(sequence);
   }
 }

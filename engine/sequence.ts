@@ -110,6 +110,11 @@ export class Sequence implements Tokens {
     return this.#numTokens;
   }
 
+  /** Tokens that prompt and answer may come to. */
+  get maxTokens(): number {
+    return this.#tokenIds.length;
+  }
+
   get lastTokenId(): number {
     return this.#tokenIds[this.#numTokens - 1]!;
   }

@@ -1,11 +1,14 @@
 import { messageOf } from "./build-queue.ts";
 import type { ShadowRecord } from "./expert-entry.ts";
 import { denseExpert } from "./experts.ts";
+import type { KvBorrower } from "./engine-loop.ts";
 import type { ModelRunner, Tokens } from "./model-runner.ts";
 import type { Sequence } from "./sequence.ts";
 
 export interface ShadowCheckOptions {
-  readonly runner: Pick<ModelRunner, "score" | "release">;
+  readonly runner: Pick<ModelRunner, "score" | "release" | "kvBytesFor">;
+  /** KV memory that nobody needs now. */
+  readonly freeKvBytes: () => number;
   /** Share of the finished sequences to compare, 0 to 1. */
   readonly share: number;
   readonly vocabSize: number;
@@ -18,7 +21,7 @@ export interface ShadowCheckOptions {
 const maxWaiting = 16;
 /** Tokens of one turn: who comes meanwhile waits for no more than that. */
 const chunk = 16;
-/** What comes after is not compared: the two runs' KV is memory beyond the budget. */
+/** What comes after is not compared, nor what has no room in the memory that is free when it begins. */
 const maxTokens = 1024;
 
 interface Finished {
@@ -27,7 +30,10 @@ interface Finished {
   readonly numPromptTokens: number;
 }
 
-interface Comparison extends Finished {
+interface Comparison {
+  readonly finished: Finished;
+  /** Of both runs. */
+  readonly kvBytes: number;
   readonly dense: Tokens;
   readonly own: Tokens;
   /** Of the chunk that the expert is to see next. */
@@ -41,7 +47,7 @@ interface Comparison extends Finished {
  * Compares answers of experts with what dense thinks of them, when there is nothing else to do: some tokens a turn.
  * A comparison that is interrupted goes on later.
  */
-export class ShadowCheck {
+export class ShadowCheck implements KvBorrower {
   readonly #options: ShadowCheckOptions;
   readonly #waiting: Finished[] = [];
   #current: Comparison | null = null;
@@ -53,6 +59,17 @@ export class ShadowCheck {
 
   get hasWork(): boolean {
     return this.#current !== null || this.#waiting.length > 0;
+  }
+
+  get kvBytes(): number {
+    return this.#current?.kvBytes ?? 0;
+  }
+
+  /** The comparison at hand begins anew later. */
+  giveBack(): void {
+    if (this.#current === null) return;
+    this.#waiting.unshift(this.#current.finished);
+    this.#end();
   }
 
   /** A sequence that has come to its end: every so many of those on experts are kept. */
@@ -75,25 +92,27 @@ export class ShadowCheck {
     try {
       if (await this.#advance(next)) return;
     } catch (error) {
-      this.#options.log(`Expert ${next.expert} was not compared with dense: ${messageOf(error)}`);
+      const { expert } = next.finished;
+      this.#options.log(`Expert ${expert} was not compared with dense: ${messageOf(error)}`);
       return this.#end();
     }
-    const { expert, tokens, kl, agreeing } = next;
+    const { finished, tokens, kl, agreeing } = next;
     this.#end();
-    if (tokens > 0) this.#options.record(expert, { tokens, kl, agreeing });
+    if (tokens > 0) this.#options.record(finished.expert, { tokens, kl, agreeing });
   }
 
   /** Nothing runs on an expert any more when this returns. */
   forget(expert: string): void {
     const kept = this.#waiting.filter((finished) => finished.expert !== expert);
     this.#waiting.splice(0, Infinity, ...kept);
-    if (this.#current?.expert === expert) this.#end();
+    if (this.#current?.finished.expert === expert) this.#end();
   }
 
   /** @returns false when the text is through */
   async #advance(current: Comparison): Promise<boolean> {
     const { runner, vocabSize } = this.#options;
-    const { expert, dense, own, denseLogits, numPromptTokens } = current;
+    const { dense, own, denseLogits } = current;
+    const { expert, numPromptTokens } = current.finished;
     const options = { chunk, from: numPromptTokens - 1 };
     if (denseLogits === null) {
       current.denseLogits = await runner.score(dense, { ...options, middle: denseExpert });
@@ -105,13 +124,27 @@ export class ShadowCheck {
     return true;
   }
 
+  /** Null where nothing waits that there is room for. */
   #begin(): Comparison | null {
     const finished = this.#waiting.shift();
     if (finished === undefined) return null;
-    const [dense, own] = [new GivenTokens(finished.tokenIds), new GivenTokens(finished.tokenIds)];
+    const numTokens = this.#roomFor(finished);
+    if (numTokens <= finished.numPromptTokens) return null;
+    const tokenIds = finished.tokenIds.subarray(0, numTokens);
+    const [dense, own] = [new GivenTokens(tokenIds), new GivenTokens(tokenIds)];
     const sums = { tokens: 0, kl: 0, agreeing: 0 };
-    this.#current = { ...finished, ...sums, dense, own, denseLogits: null };
+    const kvBytes = 2 * this.#options.runner.kvBytesFor(numTokens);
+    this.#current = { finished, kvBytes, ...sums, dense, own, denseLogits: null };
     return this.#current;
+  }
+
+  /** Tokens of a text that both runs have room for. */
+  #roomFor({ tokenIds: { length } }: Finished): number {
+    const { runner, freeKvBytes } = this.#options;
+    const free = freeKvBytes();
+    let numTokens = length;
+    while (numTokens > 0 && 2 * runner.kvBytesFor(numTokens) > free) numTokens -= chunk;
+    return numTokens;
   }
 
   #end(): void {

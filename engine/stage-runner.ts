@@ -9,10 +9,11 @@ export class StageRunner<Owner> {
   readonly stage: Stage;
   readonly pool: KvPool<Owner>;
 
-  constructor(device: Device, stage: Stage) {
+  /** @param maxBatch sequences that decode at once */
+  constructor(device: Device, stage: Stage, maxBatch: number) {
     const { layers, headDim } = stage.model;
     this.stage = stage;
-    this.pool = new KvPool(device, layers, headDim);
+    this.pool = new KvPool(device, { layers, headDim }, maxBatch);
   }
 
   /** KV bytes of one position. */
@@ -21,6 +22,13 @@ export class StageRunner<Owner> {
     return layers.reduce((sum, { numHeads, numKvHeads }) => {
       return numHeads > 0 ? sum + 2 * numKvHeads * headDim * Float32Array.BYTES_PER_ELEMENT : sum;
     }, 0);
+  }
+
+  /** Bytes of one position in the keys of the layer that has most. */
+  get largestKvBytes(): number {
+    const { layers, headDim } = this.stage.model;
+    const numHeads = layers.map((layer) => (layer.numHeads > 0 ? layer.numKvHeads : 0));
+    return Math.max(0, ...numHeads) * headDim * Float32Array.BYTES_PER_ELEMENT;
   }
 
   /** The sequences that decode. */

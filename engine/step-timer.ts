@@ -17,6 +17,9 @@ const numRuns = 3;
 /** A short context: what sequences of any middle pay for long ones is the same. */
 const capacity = 64;
 
+/** KV positions that a measurement needs for a moment, in trunk and middle. */
+export const timedPositions = manyRows * capacity;
+
 interface Place {
   readonly stage: Stage;
   readonly arena: KvArena;

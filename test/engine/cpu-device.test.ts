@@ -205,12 +205,19 @@ test("the device counts the bytes of loaded stages and allocated arenas", async 
   t.is(device.weightBytes, 0);
 
   const { layers, headDim } = model;
-  const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 2 });
+  const spec = { layers, headDim, capacity: 64 };
+  const arena = device.createArena({ ...spec, numSlots: 2 });
   // 2 layers of 2 KV heads, keys and values
-  t.is(arena.sizeBytes, 2 * 64 * 2 * 2 * 2 * headDim * 4);
-  t.is(device.kvBytes, arena.sizeBytes);
-  arena.resize(5);
-  t.is(device.kvBytes, 5 * 64 * 2 * 2 * 2 * headDim * 4);
+  const slotBytes = 64 * 2 * 2 * 2 * headDim * 4;
+  t.is(arena.sizeBytes, 2 * slotBytes);
+  t.is(device.kvBytes, 2 * slotBytes);
+  const other = device.createArena({ ...spec, capacity: 128, numSlots: 0, maxSlots: 5 });
+  t.is(device.kvBytes, 2 * slotBytes);
+  arena.moveSlot(0, other, 3);
+  t.deepEqual([arena.numSlots, other.numSlots], [1, 1]);
+  t.deepEqual([arena.sizeBytes, other.sizeBytes], [slotBytes, 2 * slotBytes]);
+  t.is(device.kvBytes, 3 * slotBytes);
+  other.removeSlot(0);
   arena.dispose();
   arena.dispose();
   t.is(device.kvBytes, 0);
@@ -269,20 +276,31 @@ test("rows of hidden states can be gathered from several batches in any order", 
   t.deepEqual(row(gathered, 2), row(a, 0));
 });
 
-test("a copied slot holds the positions asked for and nothing else", async (t) => {
+test("a moved slot holds the positions asked for and nothing else, and the last one takes its place", async (t) => {
   const { device } = await tinyDevice();
   const spec = { layers: [shape(0, 0, 32), shape(4, 2, 32)], headDim: 2 };
-  const source = device.createArena({ ...spec, capacity: 64, numSlots: 2 }) as CpuArena;
-  const target = device.createArena({ ...spec, capacity: 128, numSlots: 3 }) as CpuArena;
+  const source = device.createArena({ ...spec, capacity: 64, numSlots: 3 }) as CpuArena;
+  const target = device.createArena({
+    ...spec,
+    capacity: 128,
+    numSlots: 2,
+    maxSlots: 3,
+  }) as CpuArena;
   const ramp = (sign: number) => Float32Array.from({ length: 2 * 3 * 2 }, (_, i) => sign * (i + 1));
   source.append(ramp(1), ramp(-1), 1, [0], 3);
-  target.append(new Float32Array(80).fill(NaN), new Float32Array(80).fill(NaN), 2, [0], 20);
-  source.copySlot(1, target, 2, 2);
-  const feeds = target.feeds(2, 1, false);
-  t.deepEqual(Object.keys(feeds), ["past_k.1", "past_v.1"]);
-  const nonZero = (name: string) =>
-    (feeds[name]!.data as Float32Array).filter((value) => value !== 0);
+  source.append(ramp(100), ramp(-100), 2, [0], 3);
+  // What had been in the memory that a new slot gets.
+  target.append(new Float32Array(80).fill(NaN), new Float32Array(80).fill(NaN), 1, [0], 20);
+  target.removeSlot(1);
+  source.moveSlot(1, target, 2);
+  t.deepEqual([source.numSlots, target.numSlots], [2, 2]);
+  const nonZero = (arena: CpuArena, name: string) => {
+    const feeds = arena.feeds(1, 1, false);
+    t.deepEqual(Object.keys(feeds), ["past_k.1", "past_v.1"]);
+    return [...(feeds[name]!.data as Float32Array).filter((value) => value !== 0)];
+  };
   // [kvHeads, headDim, positions] and [kvHeads, positions, headDim]
-  t.deepEqual([...nonZero("past_k.1")], [1, 3, 2, 4, 7, 9, 8, 10]);
-  t.deepEqual([...nonZero("past_v.1")], [-1, -2, -3, -4, -7, -8, -9, -10]);
+  t.deepEqual(nonZero(target, "past_k.1"), [1, 3, 2, 4, 7, 9, 8, 10]);
+  t.deepEqual(nonZero(target, "past_v.1"), [-1, -2, -3, -4, -7, -8, -9, -10]);
+  t.deepEqual(nonZero(source, "past_v.1"), [...ramp(-100)]);
 });

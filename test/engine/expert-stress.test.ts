@@ -108,10 +108,17 @@ async function setUp(t: ExecutionContext, plan: Plan) {
     ...{ maxBatch: 8, kvPositions: 1024 },
     experts: { choose: (...args) => pool.choose(...args) },
     onFinish: (sequence) => shadow.offer(sequence),
+    kvBorrower: {
+      get kvBytes() {
+        return shadow.kvBytes;
+      },
+      giveBack: () => shadow.giveBack(),
+    },
   });
   const { runner } = run;
   const shadow: ShadowCheck = new ShadowCheck({
     ...{ runner, share: 0.2, vocabSize: weights.config.vocabSize },
+    freeKvBytes: () => run.loop.freeKvBytes,
     record: (name, record) => pool.recordShadow(name, record),
     log: (line) => t.fail(line),
   });

@@ -8,13 +8,16 @@ import type { KvSlot } from "../../engine/kv-pool.ts";
 class NumberArena implements KvArena {
   readonly capacity: number;
   readonly #arenas: Set<NumberArena>;
-  slots: Int32Array[] = [];
+  readonly maxSlots: number;
+  readonly slots: Int32Array[];
 
-  constructor({ capacity, numSlots }: ArenaSpec, arenas: Set<NumberArena>) {
+  constructor(spec: ArenaSpec, arenas: Set<NumberArena>) {
+    const { capacity, numSlots, maxSlots = numSlots } = spec;
     this.capacity = capacity;
+    this.maxSlots = maxSlots;
+    this.slots = Array.from({ length: numSlots }, () => new Int32Array(capacity));
     this.#arenas = arenas;
     arenas.add(this);
-    this.resize(numSlots);
   }
 
   get numSlots(): number {
@@ -25,30 +28,23 @@ class NumberArena implements KvArena {
     return this.slots.length * this.capacity * 4;
   }
 
-  resize(numSlots: number): void {
-    this.slots = Array.from(
-      { length: numSlots },
-      (_, i) => this.slots[i] ?? new Int32Array(this.capacity),
-    );
-  }
-
-  copySlot(from: number, target: NumberArena, to: number, length: number): void {
-    if (from >= this.numSlots || to >= target.numSlots) throw new Error("no such slot");
+  moveSlot(from: number, target: NumberArena, length: number): void {
+    if (from >= this.numSlots) throw new Error("no such slot");
     if (length > target.capacity) throw new Error("does not fit");
-    const copy = new Int32Array(target.capacity);
-    copy.set(this.slots[from]!.subarray(0, length));
-    target.slots[to] = copy;
+    if (target.numSlots === target.maxSlots) throw new Error("more slots than were reserved");
+    const moved = new Int32Array(target.capacity);
+    moved.set(this.slots[from]!.subarray(0, length));
+    target.slots.push(moved);
+    this.removeSlot(from);
   }
 
-  copyRange(
-    from: number,
-    fromStart: number,
-    target: NumberArena,
-    to: number,
-    toStart: number,
-    length: number,
-  ): void {
-    target.slots[to]!.set(this.slots[from]!.subarray(fromStart, fromStart + length), toStart);
+  removeSlot(slot: number): void {
+    const last = this.slots.pop()!;
+    if (slot < this.slots.length) this.slots[slot] = last;
+  }
+
+  copyRange(): void {
+    throw new Error("not needed here");
   }
 
   dispose(): void {
@@ -60,10 +56,13 @@ interface Owner {
   readonly name: number;
 }
 
-function createPool() {
+function createPool(maxSlots = 150) {
   const arenas = new Set<NumberArena>();
   const device = { createArena: (spec: ArenaSpec) => new NumberArena(spec, arenas) };
-  return { arenas, pool: new KvPool<Owner>(device as unknown as Device, [], 1) };
+  return {
+    arenas,
+    pool: new KvPool<Owner>(device as unknown as Device, { layers: [], headDim: 1 }, maxSlots),
+  };
 }
 
 /** Writes the owner's next positions, as a forward pass would. */
@@ -118,13 +117,18 @@ test("sequences keep their KV wherever the pool moves them, without holes, leaks
         const grouped = [...pool.groups()];
         for (const { arena, slots } of grouped) {
           if (!slots.every((s, index) => s.arena === arena && s.index === index)) return false;
-          if (arena.numSlots > 4 * slots.length) return false;
+          if (arena.numSlots !== slots.length) return false;
         }
         if (grouped.reduce((sum, { slots }) => sum + slots.length, 0) !== joined.size) return false;
-        if (arenas.size !== grouped.length + live.length - joined.size) return false;
+        const own = live.filter((one) => !joined.has(one));
+        const used = [...arenas].filter(({ numSlots }) => numSlots > 0);
+        if (used.length !== grouped.length + own.length) return false;
+        const capacities = live.reduce((sum, { arena }) => sum + arena.capacity, 0);
+        if (used.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) !== 4 * capacities)
+          return false;
       }
       for (const slot of live) pool.release(slot);
-      return arenas.size === 0 && [...pool.groups()].length === 0;
+      return [...arenas].every(({ numSlots }) => numSlots === 0) && [...pool.groups()].length === 0;
     }),
     { numRuns: 300 },
   );
@@ -164,7 +168,7 @@ test("the last sequence of an arena takes the place of one that leaves", (t) => 
   t.true(slots.slice(1).every(holdsItsOwn));
 });
 
-test("an arena gives memory back when three quarters of it are unused", (t) => {
+test("an arena has the slots of its sequences, and gives memory back as soon as one leaves", (t) => {
   const { pool } = createPool();
   const slots = Array.from({ length: 8 }, (_, name) => {
     const slot = pool.open({ name }, 4);
@@ -172,7 +176,10 @@ test("an arena gives memory back when three quarters of it are unused", (t) => {
     return slot;
   });
   const { arena } = slots[0]!;
-  t.is(arena.numSlots, 8);
-  for (const slot of slots.slice(2)) pool.release(slot);
-  t.is(arena.numSlots, 4);
+  for (const [i, slot] of slots.entries()) {
+    t.is(arena.numSlots, 8 - i);
+    pool.release(slot);
+  }
+  t.is(arena.numSlots, 0);
+  t.deepEqual([...pool.groups()], []);
 });

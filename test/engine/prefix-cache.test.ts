@@ -227,14 +227,14 @@ test("a copied range lands where it is to, and nothing else changes", async (t) 
         count: number,
       ) => void;
       feeds: (slot: number, count: number, empty: boolean) => Record<string, { data: unknown }>;
-      copyRange: (...args: unknown[]) => void;
+      copyRange: (range: unknown) => void;
       dispose: () => void;
     };
   const [source, target] = [arenaOf(64), arenaOf(128)];
   const ramp = (sign: number) => Float32Array.from({ length: 3 * 5 * 2 }, (_, i) => sign * (i + 1));
   source.append(ramp(1), ramp(-1), 1, [0], 5);
   // Positions 1 and 2 of slot 1, to 7 and 8 of slot 0: as if they had been appended there.
-  source.copyRange(1, 1, target, 0, 7, 2);
+  source.copyRange({ from: 1, fromStart: 1, target, to: 0, toStart: 7, length: 2 });
   const expected = arenaOf(128);
   const part = (sign: number) =>
     Float32Array.from(

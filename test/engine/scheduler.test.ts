@@ -18,7 +18,9 @@ function sequenceOf(id: number, promptLength: number, maxTokens: number): Sequen
 const kvBytesFor = (numTokens: number) => Math.ceil(numTokens / 4) * 4;
 
 function schedulerFor(maxBatch: number, kvBudgetBytes: number): Scheduler {
-  return new Scheduler({ maxBatch, kvBudgetBytes, kvBytesFor });
+  const kvBytesOf = ({ numTokens, maxTokens }: Sequence) =>
+    kvBytesFor(Math.min(numTokens + 1, maxTokens));
+  return new Scheduler({ maxBatch, kvBudgetBytes, kvBytesOf });
 }
 
 type Command =

@@ -23,7 +23,12 @@ interface Recorded extends ShadowRecord {
 }
 
 /** A loop whose tasks run on the expert of their name; `same` is dense itself under another name. */
-async function setUp(t: ExecutionContext, share: number, format: "q8" | "f32" = "q8") {
+async function setUp(
+  t: ExecutionContext,
+  share: number,
+  format: "q8" | "f32" = "q8",
+  kvPositions = 1 << 20,
+) {
   const loaded = await loadModel(t, weights, format);
   const code = await loadSegments(t, loaded, tinySegments(weights, format, plan));
   const middles = new Map([
@@ -41,14 +46,22 @@ async function setUp(t: ExecutionContext, share: number, format: "q8" | "f32" = 
     middles,
     experts: { choose },
     onFinish: (sequence) => check.offer(sequence),
+    kvPositions,
+    kvBorrower: {
+      get kvBytes() {
+        return check.kvBytes;
+      },
+      giveBack: () => check.giveBack(),
+    },
   });
   const options = {
     ...{ share, vocabSize },
+    freeKvBytes: () => run.loop.freeKvBytes,
     record: (expert: string, record: ShadowRecord) => void records.push({ expert, ...record }),
     log: (line: string) => void lines.push(line),
   };
   const check: ShadowCheck = new ShadowCheck({ runner: run.runner, ...options });
-  const checkWith = (runner: Pick<ModelRunner, "score" | "release">) =>
+  const checkWith = (runner: Pick<ModelRunner, "score" | "release" | "kvBytesFor">) =>
     new ShadowCheck({ runner, ...options });
   let numAdded = 0;
   const answer = async (task: string | null, length = 20, maxTokens = 8) => {
@@ -184,6 +197,7 @@ test("a comparison that fails is logged and left, and the next one begins", asyn
     score: (tokens, options) =>
       isFailing ? Promise.reject(new Error("no memory")) : run.runner.score(tokens, options),
     release: (tokens) => run.runner.release(tokens),
+    kvBytesFor: (numTokens) => run.runner.kvBytesFor(numTokens),
   });
   const tokenIds = Uint32Array.from(somePrompt(14));
   const finished = {

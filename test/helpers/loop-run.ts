@@ -1,7 +1,7 @@
 import type { ExecutionContext } from "ava";
 import type { Device, Stage } from "../../engine/device.ts";
 import { EngineLoop } from "../../engine/engine-loop.ts";
-import type { EngineLoopOptions, EngineOutput } from "../../engine/engine-loop.ts";
+import type { EngineLoopOptions, EngineOutput, KvBorrower } from "../../engine/engine-loop.ts";
 import { loadStages } from "../../engine/load-stages.ts";
 import { ModelRunner } from "../../engine/model-runner.ts";
 import type { ModelStages, Tokens } from "../../engine/model-runner.ts";
@@ -54,6 +54,7 @@ export interface LoopOptions {
   readonly onWork?: () => void;
   readonly onProblem?: (error: unknown) => void;
   readonly onFinish?: (sequence: Sequence) => void;
+  readonly kvBorrower?: KvBorrower;
 }
 
 /** Remembers who took part in the last decode pass. */
@@ -96,7 +97,7 @@ export class LoopRun {
     const { maxParked, onWork, onFinish, onProblem } = options;
     const { vocabSize } = weights.config;
     const { prefixCacheBytes = 0 } = options;
-    this.runner = new WatchedRunner({ device, stages, prefillChunk, prefixCacheBytes });
+    this.runner = new WatchedRunner({ device, stages, prefillChunk, prefixCacheBytes, maxBatch });
     for (const [name, middle] of middles) this.runner.addMiddle(name, middle);
     this.kvBytesPerPosition = this.runner.kvBytesFor(1) / 64;
     let now = 0;
@@ -111,6 +112,7 @@ export class LoopRun {
       ...(onWork && { onWork }),
       ...(onProblem && { onProblem }),
       ...(onFinish && { onFinish }),
+      ...(options.kvBorrower && { kvBorrower: options.kvBorrower }),
       emit: (outputs) => outputs.forEach((output) => this.#record(output)),
     });
   }
