@@ -164,19 +164,27 @@ export interface FinishEvent extends EventLogprobs {
   readonly reading?: Reading;
 }
 
-export interface EngineStats {
+/** What the engine's thread holds. */
+export interface EngineMemory {
+  /** Used share of the KV memory budget, 0 to 1. */
+  readonly kvCacheUsage: number;
+  /** Keys and values that are allocated, those of the prefix cache among them. */
+  readonly kvBytes: number;
+  /** Weights and graphs of the model and of the experts that are loaded. */
+  readonly weightBytes: number;
+  /** Of prompt beginnings that are kept for later prompts. */
+  readonly prefixCacheBytes: number;
+  /** Of grammars, with what is known of them. */
+  readonly grammarCacheBytes: number;
+}
+
+export interface EngineStats extends EngineMemory {
   readonly runningRequests: number;
   readonly waitingRequests: number;
   /** Requests that wait for their expert, in the middle of their prefill. */
   readonly parkedRequests: number;
   /** Prompt tokens of the waiting requests. */
   readonly waitingTokens: number;
-  /** Used share of the KV memory budget, 0 to 1. */
-  readonly kvCacheUsage: number;
-  /** Of prompt beginnings that are kept for later prompts. */
-  readonly prefixCacheBytes: number;
-  /** Of grammars, with what is known of them. */
-  readonly grammarCacheBytes: number;
   /** Times that the worker was started anew after it had failed. */
   readonly restarts: number;
 }

@@ -11,6 +11,7 @@ import { ExpertService } from "./expert-service.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import { kvBudget } from "./kv-budget.ts";
 import { loadStages } from "./load-stages.ts";
+import { MemoryReport } from "./memory-report.ts";
 import { ModelRunner } from "./model-runner.ts";
 import { openDevice } from "./open-device.ts";
 import { stackOf, toRequestFailure } from "./request-failure.ts";
@@ -32,6 +33,7 @@ interface Loaded {
   readonly loop: EngineLoop;
   readonly experts: ExpertService | null;
   readonly wakeUp: WakeUp;
+  readonly memory: MemoryReport;
   readonly model: RoutedModel;
 }
 
@@ -102,18 +104,18 @@ async function load(): Promise<Loaded> {
         send({
           type: "outputs",
           outputs: outputs.map(toWorkerOutput),
-          kvCacheUsage: loop.kvCacheUsage,
-          prefixCacheBytes: runner.prefixCacheBytes,
-          grammarCacheBytes: grammars.sizeBytes,
+          memory: memory.take(),
           report: meter.take(),
           sentAtSeconds: steadySeconds(),
         }),
     });
+    const memory = new MemoryReport(() => ({
+      kvCacheUsage: loop.kvCacheUsage,
+      ...{ kvBytes: device.kvBytes, weightBytes: device.weightBytes },
+      ...{ prefixCacheBytes: runner.prefixCacheBytes, grammarCacheBytes: grammars.sizeBytes },
+    }));
     return {
-      runner,
-      loop,
-      experts,
-      wakeUp,
+      ...{ runner, loop, experts, wakeUp, memory },
       model: { contentHash: weights.contentHash, hiddenSize },
     };
   } finally {
@@ -143,7 +145,7 @@ function toWorkerOutput(output: EngineOutput): WorkerOutput {
 }
 
 async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
-  const { runner, loop, experts, wakeUp } = loaded;
+  const { runner, loop, experts, wakeUp, memory } = loaded;
   let closing = false;
   const receive = (message: ToWorker): void => {
     switch (message.type) {
@@ -174,6 +176,7 @@ async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
     wakeUp.call();
   });
   port.on("messageerror", reportProblem);
+  tellMemory(memory);
   send({ type: "ready" });
   experts?.turnstile.close();
   while (!closing) {
@@ -181,6 +184,7 @@ async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
     if (loop.hasWork) await loop.step();
     else if (!experts?.turnstile.hasJobs && experts?.shadow.hasWork) await experts.shadow.step();
     await experts?.turnstile.next();
+    tellMemory(memory);
     const isIdle = !loop.hasWork && !experts?.turnstile.hasJobs && !experts?.shadow.hasWork;
     if (isIdle) await wakeUp.called;
     // Lets messages in between two steps, also when a step had nothing to run.
@@ -190,6 +194,11 @@ async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
   await experts?.close();
   await runner.dispose();
   port.close();
+}
+
+function tellMemory(report: MemoryReport): void {
+  const memory = report.takeChange();
+  if (memory) send({ type: "memory", memory });
 }
 
 /** Something to wait for when there is nothing to do. */

@@ -39,7 +39,8 @@ const startTimeoutMs = 20_000;
 
 const nothing: EngineStats = {
   ...{ runningRequests: 0, waitingRequests: 0, parkedRequests: 0, waitingTokens: 0 },
-  ...{ kvCacheUsage: 0, prefixCacheBytes: 0, grammarCacheBytes: 0, restarts: 0 },
+  ...{ kvCacheUsage: 0, kvBytes: 0, weightBytes: 0, prefixCacheBytes: 0, grammarCacheBytes: 0 },
+  restarts: 0,
 };
 
 /**

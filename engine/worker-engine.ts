@@ -14,6 +14,7 @@ import type { ExpertBuilder, ExpertSnapshot } from "./experts.ts";
 import type {
   Engine,
   EngineLimits,
+  EngineMemory,
   EngineStats,
   ExpertCommand,
   GenerateEvent,
@@ -69,9 +70,9 @@ export class WorkerEngine implements Engine {
   #isClosed = false;
   #experts: readonly ExpertSnapshot[] = [];
   #numCommands = 0;
-  #kvCacheUsage = 0;
-  #prefixCacheBytes = 0;
-  #grammarCacheBytes = 0;
+  #memory: EngineMemory = {
+    ...{ kvCacheUsage: 0, kvBytes: 0, weightBytes: 0, prefixCacheBytes: 0, grammarCacheBytes: 0 },
+  };
   #stepObserver: StepObserver | null = null;
   #stopped: EngineStoppedError | null = null;
 
@@ -109,12 +110,10 @@ export class WorkerEngine implements Engine {
         waitingTokens += numPromptTokens;
       }
     }
-    const kvCacheUsage = runningRequests === 0 ? 0 : this.#kvCacheUsage;
-    const prefixCacheBytes = this.#prefixCacheBytes;
-    const grammarCacheBytes = this.#grammarCacheBytes;
+    const kvCacheUsage = runningRequests === 0 ? 0 : this.#memory.kvCacheUsage;
     return {
       ...{ runningRequests, waitingRequests, parkedRequests, waitingTokens },
-      ...{ kvCacheUsage, prefixCacheBytes, grammarCacheBytes, restarts: 0 },
+      ...{ ...this.#memory, kvCacheUsage, restarts: 0 },
     };
   }
 
@@ -235,10 +234,11 @@ export class WorkerEngine implements Engine {
       case "build_expert":
       case "stop_build":
         return this.#builder?.receive(message);
+      case "memory":
+        this.#memory = message.memory;
+        return;
       case "outputs":
-        this.#kvCacheUsage = message.kvCacheUsage;
-        this.#prefixCacheBytes = message.prefixCacheBytes;
-        this.#grammarCacheBytes = message.grammarCacheBytes;
+        this.#memory = message.memory;
         for (const output of message.outputs) this.#deliver(output);
         this.#observe(message.report, message.sentAtSeconds);
     }

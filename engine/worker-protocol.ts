@@ -3,7 +3,7 @@ import type { TokenTable } from "../model/token-table.ts";
 import type { ExpertOptions, ExpertSnapshot } from "./experts.ts";
 import type { FromBuilder, ToBuilder } from "./remote-builder.ts";
 import type { RequestFailure } from "./request-failure.ts";
-import type { ExpertCommand, GenerateEvent, GenerateRequest } from "./request.ts";
+import type { EngineMemory, ExpertCommand, GenerateEvent, GenerateRequest } from "./request.ts";
 import type { StepReport } from "./step-meter.ts";
 
 /** Handed to the worker when it starts. */
@@ -60,13 +60,12 @@ export type FromWorker =
   | { readonly type: "expert_commanded"; readonly id: number; readonly snapshot: ExpertSnapshot }
   | { readonly type: "expert_refused"; readonly id: number; readonly message: string }
   | ToBuilder
+  /** When it has changed and there is no output to tell it with. */
+  | { readonly type: "memory"; readonly memory: EngineMemory }
   | {
       readonly type: "outputs";
       readonly outputs: readonly WorkerOutput[];
-      /** 0 to 1 */
-      readonly kvCacheUsage: number;
-      readonly prefixCacheBytes: number;
-      readonly grammarCacheBytes: number;
+      readonly memory: EngineMemory;
       readonly report: StepReport;
       /** On the clock of `steadySeconds`. */
       readonly sentAtSeconds: number;

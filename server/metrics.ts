@@ -135,6 +135,8 @@ export class Metrics {
       return value === undefined ? [] : [[{}, value ? 1 : 0]];
     });
     set.gauge(engineMetrics.kvCacheUsage, () => stats()?.kvCacheUsage);
+    set.gauge(engineMetrics.kvBytes, () => stats()?.kvBytes);
+    set.gauge(engineMetrics.weightBytes, () => stats()?.weightBytes);
     this.#prefixCacheQueries = set.counter(engineMetrics.prefixCacheQueries);
     this.#prefixCacheHits = set.counter(engineMetrics.prefixCacheHits);
     set.gauge(engineMetrics.prefixCacheBytes, () => stats()?.prefixCacheBytes);

@@ -6,7 +6,7 @@ import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "
 
 const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
 const { prefixCacheHits, prefixCacheQueries, prefixCacheBytes, grammarCacheBytes } = engineMetrics;
-const { restarts } = engineMetrics;
+const { restarts, kvBytes, weightBytes } = engineMetrics;
 const inDecode = { where: 'pass="decode"' };
 const grammar = { where: 'pass="decode", phase="grammar"' };
 const inPrefill = { where: 'pass="prefill"' };
@@ -109,6 +109,17 @@ export const engine = dashboard({
         unit: "percentunit",
         max: 1,
         queries: { "{{instance}}": selector(kvCacheUsage.name) },
+      }),
+      series({
+        title: "Keys and values, weights",
+        about:
+          "Memory of the engine's thread: keys and values up to --kv-memory and --prefix-cache together, weights of the " +
+          "model and up to --expert-memory of experts.",
+        unit: "bytes",
+        queries: {
+          "keys and values {{instance}}": selector(kvBytes.name),
+          "weights {{instance}}": selector(weightBytes.name),
+        },
       }),
       series({
         title: "Prefix cache, hits",

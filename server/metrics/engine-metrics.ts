@@ -58,6 +58,18 @@ export const engineMetrics = {
     help: "Used share of the KV memory budget, 0 to 1.",
     vllm: "vllm:kv_cache_usage_perc",
   },
+  kvBytes: {
+    name: "seap_engine_kv_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Allocated keys and values: at most --kv-memory and --prefix-cache together.",
+  },
+  weightBytes: {
+    name: "seap_engine_weight_bytes",
+    type: "gauge",
+    unit: "bytes",
+    help: "Weights and graphs of the model and of the experts that are loaded.",
+  },
   prefixCacheQueries: {
     name: "seap_prefix_cache_queries_total",
     type: "counter",

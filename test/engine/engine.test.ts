@@ -13,7 +13,7 @@ import {
   OverloadedError,
   RouterLoadError,
 } from "../../engine/errors.ts";
-import type { Engine, GenerateEvent, GenerateRequest } from "../../engine/request.ts";
+import type { Engine, EngineStats, GenerateEvent, GenerateRequest } from "../../engine/request.ts";
 import { ModelLoadError } from "../../model/errors.ts";
 import { FixedRouter } from "../../router/fixed-router.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
@@ -90,8 +90,14 @@ async function drain(stream: AsyncGenerator<GenerateEvent, void, void>): Promise
 
 const idle = {
   ...{ runningRequests: 0, waitingRequests: 0, parkedRequests: 0, waitingTokens: 0 },
-  ...{ kvCacheUsage: 0, prefixCacheBytes: 0, grammarCacheBytes: 0, restarts: 0 },
+  ...{ kvCacheUsage: 0, kvBytes: 0, weightBytes: 0, prefixCacheBytes: 0, grammarCacheBytes: 0 },
+  restarts: 0,
 };
+
+/** Without what depends on the model's size. */
+function countsOf(stats: EngineStats) {
+  return { ...stats, kvBytes: 0, weightBytes: 0 };
+}
 
 test("an answer from the worker is the one that the loop gives, accepted first and finished last", async (t) => {
   const engine = await start(t);
@@ -106,7 +112,7 @@ test("an answer from the worker is the one that the loop gives, accepted first a
   });
   t.is(events.length, 21);
   t.is(textOf(events), await answerAlone(await loadModel(t, weights, "q8"), request));
-  t.deepEqual(engine.stats(), idle);
+  t.deepEqual(countsOf(engine.stats()), idle);
 });
 
 test("of the prefill's time so much was the head, in all passes and in the last one", async (t) => {
@@ -170,7 +176,7 @@ test("20 parallel requests get the answers they get alone, greedy and seeded", a
     }),
   );
   const answers = await Promise.all(requests.map((request) => collect(engine, request)));
-  t.deepEqual(engine.stats(), idle);
+  t.deepEqual(countsOf(engine.stats()), idle);
   const loaded = await loadModel(t, weights, "q8");
   for (const [i, request] of requests.entries()) {
     t.is(textOf(answers[i]!), await answerAlone(loaded, request));
@@ -183,15 +189,19 @@ test("while requests run and wait the statistics say so", async (t) => {
   await firstToken(running);
   const waiting = engine.generate(requestFor("waiting", somePrompt(30)));
   await waiting.next();
-  const { kvCacheUsage, ...counts } = engine.stats();
+  const { kvCacheUsage, kvBytes, weightBytes, ...counts } = engine.stats();
   t.deepEqual(counts, {
     ...{ runningRequests: 1, waitingRequests: 1, parkedRequests: 0, waitingTokens: 30 },
     ...{ prefixCacheBytes: 0, grammarCacheBytes: 0, restarts: 0 },
   });
   t.true(kvCacheUsage > 0 && kvCacheUsage <= 1);
+  t.true(kvBytes > 0);
+  t.true(weightBytes > kvBytes);
   await waiting.return();
   await running.return();
-  t.deepEqual(engine.stats(), idle);
+  await collect(engine, requestFor("last", somePrompt(10)));
+  t.like(engine.stats(), { kvBytes: 0, weightBytes });
+  t.deepEqual(countsOf(engine.stats()), idle);
 });
 
 test("an abort in mid-stream throws CancelledError, frees the place and leaves others alone", async (t) => {
@@ -208,7 +218,7 @@ test("an abort in mid-stream throws CancelledError, frees the place and leaves o
   const loaded = await loadModel(t, weights, "q8");
   t.is(textOf(await other), await answerAlone(loaded, request));
   t.is(textOf(await queued), await answerAlone(loaded, next));
-  t.deepEqual(engine.stats(), idle);
+  t.deepEqual(countsOf(engine.stats()), idle);
 });
 
 test("a request aborted while it waits is gone at once", async (t) => {
@@ -228,7 +238,7 @@ test("a signal that has aborted before is refused without a trace", async (t) =>
   const engine = await start(t);
   const stream = engine.generate(endless("a"), AbortSignal.abort());
   await t.throwsAsync(stream.next(), { instanceOf: CancelledError });
-  t.deepEqual(engine.stats(), idle);
+  t.deepEqual(countsOf(engine.stats()), idle);
 });
 
 test("leaving the iteration cancels the request", async (t) => {
@@ -236,7 +246,7 @@ test("leaving the iteration cancels the request", async (t) => {
   for await (const event of engine.generate(endless("a"))) {
     if (event.type === "delta") break;
   }
-  t.deepEqual(engine.stats(), idle);
+  t.deepEqual(countsOf(engine.stats()), idle);
   // The only place in the batch is free again.
   t.is((await collect(engine, requestFor("b", somePrompt(3)))).length, 17);
 });
@@ -292,7 +302,7 @@ test("closing ends what is in flight with EngineStoppedError, and closing twice 
   await Promise.all([engine.close(), engine.close()]);
   await Promise.all(ends);
   await engine.close();
-  t.deepEqual(engine.stats(), idle);
+  t.deepEqual(countsOf(engine.stats()), idle);
   await t.throwsAsync(engine.generate(requestFor("late", [1])).next(), {
     instanceOf: EngineStoppedError,
   });
@@ -323,7 +333,7 @@ test("a worker that dies takes the requests in flight along, with its reason, an
   ]);
   t.is((await engine.failed).message, expected.message);
   t.is(engine.problem?.message, expected.message);
-  t.deepEqual(engine.stats(), idle);
+  t.deepEqual(countsOf(engine.stats()), idle);
   await t.throwsAsync(engine.generate(requestFor("late", [1])).next(), expected);
   await engine.close();
 });

@@ -108,6 +108,8 @@ export class FakeEngine implements Engine {
         0,
       ),
       kvCacheUsage: this.#running.size / this.limits.maxBatch,
+      kvBytes: 0,
+      weightBytes: 0,
       prefixCacheBytes: 0,
       grammarCacheBytes: 0,
       restarts: this.restarts,

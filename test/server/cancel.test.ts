@@ -105,6 +105,8 @@ test("leaving cancels every choice of the request", async (t) => {
     parkedRequests: 0,
     waitingTokens: 0,
     kvCacheUsage: 0,
+    kvBytes: 0,
+    weightBytes: 0,
     prefixCacheBytes: 0,
     grammarCacheBytes: 0,
     restarts: 0,
