@@ -34,6 +34,17 @@ export async function openModel(path: string): Promise<OpenedModel> {
   return stat.isDirectory() ? openFolder(path, name) : openFile(path, name);
 }
 
+/**
+ * What the model at `path` builds its tokenizer and chat template from; its tensors are not looked at.
+ * @throws ModelLoadError
+ */
+export function openTokenizer(path: string): TokenizerSource {
+  if (statSync(path).isDirectory()) return readTokenizerFiles(path);
+  const checkpoint = openGguf(path);
+  checkpoint.close();
+  return { kind: "gguf", metadata: checkpoint.metadata };
+}
+
 async function openFile(path: string, name: string): Promise<OpenedModel> {
   const checkpoint = openGguf(path);
   try {

@@ -58,6 +58,8 @@ export interface Tokenizer {
   tokenId(content: string): number | undefined;
   /** Content of a token as the vocabulary spells it; empty for ids that have none. */
   tokenContent(id: number): string;
+  /** How many tokens a text of this length has at least, whatever it says. */
+  fewestTokens(numCharacters: number): number;
   /**
    * Lone surrogates are encoded as U+FFFD. Takes time linear in the length of `text`, or in what of it is seen to be
    * too long.
@@ -129,11 +131,15 @@ class BpeTokenizer implements Tokenizer {
     return this.#contents[id] ?? "";
   }
 
+  fewestTokens(numCharacters: number): number {
+    // A token stands for no more characters than its own.
+    return Math.ceil(numCharacters / this.#longestTokenBytes);
+  }
+
   encode(text: string, options: EncodeOptions): Uint32Array {
     const { parseSpecial, addBos = this.addBos, restoreText = (part) => part } = options;
     const { maxTokens = Infinity, known } = options;
-    // A token stands for no more characters than its own: what is longer is refused unread.
-    const fewestTokens = Math.ceil(text.length / this.#longestTokenBytes);
+    const fewestTokens = this.fewestTokens(text.length);
     if (fewestTokens > maxTokens) throw new TooManyTokensError(fewestTokens);
     const ids: number[] = [];
     if (addBos && this.bosTokenId !== null) ids.push(this.bosTokenId);
@@ -175,18 +181,34 @@ class BpeTokenizer implements Tokenizer {
   }
 
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    const { bytes, offsets, control } = this.tokenTable;
-    const chunks: Uint8Array[] = [];
+    const { bytes, offsets, control, controlTexts } = this.tokenTable;
+    const controlText = (id: number): Uint8Array =>
+      (options.keepSpecial === true && controlTexts.get(id)) || nothing;
+    let length = 0;
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i]!;
       if (id >= this.vocabSize) continue;
-      if (control[id] === 0) chunks.push(bytes.subarray(offsets[id], offsets[id + 1]));
-      else if (options.keepSpecial === true) chunks.push(Buffer.from(this.#contents[id]!));
+      length += control[id] === 0 ? offsets[id + 1]! - offsets[id]! : controlText(id).length;
     }
-    const text = utf8.decode(Buffer.concat(chunks));
+    const all = new Uint8Array(length);
+    let end = 0;
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i]!;
+      if (id >= this.vocabSize) continue;
+      if (control[id] === 0) {
+        for (let at = offsets[id]!; at < offsets[id + 1]!; at++) all[end++] = bytes[at]!;
+      } else {
+        const shown = controlText(id);
+        all.set(shown, end);
+        end += shown.length;
+      }
+    }
+    const text = utf8.decode(all);
     return this.#addsSpace && text.startsWith(" ") ? text.slice(1) : text;
   }
 }
+
+const nothing = new Uint8Array();
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 

@@ -1,8 +1,9 @@
 import type { RenderOptions } from "../model/chat-template.ts";
 import { ChatWriter } from "./chat-writer.ts";
-import type { ChatMessage, Prompt, TextCodec } from "./codec.ts";
+import type { ChatMessage, EncodeChatOptions, Prompt, TextCodec } from "./codec.ts";
 import { InvalidRequestError, withinContext } from "./errors.ts";
-import type { GenerationEndpoint } from "./generation-endpoint.ts";
+import { checkAnswers } from "./generation.ts";
+import type { GenerationEndpoint, ReadContext, ReadRequest } from "./generation-endpoint.ts";
 import { findNamed } from "./parameters/aliases.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import type { GrammarSource } from "./structured/compile-grammar.ts";
@@ -20,57 +21,63 @@ export const chatEndpoint: GenerationEndpoint<ChatBody> = {
   known: knownInChat,
   idPrefix: "chatcmpl",
   format: { object: "chat.completion", chunkObject: "chat.completion.chunk" },
-  async read(body, { codec, grammars, maxTokens }) {
-    const { logprobs, top_logprobs: numTop } = body;
-    if (numTop > 0 && !logprobs) {
-      const message = `top_logprobs: expected 0 without logprobs (got ${numTop})`;
-      throw new InvalidRequestError(message, "top_logprobs");
-    }
-    const tools = readTools(body);
-    const source = sourceOf(body, tools);
-    const calls = tools && { isFormed: source?.kind === "tools" && source.form !== undefined };
-    const grammar = source && (await grammars.compile(source));
-    const messages = body.messages.map(toChatMessage);
-    const options = readTemplateOptions(body);
-    return {
-      prompts: [
-        withinContext("messages", maxTokens, () =>
-          toPrompt(messages, codec, { tools: tools?.list, options, maxTokens }),
-        ),
-      ],
-      promptField: "messages",
-      tokenLimit: tokenLimitOf(body),
-      defaultMaxTokens: Infinity,
-      logprobs: logprobs ? { numTop } : undefined,
-      grammar,
-      ignoredTools: foreignNames(body.tools),
-      writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, calls),
-    };
-  },
+  read: (body, context) => readChat(body, context, "messages"),
 };
 
-export interface PromptOptions {
+/**
+ * @param field - that the conversation came in
+ * @throws RequestError, OverloadedError
+ */
+export async function readChat(
+  body: ChatBody,
+  { codec, grammars, maxTokens, limits, isRouted }: ReadContext,
+  field: string,
+): Promise<ReadRequest> {
+  checkAnswers(1, body.n, limits, field);
+  const { logprobs, top_logprobs: numTop } = body;
+  if (numTop > 0 && !logprobs) {
+    const message = `top_logprobs: expected 0 without logprobs (got ${numTop})`;
+    throw new InvalidRequestError(message, "top_logprobs");
+  }
+  const tools = readTools(body);
+  const source = sourceOf(body, tools);
+  const calls = tools && { isFormed: source?.kind === "tools" && source.form !== undefined };
+  const grammar = source && (await grammars.compile(source));
+  const messages = body.messages.map(toChatMessage);
+  const options = readTemplateOptions(body);
+  return {
+    prompts: [
+      await withinContext(field, maxTokens, () =>
+        toPrompt(messages, codec, { tools: tools?.list, options, maxTokens, wantsSpans: isRouted }),
+      ),
+    ],
+    promptField: field,
+    tokenLimit: tokenLimitOf(body),
+    defaultMaxTokens: Infinity,
+    logprobs: logprobs ? { numTop } : undefined,
+    grammar,
+    ignoredTools: foreignNames(body.tools),
+    writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, calls),
+  };
+}
+
+export interface PromptOptions extends Required<EncodeChatOptions> {
   /** That the model is told of. */
   readonly tools?: readonly Tool[] | undefined;
   readonly options?: Partial<RenderOptions>;
-  readonly maxTokens: number;
 }
 
-/** @throws TooManyTokensError, ChatTemplateError */
-export function toPrompt(
+/** @throws TooManyTokensError, ChatTemplateError, and what the background throws */
+export async function toPrompt(
   conversation: readonly ChatMessage[],
   codec: TextCodec,
-  { tools = [], options = {}, maxTokens }: PromptOptions,
-): Prompt {
+  { tools = [], options = {}, maxTokens, wantsSpans }: PromptOptions,
+): Promise<Prompt> {
   const text = conversation.findLast(({ role }) => role === "user")?.content ?? "";
-  return withToolPrompt(conversation, tools, codec, ({ messages, ...shown }) => {
+  return withToolPrompt(conversation, tools, codec, async ({ messages, ...shown }) => {
     const rendering = { ...options, ...shown };
-    return {
-      tokenIds: codec.encodeChat(messages, rendering, maxTokens),
-      text,
-      messages,
-      rendering,
-    };
+    const encoded = await codec.encodeChat(messages, rendering, { maxTokens, wantsSpans });
+    return { ...encoded, text, messages };
   });
 }
 

@@ -19,40 +19,38 @@ export interface Prompt {
   readonly text: string;
   /** Null for a prompt that is no conversation. */
   readonly messages: readonly ChatMessage[] | null;
-  /** What the template was told besides. */
-  readonly rendering?: Partial<RenderOptions>;
+  /** What of a conversation says which task it is; null where nobody wanted to know, or it is none. */
+  readonly spans: PromptSpans | null;
 }
 
-/** From what clients write to token ids. */
+/** A conversation as the model reads it. */
+export type EncodedChat = Pick<Prompt, "tokenIds" | "spans">;
+
+/** From what clients write to token ids. What is long is encoded in the background. */
 export interface TextCodec {
   /**
    * The conversation in the model's chat template; ready for the assistant's turn where nothing else is asked for.
-   * @param maxTokens - to give up beyond; default no limit
    * @throws ChatTemplateError when the template refuses the conversation.
    * @throws TooManyTokensError
+   * @throws TaskLimitError, OverloadedError of the background
    */
   encodeChat(
     messages: readonly ChatMessage[],
-    options?: Partial<RenderOptions>,
-    maxTokens?: number,
-  ): Uint32Array;
+    rendering?: Partial<RenderOptions>,
+    options?: EncodeChatOptions,
+  ): Promise<EncodedChat>;
   /**
    * As `encodeChat`, as text.
    * @throws ChatTemplateError
+   * @throws TaskLimitError, OverloadedError of the background
    */
-  renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string;
+  renderChat(messages: readonly ChatMessage[], rendering?: Partial<RenderOptions>): Promise<string>;
   /**
-   * What of a conversation says which task it is. Asked once, nothing is encoded twice for it.
-   * @param tokenIds of `encodeChat`, the same object
-   * @param options of `encodeChat`
+   * Texts as the model was trained on them, each with its start token where it has one.
+   * @throws TooManyTokensError
+   * @throws TaskLimitError, OverloadedError of the background
    */
-  findSpans(
-    messages: readonly ChatMessage[],
-    tokenIds: Uint32Array,
-    options?: Partial<RenderOptions>,
-  ): PromptSpans;
-  /** Text as the model was trained on it, with its start token where it has one. */
-  encodeText(text: string, options?: EncodeTextOptions): Uint32Array;
+  encodeTexts(texts: readonly string[], options?: EncodeTextOptions): Promise<Uint32Array[]>;
   /** The ids' text, that of control tokens included; bytes that are not UTF-8 become U+FFFD. */
   decode(tokenIds: ArrayLike<number>): string;
   /** A token as the vocabulary spells it; empty for ids that have none. */
@@ -64,12 +62,19 @@ export interface TextCodec {
   readonly tokenizerInfo: TokenizerInfo;
 }
 
+export interface EncodeChatOptions {
+  /** Give up once there are certainly more, with a TooManyTokensError. @default no limit */
+  readonly maxTokens?: number;
+  /** Find the spans too, which takes two more renderings. @default false */
+  readonly wantsSpans?: boolean;
+}
+
 export interface EncodeTextOptions {
   /** Begin with the start token where the model has one. @default true */
   readonly addSpecialTokens?: boolean;
   /** Read the text of control tokens as those tokens. @default true */
   readonly parseSpecial?: boolean;
-  /** Give up once there are certainly more, with a TooManyTokensError. @default no limit */
+  /** Of each text: give up once there are certainly more, with a TooManyTokensError. @default no limit */
   readonly maxTokens?: number;
 }
 

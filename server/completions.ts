@@ -1,6 +1,7 @@
-import type { Prompt, TextCodec } from "./codec.ts";
 import { CompletionWriter } from "./completion-writer.ts";
+import { encodeInputs } from "./encode-inputs.ts";
 import { InvalidRequestError, withinContext } from "./errors.ts";
+import { checkAnswers } from "./generation.ts";
 import type { GenerationEndpoint } from "./generation-endpoint.ts";
 import { findNamed } from "./parameters/aliases.ts";
 import { type CompletionBody, completionSchema } from "./request-schemas.ts";
@@ -13,7 +14,8 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
   known: knownInCompletions,
   idPrefix: "cmpl",
   format: { object: "text_completion", chunkObject: "text_completion" },
-  async read(body, { codec, grammars, maxTokens }) {
+  async read(body, { codec, grammars, limits, maxTokens }) {
+    checkAnswers(body.prompt.length, body.n, limits, "prompt");
     const { echo } = body;
     const tokenLimit = findNamed(body, "max_tokens");
     if (tokenLimit?.value === 0 && !echo) {
@@ -23,10 +25,16 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
     }
     const source = structuredSource(body);
     const logprobs = body.logprobs === undefined ? undefined : { numTop: body.logprobs };
+    const encoded = await withinContext("prompt", maxTokens, () =>
+      encodeInputs(body.prompt, codec, { maxTokens }),
+    );
     return {
-      prompts: withinContext("prompt", maxTokens, () =>
-        body.prompt.map((prompt) => toPrompt(prompt, codec, maxTokens)),
-      ),
+      prompts: body.prompt.map((prompt, index) => ({
+        tokenIds: encoded[index]!,
+        text: typeof prompt === "string" ? prompt : "",
+        messages: null,
+        spans: null,
+      })),
       promptField: "prompt",
       tokenLimit,
       // As the OpenAI API has it for this endpoint.
@@ -43,14 +51,3 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
     };
   },
 };
-
-function toPrompt(prompt: string | number[], codec: TextCodec, maxTokens: number): Prompt {
-  return typeof prompt === "string"
-    ? { tokenIds: codec.encodeText(prompt, { maxTokens }), text: prompt, messages: null }
-    : { tokenIds: toTokenIds(prompt), text: "", messages: null };
-}
-
-/** Ids beyond 32 bits stay outside every vocabulary instead of wrapping round into it. */
-function toTokenIds(ids: readonly number[]): Uint32Array {
-  return Uint32Array.from(ids, (id) => Math.min(id, 0xffff_ffff));
-}

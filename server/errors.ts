@@ -1,4 +1,5 @@
 import { SeapError, TooManyTokensError } from "../model/errors.ts";
+import { TaskLimitError } from "./background/errors.ts";
 
 /** The client's request cannot be served as it is; sending it again will not help. */
 export abstract class RequestError extends SeapError {
@@ -45,13 +46,31 @@ export class ContextLengthError extends RequestError {
 }
 
 /**
+ * Reads what a field says.
+ * @param read - in the background
+ * @throws InvalidRequestError naming the field where it takes too long
+ */
+export async function withinTime<T>(field: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof TaskLimitError)) throw error;
+    throw new InvalidRequestError(`${field}: takes too long to read. ${error.message}`, field);
+  }
+}
+
+/**
  * Encodes a prompt.
  * @param encode - gives up beyond the context
- * @throws ContextLengthError instead, naming the field
+ * @throws ContextLengthError instead, or InvalidRequestError where it takes too long, naming the field
  */
-export function withinContext<T>(field: string, contextLength: number, encode: () => T): T {
+export async function withinContext<T>(
+  field: string,
+  contextLength: number,
+  encode: () => Promise<T>,
+): Promise<T> {
   try {
-    return encode();
+    return await withinTime(field, encode);
   } catch (error) {
     if (!(error instanceof TooManyTokensError)) throw error;
     throw new ContextLengthError(field, error.numTokens, 0, contextLength);

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { z } from "zod";
+import type { EngineLimits } from "../engine/request.ts";
 import { sendAnswer, streamAnswer } from "./answer.ts";
 import type { Answer, AnswerFormat, ChoiceWriter, StreamOptions } from "./answer.ts";
 import { openChoices } from "./choices.ts";
@@ -48,8 +49,11 @@ export interface GenerationEndpoint<Body extends GenerationBody> {
 
 export interface ReadContext extends Pick<GenerationContext, "grammars"> {
   readonly codec: TextCodec;
+  readonly limits: EngineLimits;
   /** Of a prompt. */
   readonly maxTokens: number;
+  /** A router may choose the task. */
+  readonly isRouted: boolean;
 }
 
 /** What an endpoint makes of a body. */
@@ -141,7 +145,8 @@ export function answerBeginner<Body extends GenerationBody>(
     const { truncate_prompt_tokens: numKept } = body;
     // What is cut may be as long as it likes.
     const maxTokens = numKept === undefined ? limits.contextLength : Infinity;
-    const read = await endpoint.read(body, { codec, grammars, maxTokens });
+    const isRouted = tasks.length > 0 && model.task === undefined;
+    const read = await endpoint.read(body, { codec, grammars, limits, maxTokens, isRouted });
     const { ignoredTools = [] } = read;
     if (ignoredTools.length > 0) {
       unknownFields.noteTools(ignoredTools, record.log);
@@ -150,7 +155,7 @@ export function answerBeginner<Body extends GenerationBody>(
     const prompts = read.prompts.map((prompt) =>
       truncatePrompt(prompt, numKept, read.tokenLimit, limits, codec),
     );
-    const requests = toGenerateRequests({
+    const requests = await toGenerateRequests({
       ...read,
       prompts,
       body,
@@ -158,8 +163,7 @@ export function answerBeginner<Body extends GenerationBody>(
       limits,
       codec,
       randomSeed,
-      routingFor: (prompt) =>
-        routing.routingFor(prompt, { tasks, modelTask: model.task, header }, codec),
+      routingFor: (prompt) => routing.routingFor(prompt, { tasks, modelTask: model.task, header }),
     });
 
     const controller = begin(id);

@@ -24,7 +24,7 @@ export interface GenerationOptions {
   readonly promptLogprobs?: LogprobsParams | undefined;
   readonly grammar?: Automaton | undefined;
   readonly limits: EngineLimits;
-  readonly codec: Pick<TextCodec, "encodeText">;
+  readonly codec: Pick<TextCodec, "encodeTexts">;
   /** Unsigned 32-bit, for requests that bring no seed. */
   readonly randomSeed: () => number;
   /** Called once for each prompt, after its checks. */
@@ -37,15 +37,11 @@ export interface GenerationOptions {
  * @throws InvalidRequestError when a prompt is empty, or a token id is outside the vocabulary.
  * @throws ContextLengthError when prompt and limit do not fit into the context.
  */
-export function toGenerateRequests(options: GenerationOptions): GenerateRequest[] {
+export async function toGenerateRequests(options: GenerationOptions): Promise<GenerateRequest[]> {
   const { body, id, prompts, promptField, limits, logprobs, promptLogprobs, grammar } = options;
-  if (prompts.length * body.n > limits.maxWaitingRequests) {
-    const message = `${prompts.length} prompts with n ${body.n} are more answers than may wait`;
-    throw new InvalidRequestError(`${message} (${limits.maxWaitingRequests}).`, promptField);
-  }
   const biased = body.logit_bias.map(([tokenId]) => tokenId);
   checkTokenIds(biased, "logit_bias", limits.vocabSize);
-  const tokenRules = readTokenRules(body, options.codec, limits.vocabSize);
+  const tokenRules = await readTokenRules(body, options.codec, limits.vocabSize);
   return prompts.flatMap((prompt, promptIndex) => {
     const { tokenIds: promptTokenIds } = prompt;
     checkPrompt(promptTokenIds, promptField, limits.vocabSize);
@@ -80,6 +76,21 @@ export function toGenerateRequests(options: GenerationOptions): GenerateRequest[
       routing,
     }));
   });
+}
+
+/**
+ * Known before anything is encoded.
+ * @throws InvalidRequestError
+ */
+export function checkAnswers(
+  numPrompts: number,
+  n: number,
+  { maxWaitingRequests }: Pick<EngineLimits, "maxWaitingRequests">,
+  field: string,
+): void {
+  if (numPrompts * n <= maxWaitingRequests) return;
+  const message = `${numPrompts} prompts with n ${n} are more answers than may wait`;
+  throw new InvalidRequestError(`${message} (${maxWaitingRequests}).`, field);
 }
 
 function maxTokensFor(promptTokens: number, options: GenerationOptions): number {

@@ -3,14 +3,14 @@ import type { EngineOptions } from "../engine/engine.ts";
 import type { Engine } from "../engine/request.ts";
 import { SupervisedEngine } from "../engine/supervised-engine.ts";
 import { systemTimer } from "../engine/timer.ts";
-import { createChatTemplate } from "../model/chat-template.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { stageBorders } from "../model/model-stages.ts";
 import { openModel } from "../model/open-model.ts";
 import { resolveModel } from "../model/source.ts";
 import type { ResolvedModel } from "../model/source.ts";
 import { denseShape } from "../model/stage-graph.ts";
-import { createTokenizer } from "../model/tokenizer.ts";
+import { BackgroundCodec, type CodecTasks } from "./background-codec.ts";
+import { Background } from "./background/background.ts";
 import { ConfigError } from "./config-error.ts";
 import type { Config } from "./config.ts";
 import { DownloadProgress } from "./download-progress.ts";
@@ -27,6 +27,9 @@ import type { RouterSource } from "./routing/router-source.ts";
 const DEFAULT_KV_SHARE = 0.25;
 /** Of the memory at hand, for prompt beginnings that may come again. */
 const DEFAULT_PREFIX_CACHE_SHARE = 0.05;
+
+/** For a prompt, or some of many; far more than an ordinary one takes on a machine that is busy. */
+const encodingBudgetMs = 10_000;
 
 /** Where comes what the model is served with. */
 export interface ModelSources {
@@ -53,12 +56,7 @@ export async function loadModel(
   const { weights, tokenizer: tokenizerSource } = await openModel(resolved.path);
   weights.close();
   const { vocabSize } = weights.config;
-  const tokenizer = createTokenizer(tokenizerSource);
-  const codec = new ModelCodec(
-    tokenizer,
-    createChatTemplate(tokenizerSource, tokenizer),
-    tokenizerSource,
-  );
+  const codec = new ModelCodec(tokenizerSource);
   const contextLength = contextLengthOf(config, weights.config);
   const { contentHash } = weights;
   const { path: modelPath } = resolved;
@@ -84,7 +82,7 @@ export async function loadModel(
       kvMemoryBytes: config.kvMemory ?? Math.floor(availableBytes * DEFAULT_KV_SHARE),
       prefixCacheBytes:
         config.prefixCache ?? Math.floor(availableBytes * DEFAULT_PREFIX_CACHE_SHARE),
-      tokenTable: tokenizer.tokenTable,
+      tokenTable: codec.tokenTable,
       maxWaitingRequests: config.maxWaitingRequests,
       maxWaitingTokens: config.maxWaitingTokens,
       ...(experts && { experts }),
@@ -106,19 +104,25 @@ export async function loadModel(
     await engine?.close();
     throw error;
   }
+  const background: CodecTasks = new Background({
+    worker: new URL("./background/codec-worker.js", import.meta.url),
+    workerData: () => modelPath,
+    budgetMs: encodingBudgetMs,
+  });
   const [id = resolved.name, ...aliases] = config.modelName ?? [];
   const seconds = Number(((performance.now() - startedAt) / 1000).toFixed(1));
   log.info("model ready", { model: id, contextLength, threads: config.threads, seconds });
   return {
     names: [id, ...aliases],
     engine,
-    codec,
+    codec: new BackgroundCodec(codec, background),
     tasks: router.tasks,
     experts: experts && { memoryBytes: experts.options.memoryBytes, builder: experts.builder },
     middle: { firstLayer: stageBorders(weights.config).middle, layer: denseShape(weights.config) },
     routerMap: () => router.map,
     async close() {
       router.close();
+      await background.close();
       await engine.close();
     },
   };

@@ -1,19 +1,31 @@
-import type { ChatTemplate, RenderOptions } from "../model/chat-template.ts";
+import {
+  type ChatTemplate,
+  createChatTemplate,
+  type RenderOptions,
+} from "../model/chat-template.ts";
+import { TooManyTokensError } from "../model/errors.ts";
 import type { TokenizerSource } from "../model/tokenizer-source.ts";
-import type { EncodedPieces, Tokenizer } from "../model/tokenizer.ts";
+import { createTokenizer, type EncodedPieces, type Tokenizer } from "../model/tokenizer.ts";
+import type { TokenTable } from "../model/token-table.ts";
 import { findPromptSpans } from "../router/prompt-spans.ts";
-import type { PromptSpans } from "../router/prompt-spans.ts";
-import type { ChatMessage, EncodeTextOptions, TextCodec, TokenizerInfo } from "./codec.ts";
+import type {
+  ChatMessage,
+  EncodeChatOptions,
+  EncodedChat,
+  EncodeTextOptions,
+  TokenizerInfo,
+} from "./codec.ts";
 
-/** The codec of a model: its tokenizer and its chat template. */
-export class ModelCodec implements TextCodec {
+/** The tokenizer and the chat template of a model, at work in the thread of who asks. */
+export class ModelCodec {
   readonly tokenizerInfo: TokenizerInfo;
   readonly #tokenizer: Tokenizer;
   readonly #template: ChatTemplate;
-  /** Of conversations whose spans nobody has asked for yet. */
-  readonly #encoded = new WeakMap<Uint32Array, EncodedPieces>();
 
-  constructor(tokenizer: Tokenizer, template: ChatTemplate, source: TokenizerSource) {
+  /** @throws ModelLoadError, ChatTemplateError */
+  constructor(source: TokenizerSource) {
+    const tokenizer = createTokenizer(source);
+    const template = createChatTemplate(source, tokenizer);
     this.#tokenizer = tokenizer;
     this.#template = template;
     const content = (id: number | null) => (id === null ? null : tokenizer.tokenContent(id));
@@ -28,39 +40,53 @@ export class ModelCodec implements TextCodec {
     };
   }
 
+  get tokenTable(): TokenTable {
+    return this.#tokenizer.tokenTable;
+  }
+
+  /** @throws ChatTemplateError, TooManyTokensError */
   encodeChat(
     messages: readonly ChatMessage[],
-    options?: Partial<RenderOptions>,
-    maxTokens = Infinity,
-  ): Uint32Array {
+    rendering?: Partial<RenderOptions>,
+    { maxTokens = Infinity, wantsSpans = false }: EncodeChatOptions = {},
+  ): EncodedChat {
+    const shown = withDefaults(rendering);
     const known: EncodedPieces = new Map();
-    const tokenIds = this.#template.encode(messages, withDefaults(options), { maxTokens, known });
-    this.#encoded.set(tokenIds, known);
-    return tokenIds;
-  }
-
-  renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string {
-    return this.#template.render(messages, withDefaults(options));
-  }
-
-  findSpans(
-    messages: readonly ChatMessage[],
-    tokenIds: Uint32Array,
-    options?: Partial<RenderOptions>,
-  ): PromptSpans {
-    const known = this.#encoded.get(tokenIds);
-    this.#encoded.delete(tokenIds);
-    return findPromptSpans(this.#template, messages, withDefaults(options), tokenIds, known);
-  }
-
-  encodeText(text: string, options: EncodeTextOptions = {}): Uint32Array {
-    const { addSpecialTokens = true, parseSpecial = true, maxTokens = Infinity } = options;
-    return this.#tokenizer.encode(text, {
+    const tokenIds = this.#template.encode(messages, shown, {
       maxTokens,
-      // As vLLM and llama.cpp: a completion prompt may spell control tokens.
-      parseSpecial,
-      ...(!addSpecialTokens && { addBos: false }),
+      ...(wantsSpans && { known }),
     });
+    const spans = wantsSpans
+      ? findPromptSpans(this.#template, messages, shown, tokenIds, known)
+      : null;
+    return { tokenIds, spans };
+  }
+
+  /** @throws ChatTemplateError */
+  renderChat(messages: readonly ChatMessage[], rendering?: Partial<RenderOptions>): string {
+    return this.#template.render(messages, withDefaults(rendering));
+  }
+
+  /** @throws TooManyTokensError */
+  encodeTexts(texts: readonly string[], options: EncodeTextOptions = {}): Uint32Array[] {
+    const { addSpecialTokens = true, parseSpecial = true, maxTokens = Infinity } = options;
+    this.checkLengths(texts, maxTokens);
+    return texts.map((text) =>
+      this.#tokenizer.encode(text, {
+        maxTokens,
+        // As vLLM and llama.cpp: a completion prompt may spell control tokens.
+        parseSpecial,
+        ...(!addSpecialTokens && { addBos: false }),
+      }),
+    );
+  }
+
+  /** @throws TooManyTokensError where the length alone tells that a text has more tokens than that */
+  checkLengths(texts: readonly string[], maxTokens: number): void {
+    for (const { length } of texts) {
+      const fewest = this.#tokenizer.fewestTokens(length);
+      if (fewest > maxTokens) throw new TooManyTokensError(fewest);
+    }
   }
 
   decode(tokenIds: ArrayLike<number>): string {

@@ -23,6 +23,8 @@ export const requestLimits = {
   stopCharactersTogether: 4096,
   stopTokens: 64,
   allowedTokens: 2 ** 16,
+  /** That are read, or shown, without generating: those of the longest contexts. */
+  tokens: 2 ** 17,
   badWords: 256,
   /** Of one of them. */
   badWordCharacters: 200,

@@ -1,7 +1,7 @@
 import type { GenerateRequest } from "../engine/request.ts";
 import { tokenSet } from "../engine/token-rules.ts";
 import type { TextCodec } from "./codec.ts";
-import { InvalidRequestError } from "./errors.ts";
+import { InvalidRequestError, withinTime } from "./errors.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 
 type TokenRules = Pick<
@@ -13,15 +13,19 @@ type TokenRules = Pick<
  * What a body says of single tokens.
  * @throws InvalidRequestError when one is outside the vocabulary.
  */
-export function readTokenRules(
+export async function readTokenRules(
   body: GenerationBody,
-  codec: Pick<TextCodec, "encodeText">,
+  codec: Pick<TextCodec, "encodeTexts">,
   vocabSize: number,
-): TokenRules {
+): Promise<TokenRules> {
   const { stop_token_ids: stopTokenIds, allowed_token_ids: allowed, bad_words: words } = body;
   checkTokenIds(stopTokenIds, "stop_token_ids", vocabSize);
   checkTokenIds(allowed ?? [], "allowed_token_ids", vocabSize);
-  const bannedTokens = words.flatMap((word) => spellings(word, codec));
+  const options = { addSpecialTokens: false, parseSpecial: false };
+  const banned = await withinTime("bad_words", () =>
+    codec.encodeTexts(words.flatMap(spellings), options),
+  );
+  const bannedTokens = banned.map((ids) => [...ids]);
   return {
     ...(stopTokenIds.length > 0 && { stopTokenIds }),
     ...(body.include_stop_str_in_output && { includeStop: true }),
@@ -40,10 +44,8 @@ export function checkTokenIds(ids: readonly number[], field: string, vocabSize: 
   throw new InvalidRequestError(`${field}: ${message}`, field);
 }
 
-/** A word as tokens, at the beginning of a text and behind a blank; as vLLM has it. */
-function spellings(word: string, codec: Pick<TextCodec, "encodeText">): number[][] {
+/** A word at the beginning of a text and behind a blank; as vLLM has it. */
+function spellings(word: string): string[] {
   const text = word.trimStart();
-  if (text === "") return [];
-  const options = { addSpecialTokens: false, parseSpecial: false };
-  return [text, ` ${text}`].map((each) => [...codec.encodeText(each, options)]);
+  return text === "" ? [] : [text, ` ${text}`];
 }

@@ -19,5 +19,5 @@ export function truncatePrompt(
   const numFitting = Math.max(1, contextLength - limit);
   const tokenIds = prompt.tokenIds.slice(-(numKept === noLimit ? numFitting : numKept));
   if (tokenIds.length === prompt.tokenIds.length) return prompt;
-  return { tokenIds, text: codec.decode(tokenIds), messages: null };
+  return { tokenIds, text: codec.decode(tokenIds), messages: null, spans: null };
 }

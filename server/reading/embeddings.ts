@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Prompt } from "../codec.ts";
+import { encodeInputs } from "../encode-inputs.ts";
 import { ContextLengthError, InvalidRequestError, withinContext } from "../errors.ts";
 import { checkPrompt } from "../generation.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
@@ -26,11 +26,9 @@ export const embeddingsEndpoint: JsonEndpoint<EmbeddingsBody> = {
   async answer({ body, loaded: { engine, codec }, model, context, id, begin }) {
     const { vocabSize, contextLength } = engine.limits;
     const options = { parseSpecial: false, maxTokens: contextLength };
-    const encode = (input: string | number[]): Prompt["tokenIds"] =>
-      typeof input === "string"
-        ? codec.encodeText(input, options)
-        : Uint32Array.from(input, (token) => Math.min(token, 0xffff_ffff));
-    const inputs = withinContext("input", contextLength, () => body.input.map(encode));
+    const inputs = await withinContext("input", contextLength, () =>
+      encodeInputs(body.input, codec, options),
+    );
     for (const tokenIds of inputs) {
       checkPrompt(tokenIds, "input", vocabSize);
       if (tokenIds.length <= contextLength) continue;

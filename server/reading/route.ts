@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { RouteReading } from "../../engine/request.ts";
 import type { RouterMap } from "../../router/router-map.ts";
 import { toChatMessage, toPrompt } from "../chat.ts";
-import type { Prompt, TextCodec } from "../codec.ts";
+import type { EncodeChatOptions, Prompt, TextCodec } from "../codec.ts";
 import { ContextLengthError, withinContext } from "../errors.ts";
 import { checkPrompt } from "../generation.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
@@ -32,7 +32,8 @@ export const routeEndpoint: JsonEndpoint<RouteBody> = {
     const { engine, codec, tasks } = loaded;
     const field = body.messages === undefined ? "prompt" : "messages";
     const { vocabSize, contextLength } = engine.limits;
-    const prompt = withinContext(field, contextLength, () => promptOf(body, codec, contextLength));
+    const wanted = { maxTokens: contextLength, wantsSpans: tasks.length > 0 };
+    const prompt = await withinContext(field, contextLength, () => promptOf(body, codec, wanted));
     const { tokenIds } = prompt;
     checkPrompt(tokenIds, field, vocabSize);
     if (tokenIds.length > contextLength) {
@@ -40,17 +41,22 @@ export const routeEndpoint: JsonEndpoint<RouteBody> = {
     }
     const header = (name: string) => req.get(name);
     const request = { tasks, modelTask: model.task, header };
-    const routing = context.routing.routingFor(prompt, request, codec);
+    const routing = context.routing.routingFor(prompt, request);
     const requests = [readingRequest(id, tokenIds, "route", routing)];
     const [reading] = await readPrompts(engine, requests, begin());
     return toWire(reading!, model.id, tokenIds.length, loaded.routerMap());
   },
 };
 
-function promptOf({ prompt, messages }: RouteBody, codec: TextCodec, maxTokens: number): Prompt {
-  if (messages !== undefined) return toPrompt(messages.map(toChatMessage), codec, { maxTokens });
+async function promptOf(
+  { prompt, messages }: RouteBody,
+  codec: TextCodec,
+  wanted: Required<EncodeChatOptions>,
+): Promise<Prompt> {
+  if (messages !== undefined) return toPrompt(messages.map(toChatMessage), codec, wanted);
   const text = prompt ?? "";
-  return { tokenIds: codec.encodeText(text, { maxTokens }), text, messages: null };
+  const [tokenIds] = await codec.encodeTexts([text], { maxTokens: wanted.maxTokens });
+  return { tokenIds: tokenIds!, text, messages: null, spans: null };
 }
 
 function toWire(

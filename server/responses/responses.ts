@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { RequestHandler, Response } from "express";
 import type { RoutedEvent, TextEvent } from "../../engine/request.ts";
 import type { Answer } from "../answer.ts";
-import { chatEndpoint } from "../chat.ts";
+import { chatEndpoint, readChat } from "../chat.ts";
 import { drainChoice } from "../choices.ts";
 import { InvalidRequestError, UnsupportedParameterError } from "../errors.ts";
 import { reportError } from "../error-response.ts";
@@ -32,11 +32,10 @@ const endpoint: GenerationEndpoint<ChatBody> = {
   ...chatEndpoint,
   idPrefix: "resp",
   async read(body, context) {
-    const read = await chatEndpoint.read(body, context);
+    const read = await readChat(body, context, "input");
     const { tokenLimit } = read;
     return {
       ...read,
-      promptField: "input",
       tokenLimit: tokenLimit && { ...tokenLimit, field: ownName(tokenLimit.field) },
     };
   },

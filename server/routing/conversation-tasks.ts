@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import type { ChatMessage } from "../codec.ts";
 
 /** About 1 MiB. */
@@ -19,6 +19,8 @@ export class ConversationTasks {
   readonly #nowMs: () => number;
   /** From the least to the most recently used. */
   readonly #tasks = new Map<string, Remembered>();
+  /** Of conversations that were looked for: what was hashed of them, which need not be hashed again. */
+  readonly #begun = new WeakMap<readonly ChatMessage[], BegunKey>();
 
   /** @param nowMs steady clock */
   constructor(nowMs: () => number) {
@@ -29,14 +31,17 @@ export class ConversationTasks {
   find(messages: readonly ChatMessage[]): string | null | undefined {
     const answered = messages.findLastIndex(({ role }) => role === "assistant");
     if (answered < 1) return undefined;
-    const remembered = this.#tasks.get(keyOf(messages.slice(0, answered)));
+    const hash = hashOf(messages.slice(0, answered));
+    this.#begun.set(messages, { hash, numMessages: answered });
+    const remembered = this.#tasks.get(digestOf(hash));
     if (remembered === undefined) return undefined;
     return this.#nowMs() - remembered.atMs > timeoutMs ? undefined : remembered.task;
   }
 
-  /** @param messages all of the request that got the task */
+  /** @param messages all of the request that got the task, the same object that was looked for */
   remember(messages: readonly ChatMessage[], task: string | null): void {
-    const key = keyOf(messages);
+    const { hash, numMessages } = this.#begun.get(messages) ?? { hash: hashOf([]), numMessages: 0 };
+    const key = digestOf(hashOf(messages.slice(numMessages), hash));
     this.#tasks.delete(key);
     this.#tasks.set(key, { task, atMs: this.#nowMs() });
     if (this.#tasks.size <= maxConversations) return;
@@ -45,6 +50,23 @@ export class ConversationTasks {
   }
 }
 
-function keyOf(messages: readonly ChatMessage[]): string {
-  return createHash("sha256").update(JSON.stringify(messages)).digest("base64url");
+/** The hash of a conversation's beginning. */
+interface BegunKey {
+  readonly hash: Hash;
+  readonly numMessages: number;
+}
+
+/** @param before - hash of what comes before, which is left as it is */
+function hashOf(messages: readonly ChatMessage[], before = createHash("sha256")): Hash {
+  const hash = before.copy();
+  for (const { content, ...rest } of messages) {
+    // What has its length before it cannot be taken for something else.
+    const head = JSON.stringify(rest);
+    hash.update(`${head.length} ${content.length} ${head}`).update(content);
+  }
+  return hash;
+}
+
+function digestOf(hash: Hash): string {
+  return hash.copy().digest("base64url");
 }

@@ -1,6 +1,6 @@
 import type { Route, RoutingRequest } from "../../engine/routing.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
-import type { Prompt, TextCodec } from "../codec.ts";
+import type { Prompt } from "../codec.ts";
 import { InvalidRequestError, quote } from "../errors.ts";
 import { whileBuilding } from "../experts/expert-settings.ts";
 import { ConversationTasks } from "./conversation-tasks.ts";
@@ -47,20 +47,19 @@ export class RequestRouting {
    * The model's name wins over the header, that over the rules, those over the conversation, that over the router.
    * @throws InvalidRequestError when a header has no value that it may have.
    */
-  routingFor(prompt: Prompt, request: RequestTask, codec: TextCodec): RoutingRequest {
+  routingFor(prompt: Prompt, request: RequestTask): RoutingRequest {
     const choice = whileBuildingOf(request);
-    const routing = this.#routingFor(prompt, request, codec);
+    const routing = this.#routingFor(prompt, request);
     return choice === undefined ? routing : { ...routing, whileBuilding: choice };
   }
 
-  #routingFor(prompt: Prompt, request: RequestTask, codec: TextCodec): RoutingRequest {
+  #routingFor(prompt: Prompt, request: RequestTask): RoutingRequest {
     const whole = wholePrompt(prompt.tokenIds.length);
     const assigned = this.#assigned(prompt, request);
     if (assigned !== undefined) return { spans: whole, assigned };
-    const { messages, tokenIds, rendering } = prompt;
+    const { messages, spans } = prompt;
     // Nothing will look at it where there is nothing to choose from.
-    if (messages === null || request.tasks.length === 0) return { spans: whole };
-    const spans = codec.findSpans(messages, tokenIds, rendering);
+    if (messages === null || spans === null) return { spans: whole };
     const margin = this.#stickyMargin;
     const task = margin > 0 ? this.#conversations.find(messages) : undefined;
     return task === undefined ? { spans } : { spans, sticky: { task, margin } };
@@ -68,7 +67,7 @@ export class RequestRouting {
 
   /** The next request of the conversation will find the route. */
   remember({ messages }: Prompt, { task, reason }: Route): void {
-    if (messages === null || reason === "no-router") return;
+    if (messages === null || reason === "no-router" || this.#stickyMargin === 0) return;
     this.#conversations.remember(messages, task);
   }
 

@@ -1,3 +1,4 @@
+import { withinTime } from "../errors.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
 import { knownInTemplates } from "../parameters/known-parameters.ts";
 import { showChat } from "./shown-chat.ts";
@@ -10,7 +11,10 @@ import { type ApplyTemplateBody, applyTemplateSchema } from "./tokenize-schemas.
 export const applyTemplateEndpoint: JsonEndpoint<ApplyTemplateBody> = {
   schema: applyTemplateSchema,
   known: knownInTemplates,
-  answer({ body, loaded: { codec } }) {
-    return { prompt: showChat(body, codec, (...chat) => codec.renderChat(...chat)) };
+  async answer({ body, loaded: { codec } }) {
+    const prompt = await withinTime("messages", () =>
+      showChat(body, codec, (...chat) => codec.renderChat(...chat)),
+    );
+    return { prompt };
   },
 };

@@ -10,11 +10,11 @@ import type { ApplyTemplateBody } from "./tokenize-schemas.ts";
  * A conversation as the chat endpoint shows it to the model.
  * @throws ChatTemplateError, InvalidRequestError
  */
-export function showChat<T>(
+export async function showChat<T>(
   body: ApplyTemplateBody,
   codec: TextCodec,
-  render: (messages: readonly ChatMessage[], options: Partial<RenderOptions>) => T,
-): T {
+  render: (messages: readonly ChatMessage[], options: Partial<RenderOptions>) => Promise<T>,
+): Promise<T> {
   const rendering = readTemplateOptions(body);
   const tools = readTools(body)?.list ?? [];
   return withToolPrompt(

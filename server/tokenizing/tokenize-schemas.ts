@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { requestLimits } from "../request-limits.ts";
 import { chatSchema } from "../request-schemas.ts";
 import { templateFields } from "../template-options.ts";
 import { toolFields } from "../tools/tool-schemas.ts";
@@ -31,11 +32,15 @@ export const tokenizeSchema = z
     message: "expected one of prompt, messages and content",
   });
 
-const sources = ["prompt", "messages", "content"] as const;
+/** Of which there is one. */
+export const sources = ["prompt", "messages", "content"] as const;
 
 const tokenId = z.int().min(0);
 
-export const detokenizeSchema = z.object({ model, tokens: z.array(tokenId) });
+export const detokenizeSchema = z.object({
+  model,
+  tokens: z.array(tokenId).max(requestLimits.tokens),
+});
 
 export const applyTemplateSchema = z.object({
   model,

@@ -15,15 +15,15 @@ export interface ToolPrompt {
  * @param render - called again without messages of tools where the template refuses them
  * @throws ChatTemplateError
  */
-export function withToolPrompt<T>(
+export async function withToolPrompt<T>(
   conversation: readonly ChatMessage[],
   tools: readonly Tool[],
   { tokenizerInfo }: Pick<TextCodec, "tokenizerInfo">,
-  render: (prompt: ToolPrompt) => T,
-): T {
+  render: (prompt: ToolPrompt) => Promise<T>,
+): Promise<T> {
   const prompt = toolPrompt(conversation, tools, tokenizerInfo.chatTemplate);
   try {
-    return render(prompt);
+    return await render(prompt);
   } catch (error) {
     const others = error instanceof ChatTemplateError ? withoutToolRole(prompt.messages) : null;
     if (others === null) throw error;

@@ -1,9 +1,11 @@
 import { ChatTemplateError } from "../../model/errors.ts";
 import type { RenderOptions } from "../../model/chat-template.ts";
+import { TaskLimitError } from "../../server/background/errors.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
-import type { PromptSpans } from "../../router/prompt-spans.ts";
 import type {
   ChatMessage,
+  EncodeChatOptions,
+  EncodedChat,
   EncodeTextOptions,
   TextCodec,
   TokenizerInfo,
@@ -11,6 +13,8 @@ import type {
 
 /** One token per character of the contents; remembers the conversations it was given. */
 export class FakeCodec implements TextCodec {
+  /** Takes too long to read. */
+  static readonly endless = "without end";
   readonly conversations: (readonly ChatMessage[])[] = [];
   /** What each was rendered with. */
   readonly renderings: (Partial<RenderOptions> | undefined)[] = [];
@@ -24,30 +28,38 @@ export class FakeCodec implements TextCodec {
     chatTemplate: "{{ messages }}",
   };
 
-  encodeChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): Uint32Array {
+  async encodeChat(
+    messages: readonly ChatMessage[],
+    rendering?: Partial<RenderOptions>,
+    { wantsSpans = false }: EncodeChatOptions = {},
+  ): Promise<EncodedChat> {
     this.conversations.push(messages);
-    return this.#encode(this.renderChat(messages, options));
+    const tokenIds = this.#encode(await this.renderChat(messages, rendering));
+    if (!wantsSpans) return { tokenIds, spans: null };
+    const last = messages.at(-1)?.content.length ?? 0;
+    const { question } = wholePrompt(tokenIds.length);
+    return {
+      tokenIds,
+      spans: { question: { ...question, start: question.end - last }, previous: null },
+    };
   }
 
   /** The contents joined, `>` where no assistant's turn is to follow. */
-  renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): string {
+  renderChat(messages: readonly ChatMessage[], options?: Partial<RenderOptions>): Promise<string> {
     this.renderings.push(options);
     if (messages[0]?.content === "refuse me") {
       throw new ChatTemplateError("The chat template refuses this conversation.");
     }
+    refuseEndless(messages.map(({ content }) => content));
     const text = messages.map(({ content }) => content).join("");
-    return options?.addGenerationPrompt === false ? `${text}>` : text;
-  }
-
-  findSpans(messages: readonly ChatMessage[], tokenIds: Uint32Array): PromptSpans {
-    const last = messages.at(-1)?.content.length ?? 0;
-    const { question } = wholePrompt(tokenIds.length);
-    return { question: { ...question, start: question.end - last }, previous: null };
+    return Promise.resolve(options?.addGenerationPrompt === false ? `${text}>` : text);
   }
 
   /** Begins with `^` where special tokens are asked for, which they are not without options. */
-  encodeText(text: string, options: EncodeTextOptions = {}): Uint32Array {
-    return this.#encode(options.addSpecialTokens === true ? `^${text}` : text);
+  encodeTexts(texts: readonly string[], options: EncodeTextOptions = {}): Promise<Uint32Array[]> {
+    refuseEndless(texts);
+    const start = options.addSpecialTokens === true ? "^" : "";
+    return Promise.resolve(texts.map((text) => this.#encode(start + text)));
   }
 
   decode(tokenIds: ArrayLike<number>): string {
@@ -72,4 +84,8 @@ export class FakeCodec implements TextCodec {
   #encode(text: string): Uint32Array {
     return Uint32Array.from(text, (character) => character.codePointAt(0)! % 1000);
   }
+}
+
+function refuseEndless(texts: readonly string[]): void {
+  if (texts.includes(FakeCodec.endless)) throw new TaskLimitError("1 ms");
 }

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import test from "ava";
+import fc from "fast-check";
 import type { ChatMessage } from "../../../server/codec.ts";
 import { ConversationTasks } from "../../../server/routing/conversation-tasks.ts";
 
@@ -55,4 +57,30 @@ test("ten thousand conversations are remembered, the oldest goes first", (t) => 
   t.is(find("1"), undefined);
   t.is(find("2"), "math");
   t.is(find("new"), "math");
+});
+
+test("conversations are told apart by every message's every word, asked for before or not", (t) => {
+  const text = fc.constantFrom("", "a", "1 a", "0 ", '{"role":"user"}');
+  const message = fc.record(
+    { role: fc.constantFrom("user", "tool"), content: text, name: text },
+    { requiredKeys: ["role", "content"], noNullPrototype: true },
+  ) as fc.Arbitrary<ChatMessage>;
+  const turns = fc.array(message, { minLength: 1, maxLength: 3 });
+  const next = [assistant("x"), user("b")];
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(turns, turns, (one, other) => {
+        const tasks = new ConversationTasks(() => 0);
+        tasks.remember(one, "math");
+        const follow = [...other, ...next];
+        const isKnown = tasks.find(follow) === "math";
+        tasks.remember(follow, "code");
+        return (
+          isKnown === isDeepStrictEqual(one, other) &&
+          tasks.find([...other, ...next, ...next]) === "code"
+        );
+      }),
+      { numRuns: 2000 },
+    ),
+  );
 });

@@ -147,21 +147,19 @@ test("templates without a role for tools get what they gave from the user, as on
   t.is(withoutToolRole(conversation.slice(0, 2)), null);
 });
 
-test("a template that refuses what tools gave is asked again without their role, and no other is", (t) => {
+test("a template that refuses what tools gave is asked again without their role, and no other is", async (t) => {
   const codec = new FakeCodec();
-  const refusing = ({ messages }: ToolPrompt): string => {
-    if (messages.some(({ role }) => role === "tool")) throw new ChatTemplateError("no tools");
-    return messages.map(({ role }) => role).join(" ");
-  };
-  t.is(withToolPrompt(conversation, [now], codec, refusing), "system user assistant user");
-  const broken = (): string => {
-    throw new RangeError("broken");
-  };
-  t.throws(() => withToolPrompt(conversation, [now], codec, broken), { instanceOf: RangeError });
-  const strict = (): string => {
-    throw new ChatTemplateError("no system");
-  };
-  t.throws(() => withToolPrompt(conversation.slice(0, 2), [], codec, strict), {
+  const refusing = ({ messages }: ToolPrompt): Promise<string> =>
+    messages.some(({ role }) => role === "tool")
+      ? Promise.reject(new ChatTemplateError("no tools"))
+      : Promise.resolve(messages.map(({ role }) => role).join(" "));
+  t.is(await withToolPrompt(conversation, [now], codec, refusing), "system user assistant user");
+  const broken = () => Promise.reject(new RangeError("broken"));
+  await t.throwsAsync(withToolPrompt(conversation, [now], codec, broken), {
+    instanceOf: RangeError,
+  });
+  const strict = () => Promise.reject(new ChatTemplateError("no system"));
+  await t.throwsAsync(withToolPrompt(conversation.slice(0, 2), [], codec, strict), {
     instanceOf: ChatTemplateError,
   });
 });
