@@ -1,6 +1,7 @@
 import type { BiasRole, LayerTensorRole, ModelConfig, ModelWeights } from "./config.ts";
 import { GraphBuilder } from "./graph-builder.ts";
 import type { GraphModel } from "./graph-builder.ts";
+import { writeLmHead } from "./lm-head.ts";
 import type { WeightFormat } from "./quantize.ts";
 
 /** Widths of one layer; pruning makes them differ. 0 heads or 0 channels: the module is left out. */
@@ -133,11 +134,7 @@ export function buildStage(weights: ModelWeights, options: StageOptions): StageM
       [selected, graph.weight("final_norm", "float32", [config.hiddenSize], gamma)],
       { epsilon: config.rmsNormEps, axis: -1n },
     );
-    // The LM head in 4 bits costs more quality than all it saves in time.
-    const headFormat = format === "q4" ? "q8" : format;
-    const lmHead = weights.readTensor("lmHead");
-    const logits = graph.linear("lm_head", norm, lmHead, config.vocabSize, headFormat);
-    graph.output("logits", logits, ["B", "L", config.vocabSize]);
+    graph.output("logits", writeLmHead(graph, weights, norm, format), ["B", "L", config.vocabSize]);
   } else {
     graph.output("hidden_out", sumOf(graph, state), ["B", "S", config.hiddenSize]);
   }

@@ -1,6 +1,7 @@
 import type { ModelWeights } from "../../model/config.ts";
 import { GraphBuilder } from "../../model/graph-builder.ts";
 import type { GraphModel } from "../../model/graph-builder.ts";
+import { writeLmHead } from "../../model/lm-head.ts";
 import type { WeightFormat } from "../../model/quantize.ts";
 
 /**
@@ -24,7 +25,7 @@ export function buildScoring(
   weights: ModelWeights,
   { format, withComparison }: { readonly format: WeightFormat; readonly withComparison: boolean },
 ): GraphModel & { readonly name: string } {
-  const { hiddenSize, vocabSize, rmsNormEps } = weights.config;
+  const { hiddenSize, rmsNormEps } = weights.config;
   const name = withComparison ? "comparison" : "scoring";
   const graph = new GraphBuilder();
   const gamma = graph.weight(
@@ -42,10 +43,9 @@ export function buildScoring(
         axis: -1n,
       },
     );
-  const matrix = weights.readTensor("lmHead");
   /** Log-probabilities of the whole vocabulary; both models' rows in one product. */
   const logProbsOf = (norm: string): string =>
-    graph.op("LogSoftmax", [graph.linear("lm_head", norm, matrix, vocabSize, format)], {
+    graph.op("LogSoftmax", [writeLmHead(graph, weights, norm, format)], {
       axis: -1n,
     });
   const top = (logProbs: string): string =>

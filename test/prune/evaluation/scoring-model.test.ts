@@ -1,12 +1,16 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
+import { ModelRunner } from "../../../engine/model-runner.ts";
 import { buildMiddle, buildMiddleSegments } from "../../../model/model-stages.ts";
 import { denseShape } from "../../../model/stage-graph.ts";
 import type { StageModel } from "../../../model/stage-graph.ts";
 import type { ModelWeights } from "../../../model/config.ts";
 import { ScoringModel } from "../../../prune/evaluation/scoring-model.ts";
 import type { ScoredSequence } from "../../../prune/evaluation/scoring-batches.ts";
+import { GivenTokens } from "../../helpers/given-tokens.ts";
+import { loadModel } from "../../helpers/loop-run.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
+import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 import type { TinyModelOptions } from "../../helpers/tiny-model.ts";
 
@@ -164,5 +168,32 @@ for (const format of ["f32", "q8", "q4"] as const) {
     t.is(segments.length, shapes.length);
     const middle = await loadMiddle(t, model, ...segments);
     t.deepEqual(await model.score(prepared, middle), expected);
+  });
+}
+
+for (const format of ["f32", "q8", "q4"] as const) {
+  test(`what is judged is what is served: ${format}`, async (t) => {
+    const weights = tinyModel({ seed: 3 });
+    const { vocabSize } = weights.config;
+    const served = await loadModel(t, weights, format);
+    const runner = new ModelRunner({ ...served, prefillChunk: 64 });
+    const model = await ScoringModel.load(weights, { format, numThreads: 1 });
+    t.teardown(() => model.release());
+    const dense = buildMiddle(weights, format, { name: "dense" });
+    const text = sequence(somePrompt(40), 1);
+    const prepared = model.prepare([[text]]);
+    const { scores } = await model.score(prepared, await loadMiddle(t, model, dense));
+    const tokens = new GivenTokens([...text.tokenIds]);
+    const options = { middle: "dense", chunk: 64, from: 0 };
+    await runner.score(tokens, options);
+    const logits = (await runner.score(tokens, options))!;
+    runner.release(tokens);
+    let logProb = 0;
+    for (let target = 1; target < text.tokenIds.length; target++) {
+      const row = logits.subarray((target - 1) * vocabSize, target * vocabSize);
+      const sum = row.reduce((total, value) => total + Math.exp(value), 0);
+      logProb += row[text.tokenIds[target]!]! - Math.log(sum);
+    }
+    t.true(Math.abs(scores[0]!.logProb - logProb) < 1e-3, `${scores[0]!.logProb}, ${logProb}`);
   });
 }
