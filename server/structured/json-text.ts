@@ -58,10 +58,10 @@ const hexDigit = characters([
   [0x61, 0x66],
 ]);
 const nonZeroDigit = characters([[0x31, 0x39]]);
-const minus = optional(text("-"));
+export const minus = optional(text("-"));
 
 /** Up to 15 digits, which a double holds exactly. */
-const natural = choice([text("0"), sequence(nonZeroDigit, digits(0, 14))]);
+export const natural = choice([text("0"), sequence(nonZeroDigit, digits(0, 14))]);
 const sign = choice([text("+"), text("-"), text("")]);
 const exponent = sequence(choice([text("e"), text("E")]), sign, digits(1, 2));
 
@@ -79,10 +79,17 @@ export const jsonNumber: GrammarNode = sequence(
 
 export const jsonBoolean = choice([text("true"), text("false")]);
 
+/** What more than so many of something may be is not asked for: nothing that is allowed is wrong. */
+export const maxCount = 65_536;
+
+const blockLength = 64;
+
 /** Any JSON. Strings have no limit, values may be nested. */
 export class JsonRules {
   /** Of a string, written in one way alone. */
   readonly character: GrammarNode;
+  /** So many characters, for long texts. */
+  readonly #block: GrammarNode;
   readonly string: GrammarNode;
   readonly array: GrammarNode;
   readonly object: GrammarNode;
@@ -90,6 +97,7 @@ export class JsonRules {
 
   constructor(rules: RuleSet) {
     this.character = rules.add(jsonCharacter(allCharacters));
+    this.#block = rules.add(repeated(this.character, blockLength, blockLength));
     const character = choice([
       jsonCharacter(allCharacters),
       sequence("\\u", repeated(hexDigit, 4, 4)),
@@ -100,5 +108,32 @@ export class JsonRules {
     this.array = rules.add(sequence("[", listOf(this.value), "]"));
     this.object = rules.add(sequence("{", listOf(sequence(this.string, ": ", this.value)), "}"));
     define(choice([this.object, this.array, this.string, jsonNumber, jsonBoolean, text("null")]));
+  }
+
+  /** Strings with a number of characters. */
+  textOf(min: number, max: number): GrammarNode {
+    const limit = Math.max(min, Math.min(max, maxCount));
+    const rest = max === Infinity ? repeated(this.character, 0, Infinity) : this.#upTo(limit - min);
+    return sequence('"', ...this.#exactly(min), rest, '"');
+  }
+
+  #exactly(count: number): GrammarNode[] {
+    const [numBlocks, numMore] = [Math.floor(count / blockLength), count % blockLength];
+    return [
+      repeated(this.#block, numBlocks, numBlocks),
+      repeated(this.character, numMore, numMore),
+    ];
+  }
+
+  #upTo(count: number): GrammarNode {
+    const [numBlocks, numMore] = [Math.floor(count / blockLength), count % blockLength];
+    if (numBlocks === 0) return repeated(this.character, 0, numMore);
+    return choice([
+      sequence(
+        repeated(this.#block, 0, numBlocks - 1),
+        repeated(this.character, 0, blockLength - 1),
+      ),
+      sequence(repeated(this.#block, numBlocks, numBlocks), repeated(this.character, 0, numMore)),
+    ]);
   }
 }

@@ -7,22 +7,35 @@ export function text(content: string): GrammarNode {
 
 /** One character of a set. */
 export function characters(codePoints: CodePoints): GrammarNode {
-  return { kind: "characters", codePoints };
+  return codePoints.length === 0 ? nothing : { kind: "characters", codePoints };
+}
+
+/** No text at all, not even the empty one. */
+export const nothing: GrammarNode = { kind: "choice", alternatives: [] };
+
+export function isNothing(node: GrammarNode): boolean {
+  return node.kind === "choice" && node.alternatives.length === 0;
 }
 
 /** One after the other. */
 export function sequence(...parts: readonly (GrammarNode | string)[]): GrammarNode {
-  const nodes = parts.map((part) => (typeof part === "string" ? text(part) : part));
-  return nodes.length === 1 ? nodes[0]! : { kind: "sequence", parts: nodes };
+  return sequenceOf(parts.map((part) => (typeof part === "string" ? text(part) : part)));
+}
+
+export function sequenceOf(parts: readonly GrammarNode[]): GrammarNode {
+  if (parts.some(isNothing)) return nothing;
+  return parts.length === 1 ? parts[0]! : { kind: "sequence", parts };
 }
 
 /** The one or the other. */
 export function choice(alternatives: readonly GrammarNode[]): GrammarNode {
-  return alternatives.length === 1 ? alternatives[0]! : { kind: "choice", alternatives };
+  const possible = alternatives.filter((node) => !isNothing(node));
+  return possible.length === 1 ? possible[0]! : { kind: "choice", alternatives: possible };
 }
 
 /** @param max Infinity for any number */
 export function repeated(item: GrammarNode, min: number, max: number): GrammarNode {
+  if (isNothing(item)) return min === 0 ? text("") : nothing;
   return min === 1 && max === 1 ? item : { kind: "repeat", item, min, max };
 }
 
@@ -44,7 +57,7 @@ export function digits(min: number, max = min): GrammarNode {
 /** Rules under construction. */
 export class RuleSet {
   readonly #prefix: string;
-  readonly #rules: Record<string, GrammarNode> = {};
+  readonly #rules = new Map<string, GrammarNode>();
   #count = 0;
 
   /** @param prefix of the names, where the rules of another set will be beside them */
@@ -52,10 +65,24 @@ export class RuleSet {
     this.#prefix = prefix;
   }
 
+  get size(): number {
+    return this.#count;
+  }
+
   /** A rule that is defined later, since it mentions itself. */
   reserve(): { readonly rule: GrammarNode; readonly define: (node: GrammarNode) => void } {
     const name = `${this.#prefix}${this.#count++}`;
-    return { rule: { kind: "rule", name }, define: (node) => (this.#rules[name] = node) };
+    return { rule: { kind: "rule", name }, define: (node) => this.#rules.set(name, node) };
+  }
+
+  /** Rules that were reserved from a number on, as far as they are defined. */
+  from(first: number): Map<string, GrammarNode> {
+    const { length } = this.#prefix;
+    return new Map([...this.#rules].filter(([name]) => Number(name.slice(length)) >= first));
+  }
+
+  redefine(name: string, node: GrammarNode): void {
+    this.#rules.set(name, node);
   }
 
   /** Shared by all who mention it. */
@@ -66,7 +93,7 @@ export class RuleSet {
   }
 
   grammar(root: GrammarNode): Grammar {
-    return toGrammar(root, this.#rules);
+    return toGrammar(root, Object.fromEntries(this.#rules));
   }
 }
 

@@ -1,12 +1,15 @@
 import test from "ava";
 import { parseGrammarText } from "../../../server/structured/grammar-text.ts";
-import { toGrammar } from "../../../server/structured/nodes.ts";
-import { decimalRange, integerRange } from "../../../server/structured/number-range.ts";
-import { patternGrammar } from "../../../server/structured/pattern.ts";
+import { jsonCharacter } from "../../../server/structured/json-text.ts";
+import { characters, toGrammar } from "../../../server/structured/nodes.ts";
+import { parsePattern } from "../../../server/structured/pattern-parser.ts";
+import { decimalRange, integerRange } from "../../../server/structured/schema/number-range.ts";
+import { patternGrammar, patternNode } from "../../../server/structured/pattern.ts";
 import { accepter } from "../../helpers/grammar-texts.ts";
 
 function matcherOf(pattern: string, isInJson = false): (text: string) => boolean {
-  return accepter(toGrammar(patternGrammar(pattern, { isInJson })));
+  const write = isInJson ? jsonCharacter : characters;
+  return accepter(toGrammar(patternNode(parsePattern(pattern, false), write)));
 }
 
 const patterns = [
@@ -88,7 +91,7 @@ for (const pattern of [
   "a{2000}",
 ]) {
   test(`the pattern ${pattern} is refused`, (t) => {
-    t.throws(() => patternGrammar(pattern, { isInJson: false }), { name: "GrammarTextError" });
+    t.throws(() => patternGrammar(pattern), { name: "GrammarTextError" });
   });
 }
 
