@@ -7,13 +7,13 @@ import { toolGrammar } from "../tools/tool-grammar.ts";
 import type { AnyTool, Tools } from "../tools/tool-schemas.ts";
 import { GrammarTextError } from "./grammar-text-error.ts";
 import { parseGrammarText } from "./grammar-text.ts";
-import { schemaGrammar } from "./json-schema.ts";
+import { type PartGrammar, schemaGrammar } from "./json-schema.ts";
 import { choice, text, toGrammar } from "./nodes.ts";
 import { patternGrammar } from "./pattern.ts";
 
 /** What a client has said of an answer's form, and in which field. */
 export type GrammarSource = { readonly field: string } & (
-  | { readonly kind: "schema"; readonly schema: unknown }
+  | { readonly kind: "schema"; readonly schema: unknown; readonly isStrict: boolean }
   | { readonly kind: "pattern"; readonly pattern: string }
   | { readonly kind: "choice"; readonly texts: readonly string[] }
   | { readonly kind: "grammar"; readonly text: string }
@@ -26,6 +26,13 @@ export type GrammarSource = { readonly field: string } & (
     }
 );
 
+/** What an answer is held to. */
+export interface EnforcedGrammar {
+  readonly grammar: Automaton;
+  /** Parts of the source that the grammar does not enforce, as `tools[0].function.parameters.properties.a.contains`. */
+  readonly unenforced: readonly string[];
+}
+
 /** What is wrong with a description, and the field that says it. */
 interface GrammarProblem {
   readonly problem: string;
@@ -33,14 +40,15 @@ interface GrammarProblem {
 }
 
 /** A grammar that the engine takes, or what is wrong with its source: values that can be cloned. */
-export type CompiledGrammar = { readonly grammar: Automaton } | GrammarProblem;
+export type CompiledGrammar = EnforcedGrammar | GrammarProblem;
 
 /** Never throws for what a client has written. */
 export function compileGrammar(source: GrammarSource): CompiledGrammar {
   try {
-    const grammar = buildAutomaton(grammarOf(source));
+    const { grammar: made, unenforced } = grammarOf(source);
+    const grammar = buildAutomaton(made);
     checkStart(grammar);
-    return { grammar };
+    return { grammar, unenforced };
   } catch (error) {
     return problemOf(error, source.field);
   }
@@ -62,25 +70,27 @@ function checkStart(grammar: Automaton): void {
 }
 
 /** @throws GrammarTextError, InvalidRequestError */
-function grammarOf(source: GrammarSource): Grammar {
+function grammarOf(source: GrammarSource): PartGrammar {
+  const whole = (grammar: Grammar) => ({ grammar, unenforced: [] });
   switch (source.kind) {
-    case "schema":
-      return schemaGrammar(
-        typeof source.schema === "string" ? parsed(source.schema) : source.schema,
-      );
+    case "schema": {
+      const { schema, field } = source;
+      const made = schemaGrammar(typeof schema === "string" ? parsed(schema) : schema, source);
+      return { ...made, unenforced: made.unenforced.map((path) => field + path) };
+    }
     case "pattern":
-      return toGrammar(patternGrammar(source.pattern, { isInJson: false }));
+      return whole(toGrammar(patternGrammar(source.pattern)));
     case "choice":
-      return toGrammar(choice(source.texts.map(text)));
+      return whole(toGrammar(choice(source.texts.map(text))));
     case "grammar":
-      return parseGrammarText(source.text);
+      return whole(parseGrammarText(source.text));
     case "tools":
       return toolGrammar(source.tools, source.all, source.form ? formOf(source.form) : null);
   }
 }
 
 /** @throws InvalidRequestError naming the form's own field */
-function formOf(source: GrammarSource): Grammar {
+function formOf(source: GrammarSource): PartGrammar {
   try {
     return grammarOf(source);
   } catch (error) {

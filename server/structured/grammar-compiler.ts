@@ -1,10 +1,14 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { Automaton } from "../../engine/grammar/automaton.ts";
 import { TaskLimitError } from "../background/errors.ts";
 import type { BackgroundTasks } from "../background/tasks.ts";
 import { InvalidRequestError } from "../errors.ts";
-import { compileGrammar, type CompiledGrammar, type GrammarSource } from "./compile-grammar.ts";
+import {
+  compileGrammar,
+  type CompiledGrammar,
+  type EnforcedGrammar,
+  type GrammarSource,
+} from "./compile-grammar.ts";
 
 /** Of a description as JSON. Sources of hundreds of tools have a tenth of it. */
 const maxSourceLength = 2 ** 21;
@@ -17,6 +21,9 @@ const maxInlineLength = 1000;
 
 /** Parts that say much in few characters: counts and references. */
 const multiplying = /\{\d|\$ref|"m(in|ax|ul)/;
+
+/** Of schemas: combinations and patterns too. */
+const multiplyingInSchemas = /"(all|any|one|not|if|dep|pattern|propertyN|unique|contains)/;
 
 /** Makes grammars of what clients describe: once each, and long ones not in the HTTP thread. */
 export class GrammarCompiler {
@@ -34,9 +41,9 @@ export class GrammarCompiler {
    * @throws InvalidRequestError naming the field that cannot be enforced, or takes too long
    * @throws OverloadedError when too many others are compiled
    */
-  async compile(source: GrammarSource): Promise<Automaton> {
+  async compile(source: GrammarSource): Promise<EnforcedGrammar> {
     const compiled = await this.#compile(source);
-    if ("grammar" in compiled) return compiled.grammar;
+    if ("grammar" in compiled) return compiled;
     throw new InvalidRequestError(compiled.problem, compiled.param);
   }
 
@@ -49,7 +56,7 @@ export class GrammarCompiler {
       this.#compiled.set(key, compiled, { size: sizeOf(compiled) });
       return compiled;
     };
-    if (json.length <= maxInlineLength && !multiplying.test(json)) {
+    if (json.length <= maxInlineLength && !isMultiplying(source, json)) {
       return keep(compileGrammar(source));
     }
     const compiling = this.#inBackground(source).then(keep);
@@ -89,4 +96,9 @@ function jsonOf(source: GrammarSource): string {
     if (!(error instanceof RangeError)) throw error;
     throw new InvalidRequestError(`${field}: nested too deeply.`, field);
   }
+}
+
+function isMultiplying({ kind }: GrammarSource, json: string): boolean {
+  const mayCombine = kind === "schema" || kind === "tools";
+  return multiplying.test(json) || (mayCombine && multiplyingInSchemas.test(json));
 }

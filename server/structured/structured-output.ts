@@ -65,8 +65,8 @@ export function structuredSource(body: StructuredBody): GrammarSource | undefine
 function sourcesOf(body: StructuredBody): GrammarSource[] {
   const { response_format: format, structured_outputs: outputs } = body;
   const sources: GrammarSource[] = [];
-  const schema = (field: string, value: unknown) => {
-    if (value != null) sources.push({ field, kind: "schema", schema: value });
+  const schema = (field: string, value: unknown, isStrict = false) => {
+    if (value != null) sources.push({ field, kind: "schema", schema: value, isStrict });
   };
   const pattern = (field: string, value: string | null | undefined) => {
     if (value != null) sources.push({ field, kind: "pattern", pattern: value });
@@ -81,7 +81,8 @@ function sourcesOf(body: StructuredBody): GrammarSource[] {
     schema("response_format", format.schema ?? { type: "object" });
   }
   if (format?.type === "json_schema") {
-    schema("response_format.json_schema.schema", format.json_schema.schema);
+    const { schema: value, strict } = format.json_schema;
+    schema("response_format.json_schema.schema", value, strict === true);
   }
   schema("structured_outputs.json", outputs?.json);
   pattern("structured_outputs.regex", outputs?.regex);

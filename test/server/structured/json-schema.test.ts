@@ -4,9 +4,11 @@ import { buildAutomaton } from "../../../engine/grammar/automaton.ts";
 import { Grammars } from "../../../engine/grammar/grammars.ts";
 import type { Grammar } from "../../../engine/grammar/grammar.ts";
 import type { TokenTable } from "../../../model/token-table.ts";
-import { schemaGrammar } from "../../../server/structured/json-schema.ts";
+import { schemaGrammar as convert } from "../../../server/structured/json-schema.ts";
 import { accepter } from "../../helpers/grammar-texts.ts";
 import { randomSchema } from "../../helpers/random-schema.ts";
+
+const schemaGrammar = (schema: unknown): Grammar => convert(schema, { isStrict: true }).grammar;
 
 const ajv = new Ajv2020({ strict: false, validateFormats: false });
 
@@ -183,17 +185,29 @@ for (const { schema, yes, no } of cases) {
   });
 }
 
+/** A reference that means another part of the schema, depending on how it was come to. */
+const dynamic = {
+  properties: { a: { $dynamicRef: "#t" } },
+  $defs: { a: { $dynamicAnchor: "t" }, b: { $id: "b", $dynamicAnchor: "t" } },
+};
+
 for (const [name, schema, path] of [
-  ["multipleOf", { type: "integer", multipleOf: 3 }, ""],
+  ["multiples of", { type: "integer", multipleOf: 1e6 + 1 }, ""],
   ["uniqueItems", { properties: { a: { type: "array", uniqueItems: true } } }, ".properties.a"],
-  ["patternProperties", { type: "object", patternProperties: { x: {} } }, ""],
-  ["not", { items: { not: {} } }, ".items"],
-  ["pattern", { type: "string", pattern: "(?=a)b" }, ""],
-  ["minLength", { type: "string", pattern: "a", minLength: 3 }, ""],
-  ["oneOf", { oneOf: [{ type: "object" }, { type: "object" }] }, ""],
+  ["look-behind", { type: "object", patternProperties: { "(?<=a)": {} } }, ""],
+  ["not", { items: { not: { format: "date" } } }, ".items"],
+  ["look-behind", { properties: { a: { type: "string", pattern: "(?<!a)b" } } }, ".properties.a"],
+  ["\\\\b", { type: "string", enum: ["a"], pattern: "\\ba" }, ""],
+  ["if", { if: { type: "object", patternProperties: {} }, then: { type: "string" } }, ""],
+  ["unevaluatedProperties", { allOf: [{ unevaluatedProperties: false }] }, ".allOf[0]"],
+  ["dynamicRef", dynamic, ".properties.a"],
+  ["maxlength", { type: "string", maxlength: 3 }, ""],
   ["refers to nothing", { $ref: "#/$defs/x" }, ""],
-  ["refers to itself", { $ref: "#/$defs/x", $defs: { x: { $ref: "#/$defs/x" } } }, ""],
-  ["must begin with #", { $ref: "https://example.com/s.json" }, ""],
+  ["refers to nothing", { properties: { a: { $ref: "#name" } } }, ".properties.a"],
+  ["no valid URI", { $ref: "#/%zz" }, ""],
+  ["refers to itself", { $ref: "#/$defs/x", $defs: { x: { $ref: "#/$defs/x" } } }, ".$defs.x"],
+  ["refers to itself", { anyOf: [{ $ref: "#" }, { type: "null" }] }, ""],
+  ["no part of this schema", { $ref: "https://example.com/s.json" }, ""],
   ["no type", { type: "float" }, ""],
   ["allows something", false, ""],
   ["between the bounds", { type: "integer", minimum: 1.2, maximum: 1.8 }, ""],
@@ -222,8 +236,112 @@ test("a thousand properties that may all be absent are no trouble", (t) => {
   t.false(accepts('{"p999": false, "p3": true}'));
 });
 
-test("nesting without end is refused", (t) => {
-  let schema: object = { type: "string" };
-  for (let i = 0; i < 1000; i++) schema = { type: "array", items: schema };
-  t.throws(() => schemaGrammar(schema), { message: /nested too deeply/ });
+test("nesting takes no stack, and what is nested without end is refused", (t) => {
+  const nested = (depth: number) => {
+    let schema: object = { type: "null" };
+    for (let i = 0; i < depth; i++) schema = { type: "array", items: schema, minItems: 1 };
+    return schema;
+  };
+  t.true(accepter(schemaGrammar(nested(2000)))(`${"[".repeat(2000)}null${"]".repeat(2000)}`));
+  t.throws(() => schemaGrammar(nested(60_000)), { message: /too many combinations/ });
 });
+
+const conversions: readonly {
+  readonly name: string;
+  readonly schema: Record<string, unknown>;
+  /** Null where it is refused. */
+  readonly maxRules: number | null;
+}[] = [
+  {
+    name: "a chain of 16 definitions, each of which mentions the next twice with an annotation",
+    schema: chain(16, ($ref) => ({
+      type: "object",
+      properties: { a: { $ref, description: "first" }, b: { $ref, description: "second" } },
+    })),
+    maxRules: 200,
+  },
+  {
+    name: "a chain of 16 definitions, each of which mentions the next twice with other constraints",
+    schema: chain(16, ($ref) => ({
+      type: "object",
+      properties: { a: { $ref, maxProperties: 5 }, b: { $ref, minProperties: 0 } },
+    })),
+    maxRules: 400,
+  },
+  {
+    name: "a chain of 200 allOf, each with the next twice",
+    schema: chain(200, ($ref, i) => ({ allOf: [{ $ref }, { $ref, minimum: i }] })),
+    maxRules: 20,
+  },
+  {
+    name: "a chain of 30 anyOf, each with the next twice",
+    schema: chain(30, ($ref, i) => ({ anyOf: [{ $ref }, { $ref, minimum: i }] })),
+    maxRules: null,
+  },
+  {
+    name: "a product of 12 anyOf",
+    schema: {
+      type: "object",
+      allOf: range(12, (i) => ({ anyOf: range(4, (j) => ({ required: [`${i} ${j}`] })) })),
+    },
+    maxRules: null,
+  },
+  {
+    name: "an enum of 15,000 beside another",
+    schema: {
+      enum: range(15_000, (i) => `value number ${i}`),
+      allOf: [{ enum: range(15_000, (i) => `value number ${i + 7000}`) }],
+    },
+    maxRules: 20,
+  },
+  {
+    name: "a oneOf of 1000",
+    schema: {
+      oneOf: range(1000, (i) => ({ properties: { t: { const: i } }, required: ["t"] })),
+    },
+    maxRules: 10_000,
+  },
+  {
+    name: "200 properties that are counted",
+    schema: {
+      type: "object",
+      properties: Object.fromEntries(range(200, (i) => [`p${i}`, { type: "null" }])),
+      minProperties: 50,
+      maxProperties: 90,
+    },
+    maxRules: 20_000,
+  },
+  {
+    name: "a pattern that no automaton of a bearable size has",
+    schema: { type: "string", pattern: "^(?=(a|b)*a(a|b){30}$)(a|b)*$" },
+    maxRules: null,
+  },
+];
+
+for (const { name, schema, maxRules } of conversions) {
+  test(`it costs little, or is refused soon: ${name}`, (t) => {
+    if (maxRules === null) {
+      t.throws(() => schemaGrammar(schema), { message: /too many|not supported here/ });
+    } else {
+      const grammar = schemaGrammar(schema);
+      const { length } = Object.keys(grammar.rules);
+      t.true(length <= maxRules, `${length} rules`);
+      t.notThrows(() => buildAutomaton(grammar));
+    }
+  });
+}
+
+function chain(
+  length: number,
+  link: ($ref: string, index: number) => object,
+): Record<string, unknown> {
+  const links = range(length, (i) => [`d${i}`, link(`#/$defs/d${i + 1}`, i)] as const);
+  return {
+    $ref: "#/$defs/d0",
+    $defs: { ...Object.fromEntries(links), [`d${length}`]: { type: "object" } },
+  };
+}
+
+function range<Item>(length: number, item: (index: number) => Item): Item[] {
+  return Array.from({ length }, (_, i) => item(i));
+}

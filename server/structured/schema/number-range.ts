@@ -1,6 +1,6 @@
-import type { GrammarNode } from "../../engine/grammar/grammar.ts";
-import { GrammarTextError } from "./grammar-text-error.ts";
-import { characters, choice, digits, optional, sequence, text } from "./nodes.ts";
+import type { GrammarNode } from "../../../engine/grammar/grammar.ts";
+import { GrammarTextError } from "../grammar-text-error.ts";
+import { characters, choice, digits, optional, sequence, text } from "../nodes.ts";
 
 export interface NumberRange {
   /** -Infinity for none */
@@ -19,7 +19,7 @@ const extraDecimals = 2;
 const maxDecimals = 10;
 const anyDecimals = optional(sequence(".", digits(1, maxDecimals)));
 
-/** The integers of a range, as JSON writes them. @throws GrammarTextError when there are none */
+/** The integers of a range, as JSON writes them. */
 export function integerRange(range: NumberRange): GrammarNode {
   const min = Math.max(-largest, Math.ceil(range.min) + (isAt(range, "min") ? 1 : 0));
   const max = Math.min(largest, Math.floor(range.max) - (isAt(range, "max") ? 1 : 0));
@@ -27,7 +27,7 @@ export function integerRange(range: NumberRange): GrammarNode {
     ...(max >= 0 ? naturals(Math.max(0, min), max) : []),
     ...(min < 0 ? naturals(Math.max(1, -max), -min).map((node) => sequence("-", node)) : []),
   ];
-  return someOf(alternatives);
+  return choice(alternatives);
 }
 
 function isAt(range: NumberRange, bound: "min" | "max"): boolean {
@@ -35,7 +35,10 @@ function isAt(range: NumberRange, bound: "min" | "max"): boolean {
   return isExclusive && Number.isInteger(range[bound]);
 }
 
-/** The numbers of a range, as decimals without an exponent. @throws GrammarTextError when there are none */
+/**
+ * The numbers of a range, as decimals without an exponent.
+ * @throws GrammarTextError when a bound has too many decimals
+ */
 export function decimalRange({
   min,
   isMinExclusive,
@@ -60,12 +63,7 @@ export function decimalRange({
           max: -min,
           isMaxExclusive: isMinExclusive,
         });
-  return someOf([...positive, ...negative.map((node) => sequence("-", node))]);
-}
-
-function someOf(alternatives: readonly GrammarNode[]): GrammarNode {
-  if (alternatives.length === 0) throw new GrammarTextError("no number lies between the bounds");
-  return choice(alternatives);
+  return choice([...positive, ...negative.map((node) => sequence("-", node))]);
 }
 
 /** @param range of which no bound is negative */
