@@ -47,6 +47,8 @@ export interface Answer {
   readonly controller: AbortController;
   /** Called with the first choice's route, which its prompt's other choices share. */
   readonly onRoute: (route: RoutedEvent) => void;
+  /** Places of what the client has described and the answer is not held to. */
+  readonly unenforced: readonly string[];
 }
 
 /** Answers with one JSON object. */

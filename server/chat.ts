@@ -42,7 +42,7 @@ export async function readChat(
   const tools = readTools(body);
   const source = sourceOf(body, tools);
   const calls = tools && { isFormed: source?.kind === "tools" && source.form !== undefined };
-  const grammar = source && (await grammars.compile(source));
+  const enforced = source && (await grammars.compile(source));
   const messages = body.messages.map(toChatMessage);
   const options = readTemplateOptions(body);
   return {
@@ -55,7 +55,7 @@ export async function readChat(
     tokenLimit: tokenLimitOf(body),
     defaultMaxTokens: Infinity,
     logprobs: logprobs ? { numTop } : undefined,
-    grammar,
+    ...enforced,
     ignoredTools: foreignNames(body.tools),
     writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, calls),
   };

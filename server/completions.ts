@@ -41,7 +41,7 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
       defaultMaxTokens: 16,
       logprobs,
       promptLogprobs: echo ? logprobs : undefined,
-      grammar: source && (await grammars.compile(source)),
+      ...(source && (await grammars.compile(source))),
       writerFor: (index, { text, tokenIds }) =>
         new CompletionWriter(index, codec, {
           echo: echo ? { text: text || codec.decode(tokenIds), tokenIds } : null,

@@ -18,6 +18,7 @@ import { recordOf, type RequestRecord } from "./request-record.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 import type { RequestRouting } from "./routing/request-routing.ts";
 import type { GrammarCompiler } from "./structured/grammar-compiler.ts";
+import { setUnenforcedHeader, type UnenforcedParts } from "./structured/unenforced.ts";
 import { httpStreamStart } from "./stream-start.ts";
 import { ignoredToolsHeader } from "./tools/foreign-tools.ts";
 import { truncatePrompt } from "./truncate-prompt.ts";
@@ -32,6 +33,7 @@ export interface GenerationContext {
   readonly unknownFields: UnknownFields;
   readonly routing: RequestRouting;
   readonly grammars: Pick<GrammarCompiler, "compile">;
+  readonly unenforcedParts: UnenforcedParts;
   readonly keepAliveMs: number;
   /** Unsigned 32-bit. */
   readonly randomSeed: () => number;
@@ -63,6 +65,8 @@ export interface ReadRequest extends Omit<
 > {
   /** Kinds of tools that are left out. @default none */
   readonly ignoredTools?: readonly string[];
+  /** Places of what the grammar does not enforce. */
+  readonly unenforced?: readonly string[];
   /** Spells one of the choices of a prompt. */
   writerFor(index: number, prompt: Prompt): ChoiceWriter;
 }
@@ -102,6 +106,7 @@ export function generationHandler<Body extends GenerationBody>(
       setHeader: (name, value) => res.set(name, value),
       record,
     });
+    setUnenforcedHeader(res, answer.unenforced);
     if (!body.stream) return sendAnswer(res, answer);
     const start = httpStreamStart(res, keepAliveMs, answer.controller.signal);
     return streamAnswer(start, answer, { ...usageOptions(body), log, metrics });
@@ -126,7 +131,8 @@ export function answerBeginner<Body extends GenerationBody>(
   endpoint: GenerationEndpoint<Body>,
   context: GenerationContext,
 ): (call: GenerationCall) => Promise<BegunAnswer> {
-  const { service, metrics, unknownFields, routing, grammars, randomSeed } = context;
+  const { service, metrics, unknownFields, unenforcedParts, routing, grammars, randomSeed } =
+    context;
   const isKnown = (field: string) =>
     Object.hasOwn(endpoint.schema.shape, field) || Object.hasOwn(endpoint.known, field);
 
@@ -179,7 +185,9 @@ export function answerBeginner<Body extends GenerationBody>(
       choicesPerPrompt: body.n,
       controller,
       onRoute: (route) => routing.remember(prompts[0]!, route),
+      unenforced: read.unenforced ?? [],
     };
+    unenforcedParts.note(answer.unenforced, record.log);
     return { answer, body };
   };
 }

@@ -18,6 +18,7 @@ import { RequestRouting } from "./routing/request-routing.ts";
 import { guardConnections } from "./security/connections.ts";
 import { createSecurity, isLoopback, type SecurityConfig } from "./security/security.ts";
 import { GrammarCompiler } from "./structured/grammar-compiler.ts";
+import { UnenforcedParts } from "./structured/unenforced.ts";
 import { noTracer, type Tracer } from "./tracing/tracer.ts";
 import { UnknownFields } from "./parameters/unknown-fields.ts";
 import { fixedLimits } from "./websocket/limits.ts";
@@ -101,6 +102,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     unknownFields: new UnknownFields(),
     security,
     grammars: new GrammarCompiler(background),
+    unenforcedParts: new UnenforcedParts(),
     keepAliveMs: config.keepAliveSeconds * 1000,
     randomSeed: () => randomInt(2 ** 32),
     routing: new RequestRouting({

@@ -8,6 +8,7 @@ import { InvalidRequestError, UnsupportedParameterError } from "../errors.ts";
 import { reportError } from "../error-response.ts";
 import { answerBeginner, type GenerationContext } from "../generation-endpoint.ts";
 import type { GenerationEndpoint } from "../generation-endpoint.ts";
+import { setUnenforcedHeader } from "../structured/unenforced.ts";
 import { validate, withoutNulls } from "../parse-body.ts";
 import type { PieceStream } from "../piece-stream.ts";
 import type { ChatBody } from "../request-schemas.ts";
@@ -82,6 +83,7 @@ export function createResponse(context: GenerationContext, store: ResponseStore)
         record,
       }),
     );
+    setUnenforcedHeader(res, answer.unenforced.map(inOwnPath));
     const { created: createdAt, model } = answer.head;
     const id = `resp_${randomUUID().replaceAll("-", "")}`;
     const work: Work = { head: { id, createdAt, model, body }, owner, answer, input };
@@ -95,15 +97,19 @@ async function inOwnWords<T>(begun: Promise<T>): Promise<T> {
     return await begun;
   } catch (error) {
     if (!(error instanceof InvalidRequestError) || error.param === null) throw error;
-    const param = error.param
-      .replace(/^response_format(\.json_schema)?/, "text.format")
-      .replace(/^(tools\[\d+\])\.function/, "$1")
-      .replace(/^tool_choice\.allowed_tools/, "tool_choice")
-      .replace(/^(tool_choice(\.tools\[\d+\])?)\.function/, "$1")
-      .replace(/^messages$/, "input")
-      .replace(/^reasoning_effort/, "reasoning.effort");
+    const param = inOwnPath(error.param);
     throw new InvalidRequestError(error.message.replaceAll(error.param, param), param);
   }
+}
+
+function inOwnPath(param: string): string {
+  return param
+    .replace(/^response_format(\.json_schema)?/, "text.format")
+    .replace(/^(tools\[\d+\])\.function/, "$1")
+    .replace(/^tool_choice\.allowed_tools/, "tool_choice")
+    .replace(/^(tool_choice(\.tools\[\d+\])?)\.function/, "$1")
+    .replace(/^messages$/, "input")
+    .replace(/^reasoning_effort/, "reasoning.effort");
 }
 
 async function send(res: Response, work: Work, store: ResponseStore): Promise<void> {

@@ -12,6 +12,7 @@ const exposedHeaders = [
   "x-seap-confidence",
   "x-seap-reason",
   "x-seap-ignored-tools",
+  "x-seap-unenforced",
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
   "x-ratelimit-reset-requests",

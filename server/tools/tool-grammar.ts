@@ -1,8 +1,8 @@
-import type { Grammar, GrammarNode } from "../../engine/grammar/grammar.ts";
 import { InvalidRequestError } from "../errors.ts";
 import { GrammarTextError } from "../structured/grammar-text-error.ts";
-import { schemaNode } from "../structured/json-schema.ts";
+import { type PartGrammar, schemaNode, type SchemaNode } from "../structured/json-schema.ts";
 import { choice, repeated, RuleSet, sequence, toGrammar } from "../structured/nodes.ts";
+import { isAnnotation } from "../structured/schema/schema.ts";
 import { callEnd, callHead, callStart } from "./tool-call-text.ts";
 import type { AnyTool, Tool, Tools } from "./tool-schemas.ts";
 
@@ -12,46 +12,70 @@ const rulePrefix = "tool:";
 /**
  * Answers with valid calls: nothing but calls where they are required, else any text in which they may come, or text of
  * a form in place of calls.
+ * @param allTools - of which the others may not be called
  * @param form of the text, where it has one
  * @throws InvalidRequestError naming the tool whose parameters cannot be enforced.
  */
 export function toolGrammar(
   { list, isRequired, isParallel }: Tools,
   allTools: readonly AnyTool[],
-  form: Grammar | null = null,
-): Grammar {
+  form: PartGrammar | null = null,
+): PartGrammar {
   const rules = new RuleSet(rulePrefix);
-  const calls = list.map((tool) => callNode(tool, `tools[${allTools.indexOf(tool)}]`, rules));
-  const call = rules.add(choice(calls));
+  const calls = list.map((tool) => {
+    const field = `tools[${allTools.indexOf(tool)}].function.parameters`;
+    const { node, unenforced } = argumentsNode(tool, field, rules);
+    return {
+      node: sequence(callHead(tool.function.name), node, callEnd),
+      unenforced: unenforced.map((path) => field + path),
+    };
+  });
+  const call = rules.add(choice(calls.map(({ node }) => node)));
+  const ofCalls = calls.flatMap(({ unenforced }) => unenforced);
   if (!isRequired && form === null) {
-    return rules.grammar({
+    const grammar = rules.grammar({
       kind: "triggered",
       trigger: callStart,
       content: call,
       isOnce: !isParallel,
     });
+    return { grammar, unenforced: ofCalls };
   }
   const more = repeated(sequence("\n", callStart, call), 0, isParallel ? Infinity : 0);
   const onlyCalls = rules.grammar(sequence(callStart, call, more));
-  if (isRequired || form === null) return onlyCalls;
-  return toGrammar(choice([onlyCalls.root, form.root]), { ...form.rules, ...onlyCalls.rules });
+  if (isRequired || form === null) return { grammar: onlyCalls, unenforced: ofCalls };
+  const { grammar } = form;
+  return {
+    grammar: toGrammar(choice([onlyCalls.root, grammar.root]), {
+      ...grammar.rules,
+      ...onlyCalls.rules,
+    }),
+    unenforced: [...ofCalls, ...form.unenforced],
+  };
 }
 
-/** What follows `callStart`. */
-function callNode(
-  { function: { name, parameters } }: Tool,
+function argumentsNode(
+  { function: { parameters, strict } }: Tool,
   field: string,
   rules: RuleSet,
-): GrammarNode {
-  // Arguments are an object, also where the schema does not say so.
-  const schema = parameters == null ? noParameters : { type: "object", ...parameters };
+): SchemaNode {
   try {
-    return sequence(callHead(name), schemaNode(schema, rules), callEnd);
+    return schemaNode(argumentsSchema(parameters ?? {}), rules, { isStrict: strict === true });
   } catch (error) {
     if (!(error instanceof GrammarTextError)) throw error;
-    const param = `${field}.function.parameters${error.path}`;
+    const param = field + error.path;
     throw new InvalidRequestError(`${param}: ${error.message}`, param);
   }
 }
 
-const noParameters = { type: "object", additionalProperties: false };
+/** Arguments are an object, also where the schema does not say so, and nothing in it where it says nothing of them. */
+function argumentsSchema(parameters: Readonly<Record<string, unknown>>): object {
+  const saysNothing = Object.keys(parameters).every(
+    (keyword) => keyword === "type" || isAnnotation(keyword),
+  );
+  return {
+    ...parameters,
+    type: "object",
+    ...(saysNothing && { additionalProperties: false }),
+  };
+}

@@ -1,5 +1,5 @@
 import type { RoutedEvent } from "../../engine/request.ts";
-import type { AnswerHead } from "../answer.ts";
+import type { Answer } from "../answer.ts";
 import type { ErrorResponse } from "../error-response.ts";
 import type { PieceStream } from "../piece-stream.ts";
 import { toWireRoute, type WireRoute } from "../routing/route-wire.ts";
@@ -21,12 +21,25 @@ export class AnswerEvents implements PieceStream {
   #usage: object | null = null;
 
   /** Sends `start`. */
-  constructor(outbox: Outbox, id: string, head: AnswerHead, route: RoutedEvent | null) {
+  constructor(
+    outbox: Outbox,
+    id: string,
+    { head, unenforced }: Pick<Answer, "head" | "unenforced">,
+    route: RoutedEvent | null,
+  ) {
     this.#outbox = outbox;
     this.#id = id;
     const { id: response_id, created, model } = head;
     const seap = route && toWireRoute(route);
-    void outbox.send({ type: "start", id, response_id, created, model, seap });
+    void outbox.send({
+      type: "start",
+      id,
+      response_id,
+      created,
+      model,
+      ...(unenforced.length > 0 && { unenforced }),
+      seap,
+    });
   }
 
   send(piece: object): Promise<void> | undefined {

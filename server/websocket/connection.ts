@@ -183,7 +183,7 @@ export class Connection {
         record,
       });
       const start = new StreamStart({
-        open: (route) => new AnswerEvents(this.#outbox, id, answer.head, route),
+        open: (route) => new AnswerEvents(this.#outbox, id, answer, route),
         silenceMs: null,
         signal: controller.signal,
       });

@@ -37,6 +37,8 @@ export type ServerEvent =
       /** Unix seconds. */
       readonly created: number;
       readonly model: string;
+      /** Places of what the body describes and the answer is not held to, where there are any. */
+      readonly unenforced?: readonly string[];
       /** Null only where the route took longer than the client may be left in silence. */
       readonly seap: WireRoute | null;
     }

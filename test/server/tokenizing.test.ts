@@ -1,5 +1,4 @@
 import test from "ava";
-import { requestLimits } from "../../server/request-limits.ts";
 import { FakeEngine } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
 
@@ -151,14 +150,4 @@ test("E14: what a request says of its template reaches it, in chat and where the
     { addGenerationPrompt: false, continuesFinalMessage: true, variables },
     { addGenerationPrompt: true, variables: { reasoning_effort: "low", ...variables } },
   ]);
-});
-
-test("/detokenize takes as many tokens as the longest contexts have, and no more", async (t) => {
-  const { post } = await startServer(t);
-  const tokens = Array.from({ length: requestLimits.tokens }, () => 97);
-  const whole = await post("/detokenize", { tokens });
-  t.is(((await whole.json()) as { content: string }).content.length, requestLimits.tokens);
-  const response = await post("/detokenize", { tokens: [...tokens, 97] });
-  t.is(response.status, 400);
-  t.like(await response.json(), { error: { param: "tokens" } });
 });

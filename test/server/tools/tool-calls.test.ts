@@ -74,7 +74,7 @@ for (const [name, text, expected] of [
 
 test("where tools may be called any text is allowed, and calls only as they are defined", (t) => {
   const tools = { list: [weather, now], isRequired: false, isParallel: true };
-  const accepts = accepter(toolGrammar(tools, tools.list));
+  const accepts = accepter(toolGrammar(tools, tools.list).grammar);
   for (const text of ["", "Hi <tool", call, `So: ${call} and ${callText("now", "{}")}`]) {
     t.true(accepts(text), text);
   }
@@ -91,21 +91,44 @@ test("where tools may be called any text is allowed, and calls only as they are 
 
 test("where tools must be called there is nothing but calls, and one where there may be no more", (t) => {
   const list = [weather, now];
-  const many = accepter(toolGrammar({ list, isRequired: true, isParallel: true }, list));
-  const one = accepter(toolGrammar({ list, isRequired: true, isParallel: false }, list));
+  const many = accepter(toolGrammar({ list, isRequired: true, isParallel: true }, list).grammar);
+  const one = accepter(toolGrammar({ list, isRequired: true, isParallel: false }, list).grammar);
   const two = `${call}\n${callText("now", "{}")}`;
   t.deepEqual([many(call), many(two), many(""), many(`${call} `)], [true, true, false, false]);
   t.deepEqual([one(call), one(two), one("text")], [true, false, false]);
-  const auto = accepter(toolGrammar({ list, isRequired: false, isParallel: false }, list));
+  const auto = accepter(toolGrammar({ list, isRequired: false, isParallel: false }, list).grammar);
   t.deepEqual([auto(`Well, ${call}`), auto(two), auto("text")], [true, false, true]);
 });
 
-test("parameters that cannot be enforced are refused naming the tool", (t) => {
-  const list = [now, tool("f", { properties: { a: { type: "array", uniqueItems: true } } })];
-  const error = t.throws(() => toolGrammar({ list, isRequired: false, isParallel: true }, list), {
-    instanceOf: InvalidRequestError,
-  });
-  t.is(error.param, "tools[1].function.parameters.properties.a");
+test("E03: parameters that cannot be enforced are left out, or refused naming the tool where it is strict", (t) => {
+  const parameters = { properties: { a: { type: "array", uniqueItems: true } } };
+  const compile = (strict: boolean) => {
+    const list = [now, { type: "function" as const, function: { name: "f", parameters, strict } }];
+    return toolGrammar({ list, isRequired: false, isParallel: true }, list);
+  };
+  const place = "tools[1].function.parameters.properties.a";
+  t.deepEqual(compile(false).unenforced, [`${place}.uniqueItems`]);
+  const error = t.throws(() => compile(true), { instanceOf: InvalidRequestError });
+  t.is(error.param, place);
+});
+
+test("E05: a tool whose schema says nothing of arguments has none", (t) => {
+  for (const [parameters, isOpen] of [
+    [undefined, false],
+    [{}, false],
+    [{ type: "object" }, false],
+    [{ type: "object", properties: {} }, false],
+    [{ type: "object", properties: {}, required: [], additionalProperties: false }, false],
+    [{ $schema: "http://json-schema.org/draft-07/schema#", type: "object", title: "now" }, false],
+    [{ type: "object", properties: {}, additionalProperties: true }, true],
+    [{ type: "object", additionalProperties: { type: "integer" } }, true],
+  ] as const) {
+    const list = [tool("now", parameters)];
+    const { grammar } = toolGrammar({ list, isRequired: true, isParallel: false }, list);
+    const accepts = accepter(grammar);
+    t.true(accepts(callText("now", "{}")));
+    t.is(accepts(callText("now", '{"x": 1}')), isOpen, JSON.stringify(parameters));
+  }
 });
 
 const conversation = [
@@ -169,7 +192,7 @@ test("E06: where text has a form there are calls or text of that form, and text 
   const schema = { type: "object", properties: { a: { type: "string" } }, required: ["a"] };
   const compiled = (isParallel: boolean) => {
     const tools = { list, isRequired: false, isParallel };
-    return accepter(toolGrammar(tools, list, schemaGrammar(schema)));
+    return accepter(toolGrammar(tools, list, schemaGrammar(schema, { isStrict: true })).grammar);
   };
   const [many, one] = [compiled(true), compiled(false)];
   const two = `${call}\n${callText("now", "{}")}`;
