@@ -66,9 +66,10 @@ const issueSearch = {
     properties: {
       query: { type: "string", minLength: 1, maxLength: 256 },
       page: { type: "integer", exclusiveMinimum: 0, default: 1 },
-      labels: { type: "array", items: { type: "string" } },
+      labels: { type: "array", items: { type: "string" }, uniqueItems: true },
       since: { type: "string", format: "date-time" },
       order: { anyOf: [{ type: "string", enum: ["asc", "desc"] }, { type: "null" }] },
+      range: { type: "array", items: [{ type: "integer" }, { type: "integer" }], maxItems: 2 },
       fields: { type: "object", additionalProperties: { type: "string" } },
     },
     required: ["query"],

@@ -59,11 +59,17 @@ const tools = [
     properties: {
       selector: { $ref: "#/definitions/selector" },
       button: { type: "string", enum: ["left", "right"], default: "left" },
-      delay: { type: "integer", minimum: 0, maximum: 10_000 },
+      position: {
+        type: "array",
+        items: [{ type: "number" }, { type: "number" }],
+        additionalItems: false,
+      },
+      delay: { type: "integer", minimum: 0, maximum: 10_000, multipleOf: 10 },
       url: { type: "string", format: "uri" },
       headers: {
         type: "object",
         additionalProperties: { type: "string" },
+        propertyNames: { type: "string" },
       },
       options: { type: ["object", "null"], properties: { force: { type: "boolean" } } },
     },
