@@ -13,6 +13,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-experts [flags]   compare pruned experts' speed with the dense model's
   bench-serving [flags]   measure what serving many experts at once costs and gives
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
+  test-hostile [flags]    send requests of which a third means harm, and judge how long /health then takes
   test-clients [flags]    run clients that others wrote against a server, after installing them (3 GB);
                           --quick leaves out those that take long, as "test" does (700 MB),
                           --skip-missing those that cannot be installed, which fail otherwise
@@ -61,6 +62,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return testOps(root, args);
+    case "test-hostile":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return testHostile(root, args);
     case "test-clients":
       await ensureInstalled(root);
       await ensureBuilt(root);
@@ -128,12 +133,19 @@ async function test(root, avaArgs) {
 
 /** The part of the tests that needs Prometheus, by itself and with all that it has to say. */
 async function testOps(root, avaArgs) {
+  await testAlone(root, ["dist/test/ops/**/*.test.js", ...avaArgs], { SEAP_OPS_REPORT: "1" });
+}
+
+/** A test that judges times: nothing else may run beside it. */
+async function testHostile(root, avaArgs) {
+  await testAlone(root, ["dist/test/e2e/hostile.test.js", ...avaArgs], { SEAP_HOSTILE_ALONE: "1" });
+}
+
+async function testAlone(root, avaArgs, env) {
   const ava = join(root, "node_modules/ava/entrypoints/cli.mjs");
-  const result = await run(process.execPath, [ava, "dist/test/ops/**/*.test.js", ...avaArgs], {
-    cwd: root,
-    env: { ...process.env, SEAP_OPS_REPORT: "1" },
-  });
-  exitLike(result);
+  exitLike(
+    await run(process.execPath, [ava, ...avaArgs], { cwd: root, env: { ...process.env, ...env } }),
+  );
 }
 
 /** The last line on stdout is `N passed, N failed`. */
