@@ -47,7 +47,7 @@ export async function readChat(
   const options = readTemplateOptions(body);
   return {
     prompts: [
-      await withinContext(field, maxTokens, () =>
+      await withinContext(field, limits.contextLength, () =>
         toPrompt(messages, codec, { tools: tools?.list, options, maxTokens, wantsSpans: isRouted }),
       ),
     ],

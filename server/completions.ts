@@ -25,7 +25,7 @@ export const completionEndpoint: GenerationEndpoint<CompletionBody> = {
     }
     const source = structuredSource(body);
     const logprobs = body.logprobs === undefined ? undefined : { numTop: body.logprobs };
-    const encoded = await withinContext("prompt", maxTokens, () =>
+    const encoded = await withinContext("prompt", limits.contextLength, () =>
       encodeInputs(body.prompt, codec, { maxTokens }),
     );
     return {

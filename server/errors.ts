@@ -31,14 +31,27 @@ export class UnsupportedParameterError extends RequestError {
   }
 }
 
+interface ContextLengths {
+  readonly promptTokens: number;
+  /** False where the prompt has more tokens than these, and nobody counted how many. @default true */
+  readonly isCounted?: boolean;
+  /** That the answer may take. @default 0 */
+  readonly maxTokens?: number;
+  readonly contextLength: number;
+}
+
 /** Prompt and answer do not fit into the context together. Clients take the message apart by OpenAI's words. */
 export class ContextLengthError extends RequestError {
   readonly code = "context_length_exceeded";
 
-  constructor(param: string, promptTokens: number, maxTokens: number, contextLength: number) {
+  constructor(
+    param: string,
+    { promptTokens, isCounted = true, maxTokens = 0, contextLength }: ContextLengths,
+  ) {
+    const least = isCounted ? "" : "at least ";
     super(
       `This model's maximum context length is ${contextLength} tokens. However, you requested ` +
-        `${promptTokens + maxTokens} tokens (${promptTokens} in the prompt, at least ${maxTokens} in the ` +
+        `${least}${promptTokens + maxTokens} tokens (${least}${promptTokens} in the prompt, at least ${maxTokens} in the ` +
         `completion). Please reduce the length of the prompt, or the limit of the completion.`,
       param,
     );
@@ -61,7 +74,7 @@ export async function withinTime<T>(field: string, read: () => Promise<T>): Prom
 
 /**
  * Encodes a prompt.
- * @param encode - gives up beyond the context
+ * @param encode - gives up beyond `countedTokens`
  * @throws ContextLengthError instead, or InvalidRequestError where it takes too long, naming the field
  */
 export async function withinContext<T>(
@@ -73,7 +86,8 @@ export async function withinContext<T>(
     return await withinTime(field, encode);
   } catch (error) {
     if (!(error instanceof TooManyTokensError)) throw error;
-    throw new ContextLengthError(field, error.numTokens, 0, contextLength);
+    const { numTokens: promptTokens } = error;
+    throw new ContextLengthError(field, { promptTokens, isCounted: false, contextLength });
   }
 }
 

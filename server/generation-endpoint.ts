@@ -15,6 +15,7 @@ import { type ParameterTable, refuseUnsupported } from "./parameters/parameter-t
 import type { UnknownFields } from "./parameters/unknown-fields.ts";
 import { validate, withoutNulls } from "./parse-body.ts";
 import { recordOf, type RequestRecord } from "./request-record.ts";
+import { countedTokens } from "./request-limits.ts";
 import type { GenerationBody } from "./request-schemas.ts";
 import type { RequestRouting } from "./routing/request-routing.ts";
 import type { GrammarCompiler } from "./structured/grammar-compiler.ts";
@@ -52,7 +53,7 @@ export interface GenerationEndpoint<Body extends GenerationBody> {
 export interface ReadContext extends Pick<GenerationContext, "grammars"> {
   readonly codec: TextCodec;
   readonly limits: EngineLimits;
-  /** Of a prompt. */
+  /** To which a prompt is counted. */
   readonly maxTokens: number;
   /** A router may choose the task. */
   readonly isRouted: boolean;
@@ -150,7 +151,7 @@ export function answerBeginner<Body extends GenerationBody>(
     const { limits } = engine;
     const { truncate_prompt_tokens: numKept } = body;
     // What is cut may be as long as it likes.
-    const maxTokens = numKept === undefined ? limits.contextLength : Infinity;
+    const maxTokens = numKept === undefined ? countedTokens(limits.contextLength) : Infinity;
     const isRouted = tasks.length > 0 && model.task === undefined;
     const read = await endpoint.read(body, { codec, grammars, limits, maxTokens, isRouted });
     const { ignoredTools = [] } = read;

@@ -97,13 +97,14 @@ function maxTokensFor(promptTokens: number, options: GenerationOptions): number 
   const { tokenLimit, promptField, defaultMaxTokens, limits } = options;
   const { contextLength } = limits;
   if (promptTokens + 1 > contextLength) {
-    throw new ContextLengthError(promptField, promptTokens, 1, contextLength);
+    throw new ContextLengthError(promptField, { promptTokens, maxTokens: 1, contextLength });
   }
   const room = contextLength - promptTokens;
   if (tokenLimit === undefined) return Math.min(defaultMaxTokens, room);
   if (tokenLimit.value === noLimit) return room;
   if (promptTokens + tokenLimit.value > contextLength) {
-    throw new ContextLengthError(tokenLimit.field, promptTokens, tokenLimit.value, contextLength);
+    const { field, value: maxTokens } = tokenLimit;
+    throw new ContextLengthError(field, { promptTokens, maxTokens, contextLength });
   }
   return tokenLimit.value;
 }

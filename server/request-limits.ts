@@ -40,3 +40,11 @@ export const jsonLimits = {
   /** Of all objects: a parser looks each of them up. */
   keys: 2 ** 16,
 } as const;
+
+/**
+ * Tokens to which a prompt is counted that goes beyond the context, so that its sender learns by how much; a longer one
+ * is refused without being read to its end.
+ */
+export function countedTokens(contextLength: number): number {
+  return Math.max(4 * contextLength, 16_384);
+}

@@ -3,6 +3,7 @@ import { encodeInputs } from "../encode-inputs.ts";
 import { ContextLengthError, InvalidRequestError, withinContext } from "../errors.ts";
 import { checkPrompt } from "../generation.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
+import { countedTokens } from "../request-limits.ts";
 import { chatSchema, prompts } from "../request-schemas.ts";
 import { readingRequest, readPrompts } from "./read-prompts.ts";
 
@@ -25,14 +26,14 @@ export const embeddingsEndpoint: JsonEndpoint<EmbeddingsBody> = {
   known: {},
   async answer({ body, loaded: { engine, codec }, model, context, id, begin }) {
     const { vocabSize, contextLength } = engine.limits;
-    const options = { parseSpecial: false, maxTokens: contextLength };
+    const options = { parseSpecial: false, maxTokens: countedTokens(contextLength) };
     const inputs = await withinContext("input", contextLength, () =>
       encodeInputs(body.input, codec, options),
     );
     for (const tokenIds of inputs) {
       checkPrompt(tokenIds, "input", vocabSize);
       if (tokenIds.length <= contextLength) continue;
-      throw new ContextLengthError("input", tokenIds.length, 0, contextLength);
+      throw new ContextLengthError("input", { promptTokens: tokenIds.length, contextLength });
     }
     const requests = inputs.map((tokenIds, index) =>
       readingRequest(`${id}-${index}`, tokenIds, "embedding"),

@@ -6,6 +6,7 @@ import type { EncodeChatOptions, Prompt, TextCodec } from "../codec.ts";
 import { ContextLengthError, withinContext } from "../errors.ts";
 import { checkPrompt } from "../generation.ts";
 import type { JsonEndpoint } from "../json-endpoint.ts";
+import { countedTokens } from "../request-limits.ts";
 import { chatSchema } from "../request-schemas.ts";
 import { noTask } from "../routing/rules.ts";
 import { readingRequest, readPrompts } from "./read-prompts.ts";
@@ -32,12 +33,12 @@ export const routeEndpoint: JsonEndpoint<RouteBody> = {
     const { engine, codec, tasks } = loaded;
     const field = body.messages === undefined ? "prompt" : "messages";
     const { vocabSize, contextLength } = engine.limits;
-    const wanted = { maxTokens: contextLength, wantsSpans: tasks.length > 0 };
+    const wanted = { maxTokens: countedTokens(contextLength), wantsSpans: tasks.length > 0 };
     const prompt = await withinContext(field, contextLength, () => promptOf(body, codec, wanted));
     const { tokenIds } = prompt;
     checkPrompt(tokenIds, field, vocabSize);
     if (tokenIds.length > contextLength) {
-      throw new ContextLengthError(field, tokenIds.length, 0, contextLength);
+      throw new ContextLengthError(field, { promptTokens: tokenIds.length, contextLength });
     }
     const header = (name: string) => req.get(name);
     const request = { tasks, modelTask: model.task, header };
