@@ -5,6 +5,8 @@ import { performance } from "node:perf_hooks";
 /** One key press or one stop of a service arrives more than once: by the process group and through npm. */
 const sameSignalMs = 500;
 
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /**
  * Runs a program to its end. Signals that reach this process go on to the program, which may drain
  * before it ends.
@@ -29,7 +31,7 @@ export function run(command, args, { cwd, env, shell = false, stdout = "inherit"
       if (again || (signal === "SIGINT" && process.stdin.isTTY)) return;
       child.kill(signal);
     };
-    process.on("SIGINT", forward).on("SIGTERM", forward);
+    for (const signal of signals) process.on(signal, forward);
     const chunks = [];
     child.stdout?.setEncoding("utf8").on("data", (chunk) => {
       chunks.push(chunk);
@@ -37,7 +39,7 @@ export function run(command, args, { cwd, env, shell = false, stdout = "inherit"
     });
     child.on("error", reject);
     child.on("close", (code, signal) => {
-      process.off("SIGINT", forward).off("SIGTERM", forward);
+      for (const signal of signals) process.off(signal, forward);
       resolve({ code, signal, received, stdout: chunks.join("") });
     });
   });

@@ -9,7 +9,7 @@ import type { ModelService } from "./model-service.ts";
 import type { Tracer } from "./tracing/tracer.ts";
 import type { WebSocketHub } from "./websocket/hub.ts";
 
-const stopSignals = ["SIGTERM", "SIGINT"] as const;
+const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /** `process`, or a stand-in for it. */
 export interface SignalSource {
@@ -32,29 +32,44 @@ export interface LifecycleOptions {
 }
 
 /**
- * On the first SIGTERM or SIGINT: unready, wait for the running requests, cancel those that outlast the drain timeout,
- * close the engine, exit with 0. New requests are told 503 until then: a port that was closed would cut off those that
- * are on their way. A second signal exits at once, with 1.
+ * On the first SIGTERM, SIGINT or SIGHUP: unready, wait for the running requests, cancel those that outlast the drain
+ * timeout, close the engine, exit with 0. New requests are told 503 until then: a port that was closed would cut off those
+ * that are on their way. A second signal exits at once, with 1; not SIGHUP, which comes twice when a terminal is closed.
  */
 export function exitOnSignal(options: LifecycleOptions): void {
-  const { signals, exit, log } = options;
-  let isStopping = false;
+  const { signals, exit, kill, log } = options;
+  let numSignals = 0;
   const onSignal = () => {
-    if (isStopping) {
+    numSignals++;
+    if (numSignals > 2) return kill();
+    if (numSignals === 2) {
       log.warn("second signal: exiting at once");
-      exit(1);
+      void closeAtOnce(options);
       return;
     }
-    isStopping = true;
     void drain(options).then(
-      () => exit(0),
+      () => exit(numSignals > 1 ? 1 : 0),
       (error: unknown) => {
         log.error("shutdown failed", { error: String(error) });
         endAfter(error, options);
       },
     );
   };
-  for (const signal of stopSignals) signals.on(signal, onSignal);
+  for (const signal of stopSignals) {
+    signals.on(signal, () => {
+      if (signal !== "SIGHUP" || numSignals === 0) onSignal();
+    });
+  }
+}
+
+/** What the step gets that the engine is at: a process that exits during a forward pass aborts in native code. */
+const stepGraceMs = 5000;
+
+async function closeAtOnce({ service, exit, kill }: LifecycleOptions): Promise<void> {
+  const timer = setTimeout(kill, stepGraceMs);
+  await service.loaded?.close().catch(() => undefined);
+  clearTimeout(timer);
+  exit(1);
 }
 
 /**

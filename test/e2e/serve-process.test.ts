@@ -41,6 +41,29 @@ test("SIGTERM lets a running answer end, takes no new request, and exits with 0"
   t.is(await seap.ended, 0);
 });
 
+test("E12: a second signal while answering ends the process with 1 at once, and without an abort", async (t) => {
+  const seap = runSeap(t, ["serve", "--port", "0", "--router", "off", "--model", tinyModelPath(t)]);
+  const url = /http:[^"]+/.exec(await seap.untilLine("listening"))![0];
+  await seap.untilLine("model ready");
+  const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+  const params = { model: "tiny", prompt: "Tell me", max_tokens: 20_000, ignore_eos: true };
+  const streams = await Promise.all(
+    [1, 2, 3, 4].map((seed) => client.completions.create({ ...params, seed, stream: true })),
+  );
+  const broken = streams.map((stream) => t.throwsAsync(readAll(stream)));
+  seap.child.kill("SIGHUP");
+  await seap.untilLine("stopping");
+  seap.child.kill("SIGTERM");
+  t.is(await seap.ended, 1);
+  t.notRegex(seap.stderr(), /terminate called/);
+  await Promise.all(broken);
+});
+
+async function readAll(stream: AsyncIterable<unknown>): Promise<void> {
+  const events = stream[Symbol.asyncIterator]();
+  while (!(await events.next()).done);
+}
+
 test("ONNX Runtime reports nothing: it leaves no number for this machine behind", async (t) => {
   const home = tempDir(t);
   const args = ["serve", "--port", "0", "--router", "off", "--experts", "off"];

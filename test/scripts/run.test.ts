@@ -54,6 +54,19 @@ test("a signal reaches the program once, which may drain and end with its own co
   t.is(code, 3);
 });
 
+test("a terminal that closes is told to the program", async (t) => {
+  const launcher = spawn(
+    process.execPath,
+    launcherArgs(`process.on("SIGHUP", () => process.exit(4)); setInterval(() => {}, 1000);
+      console.log("ready");`),
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  t.teardown(() => launcher.kill("SIGKILL"));
+  await once(launcher.stdout, "data");
+  launcher.kill("SIGHUP");
+  t.deepEqual(await once(launcher, "exit"), [4, null]);
+});
+
 test("a program that ends by a signal ends the process that runs it by the same signal", async (t) => {
   const launcher = spawn(process.execPath, launcherArgs('process.kill(process.pid, "SIGTERM")'), {
     stdio: "ignore",

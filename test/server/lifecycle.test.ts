@@ -15,7 +15,7 @@ function holding(gate: Gate): FakeEngine {
   return engine;
 }
 
-for (const signal of ["SIGTERM", "SIGINT"]) {
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
   test(`D54: on ${signal} a running request is finished before the engine is closed and the server exits with 0`, async (t) => {
     const gate = new Gate();
     const engine = holding(gate);
@@ -96,9 +96,33 @@ test("a second signal exits at once", async (t) => {
   const server = await startServer(t, { engine });
   const answer = server.post(chat, hello);
   await engine.until(() => engine.stats().runningRequests === 1);
+  const exit = once(server.signals, "exit");
   server.signals.emit("SIGTERM");
+  t.false(engine.isClosed);
   server.signals.emit("SIGINT");
-  t.deepEqual(server.exits, [1]);
+  await exit;
+  t.true(engine.isClosed);
+  gate.open();
+  await answer;
+  t.true(server.exits.every((status) => status === 1));
+});
+
+test("a third signal does not wait for the engine's step, and SIGHUP is no second one", async (t) => {
+  const gate = new Gate();
+  const engine = holding(gate);
+  const closing = new Gate();
+  engine.closing = closing.opened;
+  const server = await startServer(t, { engine });
+  const answer = server.post(chat, hello);
+  await engine.until(() => engine.stats().runningRequests === 1);
+  server.signals.emit("SIGHUP");
+  server.signals.emit("SIGHUP");
+  t.false(engine.isClosed);
+  server.signals.emit("SIGTERM");
+  t.deepEqual(server.exits, []);
+  server.signals.emit("SIGTERM");
+  t.deepEqual(server.exits, ["killed"]);
+  closing.open();
   gate.open();
   await answer;
 });
