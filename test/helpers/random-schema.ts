@@ -1,5 +1,8 @@
-/** Random schemas of what is supported, the same for the same seed. */
-export function randomSchema(seed: number): Record<string, unknown> {
+/**
+ * Random schemas of what is supported, the same for the same seed.
+ * @param isWide - also with keywords that few write, and combinations that may allow nothing
+ */
+export function randomSchema(seed: number, isWide = false): Record<string, unknown> {
   let state = seed * 2_654_435_761;
   const random = (count: number): number => {
     state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) | 0;
@@ -56,8 +59,111 @@ export function randomSchema(seed: number): Record<string, unknown> {
       ...(chance(50) && { maxItems: min + random(4) }),
     };
   };
+  /** Of what is seldom written; `a` is a property that others speak of. */
+  const rare = (depth: number): object => {
+    const a = { enum: ["x", "y", 1, null] };
+    switch (random(16)) {
+      case 0:
+        return {
+          type: "string",
+          pattern: pick(searches),
+          minLength: random(4),
+          maxLength: 3 + random(6),
+        };
+      case 1:
+        return {
+          type: "string",
+          allOf: [{ pattern: pick(searches) }, { pattern: pick(searches) }],
+        };
+      case 2:
+        return { type: "string", not: { enum: ["a", "ab", ""] }, maxLength: 2 };
+      case 3:
+        return { type: "integer", multipleOf: pick([2, 3, 7, 10, 25]), minimum: -random(500) };
+      case 4:
+        return {
+          type: "number",
+          multipleOf: pick([0.5, 0.25, 0.1]),
+          minimum: 0,
+          maximum: random(90),
+        };
+      case 5:
+        return {
+          type: "object",
+          properties: { a, "x-1": { type: "integer" } },
+          patternProperties: { "^x-": { minimum: -5 }, y$: { type: "boolean" } },
+          ...(chance(50) && { additionalProperties: schema(depth + 1) }),
+        };
+      case 6:
+        return {
+          type: "object",
+          additionalProperties: schema(depth + 1),
+          propertyNames: pick([
+            { pattern: "^[a-c]{1,2}$" },
+            { enum: ["k", "l"] },
+            { maxLength: 2 },
+          ]),
+          minProperties: random(3),
+        };
+      case 7:
+        return {
+          type: "object",
+          properties: { a, b: schema(depth + 1), c: {} },
+          minProperties: random(3),
+          maxProperties: 2,
+        };
+      case 8:
+        return {
+          type: "object",
+          properties: { a, b: { type: "boolean" }, c: { type: "null" } },
+          dependentRequired: { a: ["b"], b: ["c"] },
+          dependentSchemas: { c: { required: ["a"] } },
+        };
+      case 9:
+        return {
+          type: "object",
+          properties: { a, b: { type: ["string", "integer"] } },
+          required: ["a"],
+          if: { properties: { a: { enum: ["x", 1] } } },
+          then: { properties: { b: { type: "integer" } }, required: ["b"] },
+          else: { properties: { b: { minLength: 2 } } },
+        };
+      case 10:
+        return { type: "array", items: a, uniqueItems: true, minItems: random(3), maxItems: 3 };
+      case 11:
+        return {
+          type: "array",
+          items: a,
+          contains: { type: "string" },
+          minContains: 1 + random(2),
+          ...(chance(50) && { maxContains: 2 }),
+        };
+      case 12:
+        return {
+          not: { type: pick(["string", "object", "array"]) },
+          type: ["string", "array", "null"],
+        };
+      case 13:
+        return { anyOf: [a, { type: "integer" }], not: { const: pick([1, 2]) } };
+      case 14:
+        return { $ref: "#/$defs/leaf", required: ["v"], minProperties: 1 };
+      default:
+        return {
+          allOf: [
+            { type: "object", properties: { a, b: { minimum: 3 } } },
+            {
+              anyOf: [
+                { properties: { b: { type: "integer" } }, required: ["b"] },
+                { required: ["a"] },
+              ],
+            },
+          ],
+          unevaluatedProperties: false,
+        };
+    }
+  };
   const schema = (depth: number): Record<string, unknown> => {
     const made = (): object => {
+      if (isWide && chance(40)) return rare(depth);
       switch (random(depth > 2 ? 6 : 12)) {
         case 0:
           return string();
@@ -94,6 +200,8 @@ const patterns = [
   '^[^a]"?\\\\$',
   "^\\w+@\\S{1,3}$",
 ];
+
+const searches = ["^a", "b$", "[0-9]", "^(?!b)[a-c]", "a|b", "^x?y*", "(?=.*a).b"];
 
 function round(value: number): number {
   return Math.round(value * 100) / 100;

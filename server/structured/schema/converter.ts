@@ -164,7 +164,7 @@ export class SchemaConverter implements Conversion {
 
   /** One of the alternatives is what is enforced, not that it is the only one. */
   #checkOneOf({ keyword, owner, alternatives }: Choice): void {
-    if (keyword === "oneOf" && !areDisjoint(alternatives, this)) this.note(owner, keyword);
+    if (keyword === "oneOf" && !areDisjoint(owner, alternatives, this)) this.note(owner, keyword);
   }
 
   #plain(conjunction: Conjunction): GrammarNode {

@@ -10,13 +10,17 @@ const maxAlternatives = 100;
 /** How deep it is looked into properties. */
 const maxDepth = 3;
 
-/** No value can match two of the schemas, as far as can be seen easily. */
+/**
+ * No value of one of the grammars matches another of the schemas, as far as can be seen easily.
+ * @param owner - of the alternatives, whose own keywords hold beside each
+ */
 export function areDisjoint(
+  owner: Part,
   alternatives: readonly Part[],
   conversion: Pick<Conversion, "parts" | "spend">,
 ): boolean {
   if (alternatives.length > maxAlternatives) return false;
-  const all = alternatives.map((part) => flat([part]));
+  const all = alternatives.map((part) => [owner, ...flat([part])]);
   return all.every((parts, i) =>
     all.slice(i + 1).every((others) => isApart(parts, others, conversion, 0)),
   );
@@ -53,7 +57,23 @@ function isApart(
     const [property, other] = [a, b].map((parts) => propertyOf(parts, name, conversion));
     return isApart(property!, other!, conversion, depth + 1);
   });
-  return propertiesAreApart || isClosedTo(a, requiredOf(b)) || isClosedTo(b, requiredOf(a));
+  return (
+    propertiesAreApart ||
+    isClosedTo(a, requiredOf(b)) ||
+    isClosedTo(b, requiredOf(a)) ||
+    (isSilentTo(a, requiredOf(b)) && isSilentTo(b, requiredOf(a)))
+  );
+}
+
+/** One requires what no value of the other's grammar has. */
+function isSilentTo(parts: Parts, required: readonly string[]): boolean {
+  const says = (keyword: string) => parts.some(({ own }) => own[keyword] !== undefined);
+  if (!says("properties") || says("additionalProperties") || says("patternProperties")) return false;
+  const names = new Set([
+    ...parts.flatMap(({ own }) => Object.keys(mapOf(own, "properties"))),
+    ...requiredOf(parts),
+  ]);
+  return required.some((name) => !names.has(name));
 }
 
 /** One requires what the other does not allow. */

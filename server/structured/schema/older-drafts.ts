@@ -12,6 +12,7 @@ export function inTodaysWords(schema: Schema): Schema {
   renameItems(today);
   renameBounds(today);
   renameDependencies(today);
+  requireDiscriminator(today);
   if (today["$recursiveRef"] !== undefined) {
     today["$dynamicRef"] = today["$recursiveRef"];
     delete today["$recursiveRef"];
@@ -57,4 +58,13 @@ function renameDependencies(schema: Record<string, unknown>): void {
   const schemas = entries.filter(([, value]) => !Array.isArray(value));
   if (required.length > 0) schema["dependentRequired"] = Object.fromEntries(required);
   if (schemas.length > 0) schema["dependentSchemas"] = Object.fromEntries(schemas);
+}
+
+/** What OpenAPI tells alternatives apart by is needed for that, also where they leave it open. */
+function requireDiscriminator(schema: Record<string, unknown>): void {
+  const { discriminator, required = [] } = schema;
+  const isUsed = schema["oneOf"] !== undefined || schema["anyOf"] !== undefined;
+  const name = isObject(discriminator) ? discriminator["propertyName"] : undefined;
+  if (!isUsed || typeof name !== "string" || !Array.isArray(required)) return;
+  schema["required"] = [...new Set([...(required as unknown[]), name])];
 }
