@@ -66,6 +66,21 @@ export class Conjunctions {
   }
 }
 
+/** More may lead to themselves, which is found elsewhere. */
+const maxReferences = 20;
+
+/** What a part refers to where it says nothing else. */
+export function withoutReferences(part: Part): Part {
+  let found = part;
+  for (let i = 0; i < maxReferences; i++) {
+    const [only, ...others] = found.all;
+    if (only === undefined || others.length > 0) break;
+    if (found.choices.length > 0 || saysSomething(found)) break;
+    found = only;
+  }
+  return found;
+}
+
 function saysSomething(part: Part): boolean {
   return (
     part.isNever ||

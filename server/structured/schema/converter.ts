@@ -3,7 +3,7 @@ import { GrammarTextError } from "../grammar-text-error.ts";
 import { jsonText, JsonRules } from "../json-text.ts";
 import { choice, isNothing, nothing, type RuleSet, text } from "../nodes.ts";
 import { arrayNode } from "./array.ts";
-import { type Conjunction, Conjunctions } from "./conjunction.ts";
+import { type Conjunction, Conjunctions, withoutReferences } from "./conjunction.ts";
 import type { Conversion } from "./conversion.ts";
 import { withoutDeadEnds } from "./dead-ends.ts";
 import { areDisjoint } from "./disjoint.ts";
@@ -50,7 +50,10 @@ export class SchemaConverter implements Conversion {
   readonly #first: number;
   readonly #isStrict: boolean;
   readonly #conjunctions: Conjunctions;
+  /** By the key of their conjunction. */
   readonly #known = new Map<string, GrammarNode>();
+  /** By the parts that were mentioned, where those choose nothing. */
+  readonly #byRoots = new Map<string, GrammarNode>();
   readonly #open: Open[] = [];
   #contradiction: GrammarTextError | null = null;
   #work = 0;
@@ -80,7 +83,8 @@ export class SchemaConverter implements Conversion {
     throw this.#contradiction ?? new GrammarTextError("expected a schema that allows something");
   }
 
-  readonly valueOf = (parts: readonly Part[]): GrammarNode => this.#choose(parts, new Map());
+  readonly valueOf = (parts: readonly Part[]): GrammarNode =>
+    this.#choose(parts.map(withoutReferences), new Map());
 
   readonly listOf = (parts: readonly Part[]): readonly unknown[] | null => {
     if (parts.length === 0) return null;
@@ -113,7 +117,19 @@ export class SchemaConverter implements Conversion {
 
   #choose(roots: readonly Part[], chosen: ReadonlyMap<number, Part>): GrammarNode {
     if (roots.length === 0) return this.json.value;
-    const conjunction = this.#conjunctions.of(roots, chosen);
+    const place = chosen.size > 0 ? null : roots.map(({ id }) => id).join();
+    const same = place === null ? undefined : this.#byRoots.get(place);
+    if (same !== undefined) return same;
+    const node = this.#convert(this.#conjunctions.of(roots, chosen), roots, chosen);
+    if (place !== null) this.#byRoots.set(place, node);
+    return node;
+  }
+
+  #convert(
+    conjunction: Conjunction,
+    roots: readonly Part[],
+    chosen: ReadonlyMap<number, Part>,
+  ): GrammarNode {
     const { key, never, parts, choices, path } = conjunction;
     if (never !== undefined) {
       return this.contradiction(never, "expected a schema that allows something");
@@ -164,7 +180,8 @@ export class SchemaConverter implements Conversion {
 
   /** One of the alternatives is what is enforced, not that it is the only one. */
   #checkOneOf({ keyword, owner, alternatives }: Choice): void {
-    if (keyword === "oneOf" && !areDisjoint(owner, alternatives, this)) this.note(owner, keyword);
+    if (keyword === "oneOf" && !areDisjoint(owner, alternatives, this.parts))
+      this.note(owner, keyword);
   }
 
   #plain(conjunction: Conjunction): GrammarNode {

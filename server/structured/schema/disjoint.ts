@@ -1,11 +1,10 @@
-import type { Conversion } from "./conversion.ts";
-import type { Part } from "./parts.ts";
-import { isObject, type JsonType, mapOf, namesOf } from "./schema.ts";
+import type { Part, Parts } from "./parts.ts";
+import { isObject, type JsonType, listOf, mapOf, namesOf } from "./schema.ts";
 import { commonTypes } from "./types.ts";
 import { jsonKey } from "./value-check.ts";
 
-/** Of more alternatives it is not looked whether they can be told apart. */
-const maxAlternatives = 100;
+/** Looks at schemas and listed values; what takes more counts as not told apart. */
+const maxWork = 20_000;
 
 /** How deep it is looked into properties. */
 const maxDepth = 3;
@@ -14,61 +13,83 @@ const maxDepth = 3;
  * No value of one of the grammars matches another of the schemas, as far as can be seen easily.
  * @param owner - of the alternatives, whose own keywords hold beside each
  */
-export function areDisjoint(
-  owner: Part,
-  alternatives: readonly Part[],
-  conversion: Pick<Conversion, "parts" | "spend">,
-): boolean {
-  if (alternatives.length > maxAlternatives) return false;
-  const all = alternatives.map((part) => [owner, ...flat([part])]);
-  return all.every((parts, i) =>
-    all.slice(i + 1).every((others) => isApart(parts, others, conversion, 0)),
-  );
+export function areDisjoint(owner: Part, alternatives: readonly Part[], parts: Parts): boolean {
+  return new DisjointCheck(parts).areApart(alternatives.map((part) => [owner, ...flat([part])]));
 }
 
-type Parts = readonly Part[];
+class DisjointCheck {
+  readonly #parts: Parts;
+  #work = 0;
 
-function flat(parts: Parts): Part[] {
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  areApart(all: readonly (readonly Part[])[]): boolean {
+    return all.every((parts, i) => {
+      for (let j = i + 1; j < all.length; j++) if (!this.#isApart(parts, all[j]!, 0)) return false;
+      return true;
+    });
+  }
+
+  #isApart(a: readonly Part[], b: readonly Part[], depth: number): boolean {
+    this.#work += a.length + b.length + numListed(a) + numListed(b);
+    if (this.#work > maxWork) return false;
+    const [values, others] = [valuesOf(a), valuesOf(b)];
+    if (values !== null && others !== null) {
+      const known = new Set(others);
+      return !values.some((value) => known.has(value));
+    }
+    const [types, otherTypes] = [typesIn(a), typesIn(b)];
+    if (types !== null && otherTypes !== null) {
+      if (!types.some((type) => otherTypes.includes(type))) return true;
+    }
+    if (types?.join() !== "object" || otherTypes?.join() !== "object") return false;
+    const [required, otherRequired] = [requiredOf(a), requiredOf(b)];
+    return (
+      this.#propertiesAreApart(a, b, depth) ||
+      isClosedTo(a, otherRequired) ||
+      isClosedTo(b, required) ||
+      (isSilentTo(a, otherRequired) && isSilentTo(b, required))
+    );
+  }
+
+  /** Both require a property whose values are not the same. */
+  #propertiesAreApart(a: readonly Part[], b: readonly Part[], depth: number): boolean {
+    if (depth === maxDepth) return false;
+    const required = new Set(requiredOf(b));
+    return requiredOf(a).some((name) => {
+      if (!required.has(name)) return false;
+      return this.#isApart(this.#propertyOf(a, name), this.#propertyOf(b, name), depth + 1);
+    });
+  }
+
+  #propertyOf(parts: readonly Part[], name: string): Part[] {
+    const own = parts.flatMap((part) => {
+      const properties = mapOf(part.own, "properties");
+      return Object.hasOwn(properties, name)
+        ? [this.#parts.read(properties[name], `${part.path}.properties.${name}`, part.base)]
+        : [];
+    });
+    return flat(own);
+  }
+}
+
+function flat(parts: readonly Part[]): Part[] {
   const found = new Set(parts);
   for (const part of found) for (const other of part.all) found.add(other);
   return [...found];
 }
 
-function isApart(
-  a: Parts,
-  b: Parts,
-  conversion: Pick<Conversion, "parts" | "spend">,
-  depth: number,
-): boolean {
-  conversion.spend(a.length + b.length);
-  const [values, others] = [valuesOf(a), valuesOf(b)];
-  if (values !== null && others !== null) {
-    const known = new Set(others);
-    return !values.some((value) => known.has(value));
-  }
-  const [types, otherTypes] = [typesIn(a), typesIn(b)];
-  if (types !== null && otherTypes !== null) {
-    if (!types.some((type) => otherTypes.includes(type))) return true;
-  }
-  if (types?.join() !== "object" || otherTypes?.join() !== "object") return false;
-  const required = new Set(requiredOf(b));
-  const propertiesAreApart = requiredOf(a).some((name) => {
-    if (depth === maxDepth || !required.has(name)) return false;
-    const [property, other] = [a, b].map((parts) => propertyOf(parts, name, conversion));
-    return isApart(property!, other!, conversion, depth + 1);
-  });
-  return (
-    propertiesAreApart ||
-    isClosedTo(a, requiredOf(b)) ||
-    isClosedTo(b, requiredOf(a)) ||
-    (isSilentTo(a, requiredOf(b)) && isSilentTo(b, requiredOf(a)))
-  );
+function numListed(parts: readonly Part[]): number {
+  return parts.reduce((sum, { own }) => sum + (listOf(own, "enum")?.length ?? 0), 0);
 }
 
 /** One requires what no value of the other's grammar has. */
-function isSilentTo(parts: Parts, required: readonly string[]): boolean {
+function isSilentTo(parts: readonly Part[], required: readonly string[]): boolean {
   const says = (keyword: string) => parts.some(({ own }) => own[keyword] !== undefined);
-  if (!says("properties") || says("additionalProperties") || says("patternProperties")) return false;
+  if (!says("properties") || says("additionalProperties") || says("patternProperties"))
+    return false;
   const names = new Set([
     ...parts.flatMap(({ own }) => Object.keys(mapOf(own, "properties"))),
     ...requiredOf(parts),
@@ -77,7 +98,7 @@ function isSilentTo(parts: Parts, required: readonly string[]): boolean {
 }
 
 /** One requires what the other does not allow. */
-function isClosedTo(closed: Parts, required: readonly string[]): boolean {
+function isClosedTo(closed: readonly Part[], required: readonly string[]): boolean {
   return closed.some(
     ({ own }) =>
       own["additionalProperties"] === false &&
@@ -86,7 +107,7 @@ function isClosedTo(closed: Parts, required: readonly string[]): boolean {
   );
 }
 
-function valuesOf(parts: Parts): string[] | null {
+function valuesOf(parts: readonly Part[]): string[] | null {
   for (const { own } of parts) {
     if (own["const"] !== undefined) return [jsonKey(own["const"])];
     if (Array.isArray(own["enum"])) return own["enum"].map(jsonKey);
@@ -94,7 +115,7 @@ function valuesOf(parts: Parts): string[] | null {
   return null;
 }
 
-function typesIn(parts: Parts): JsonType[] | null {
+function typesIn(parts: readonly Part[]): JsonType[] | null {
   const types = commonTypes(parts) ?? valuesOf(parts)?.map((text) => typeOfValue(JSON.parse(text)));
   return types?.map((type) => (type === "integer" ? "number" : type)) ?? null;
 }
@@ -105,20 +126,6 @@ function typeOfValue(value: unknown): JsonType {
   return isObject(value) ? "object" : (typeof value as "string" | "number" | "boolean");
 }
 
-function requiredOf(parts: Parts): string[] {
+function requiredOf(parts: readonly Part[]): string[] {
   return parts.flatMap(({ own }) => namesOf(own, "required"));
-}
-
-function propertyOf(
-  parts: Parts,
-  name: string,
-  conversion: Pick<Conversion, "parts" | "spend">,
-): Part[] {
-  const own = parts.flatMap((part) => {
-    const properties = mapOf(part.own, "properties");
-    return Object.hasOwn(properties, name)
-      ? [conversion.parts.read(properties[name], `${part.path}.properties.${name}`, part.base)]
-      : [];
-  });
-  return flat(own);
 }

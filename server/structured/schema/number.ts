@@ -15,7 +15,7 @@ import { numberOf } from "./schema.ts";
 const maxStep = 2000;
 
 /** For integers without bounds, of each sign. */
-const maxStates = 9000;
+const maxStates = 7000;
 
 const decimal = sequence(minus, natural, optional(sequence(".", digits(1, 15))));
 

@@ -175,7 +175,11 @@ for (const [name, schema, path] of [
   ["look-behind", { properties: { a: { type: "string", pattern: "(?<!a)b" } } }, ".properties.a"],
   ["\\\\b", { type: "string", enum: ["a"], pattern: "\\ba" }, ""],
   ["if", { if: { type: "object", patternProperties: {} }, then: { type: "string" } }, ""],
-  ["unevaluatedProperties", { allOf: [{ unevaluatedProperties: false }] }, ".allOf[0]"],
+  [
+    "unevaluatedProperties",
+    { allOf: [{ unevaluatedProperties: false }, { minProperties: 1 }] },
+    ".allOf[0]",
+  ],
   ["dynamicRef", dynamic, ".properties.a"],
   ["maxlength", { type: "string", maxlength: 3 }, ""],
   ["refers to nothing", { $ref: "#/$defs/x" }, ""],

@@ -385,7 +385,7 @@ const undecidable: readonly (readonly [schema: Record<string, unknown>, string[]
       '{"c": null}',
     ],
     [
-      { allOf: [{ type: "object", unevaluatedProperties: false }] },
+      { allOf: [{ type: "object", unevaluatedProperties: false }, { maxProperties: 0 }] },
       [".allOf[0].unevaluatedProperties"],
       "{}",
     ],
