@@ -14,6 +14,7 @@ export const float32: TensorEncoding = {
   name: "F32",
   blockValues: 1,
   blockBytes: 4,
+  numbers: { sizeBytes: 4, offsets: [0] },
   decode(bytes, out) {
     out.set(new Float32Array(bytes.buffer, bytes.byteOffset, out.length));
   },
@@ -23,6 +24,7 @@ export const float16: TensorEncoding = {
   name: "F16",
   blockValues: 1,
   blockBytes: 2,
+  numbers: { sizeBytes: 2, offsets: [0] },
   decode(bytes, out) {
     const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, out.length);
     for (let i = 0; i < out.length; i++) out[i] = halfValues[halves[i]!]!;
@@ -34,6 +36,7 @@ export const bfloat16: TensorEncoding = {
   name: "BF16",
   blockValues: 1,
   blockBytes: 2,
+  numbers: { sizeBytes: 2, offsets: [0] },
   decode(bytes, out) {
     const uppers = new Uint16Array(bytes.buffer, bytes.byteOffset, out.length);
     const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);

@@ -19,6 +19,8 @@ export interface GgufTensorInfo {
 export interface GgufHeader {
   readonly metadata: GgufMetadata;
   readonly tensors: readonly GgufTensorInfo[];
+  /** Else the bytes of all numbers are the other way round, those of the tensors too. */
+  readonly isLittleEndian: boolean;
   /** Length of the header without padding, in bytes. */
   readonly sizeBytes: number;
 }
@@ -31,11 +33,11 @@ const maxStringBytes = 1 << 26;
 const readAheadBytes = 1 << 20;
 
 /**
- * Reads the header of a GGUF file, version 2 or 3.
+ * Reads the header of a GGUF file, version 2 or 3, of either byte order.
  *
  * Written here rather than taken from `@huggingface/gguf` 0.4.6, which reads past the end of a truncated
  * header as zeros and drops a byte order mark at the start of a token (Llama 2 has such a token).
- * @throws ModelLoadError when the file is no little-endian GGUF file, or ends within its header.
+ * @throws ModelLoadError when the file is no GGUF file, or ends within its header.
  */
 export function readGgufHeader(file: TensorFile): GgufHeader {
   const reader = new Reader(file);
@@ -63,7 +65,8 @@ export function readGgufHeader(file: TensorFile): GgufHeader {
     const shape = Array.from({ length: numDimensions }, () => reader.readSize()).reverse();
     tensors.push({ name, shape, type: reader.readUint32(), offsetBytes: reader.readSize() });
   }
-  return { metadata, tensors, sizeBytes: reader.position };
+  const { isLittleEndian, position: sizeBytes } = reader;
+  return { metadata, tensors, isLittleEndian, sizeBytes };
 }
 
 /** Reads the head of the file a piece at a time; never asks for more than the file has. */
@@ -74,11 +77,17 @@ class Reader {
   #view = new DataView(this.#bytes.buffer);
   /** Position in the file of `#bytes[0]`. */
   #start = 0;
+  /** Known from the version on. */
+  #isLittleEndian = true;
   /** Next byte to read, relative to `#start`. */
   #at = 0;
 
   constructor(file: TensorFile) {
     this.#file = file;
+  }
+
+  get isLittleEndian(): boolean {
+    return this.#isLittleEndian;
   }
 
   get position(): number {
@@ -93,12 +102,10 @@ class Reader {
         `is not a GGUF file: expected it to start with "GGUF", found ${JSON.stringify(magic)}`,
       );
     }
-    const version = this.readUint32();
+    let version = this.readUint32();
     if (version !== 0 && (version & 0xffff) === 0) {
-      throw new ModelLoadError(
-        this.#file.path,
-        "is a big-endian GGUF file, expected little-endian",
-      );
+      this.#isLittleEndian = false;
+      version = Buffer.from(Uint32Array.of(version).buffer).readUint32BE();
     }
     if (version !== 2 && version !== 3) {
       throw new ModelLoadError(
@@ -109,12 +116,12 @@ class Reader {
   }
 
   readUint32(): number {
-    return this.#scalar(4, (view, at) => view.getUint32(at, true));
+    return this.#scalar(4, (view, at) => view.getUint32(at, this.#isLittleEndian));
   }
 
   /** A 64-bit count, size or offset. */
   readSize(): number {
-    const value = this.#scalar(8, (view, at) => view.getBigUint64(at, true));
+    const value = this.#scalar(8, (view, at) => view.getBigUint64(at, this.#isLittleEndian));
     if (value > Number.MAX_SAFE_INTEGER) {
       throw new ModelLoadError(
         this.#file.path,
@@ -142,15 +149,15 @@ class Reader {
       case 1:
         return this.#scalar(1, (view, at) => view.getInt8(at));
       case 2:
-        return this.#scalar(2, (view, at) => view.getUint16(at, true));
+        return this.#scalar(2, (view, at) => view.getUint16(at, this.#isLittleEndian));
       case 3:
-        return this.#scalar(2, (view, at) => view.getInt16(at, true));
+        return this.#scalar(2, (view, at) => view.getInt16(at, this.#isLittleEndian));
       case 4:
         return this.readUint32();
       case 5:
-        return this.#scalar(4, (view, at) => view.getInt32(at, true));
+        return this.#scalar(4, (view, at) => view.getInt32(at, this.#isLittleEndian));
       case 6:
-        return this.#scalar(4, (view, at) => view.getFloat32(at, true));
+        return this.#scalar(4, (view, at) => view.getFloat32(at, this.#isLittleEndian));
       case 7:
         return this.#scalar(1, (view, at) => view.getUint8(at)) !== 0;
       case 8:
@@ -158,11 +165,11 @@ class Reader {
       case 9:
         return this.#readArray(depth + 1);
       case 10:
-        return this.#scalar(8, (view, at) => view.getBigUint64(at, true));
+        return this.#scalar(8, (view, at) => view.getBigUint64(at, this.#isLittleEndian));
       case 11:
-        return this.#scalar(8, (view, at) => view.getBigInt64(at, true));
+        return this.#scalar(8, (view, at) => view.getBigInt64(at, this.#isLittleEndian));
       case 12:
-        return this.#scalar(8, (view, at) => view.getFloat64(at, true));
+        return this.#scalar(8, (view, at) => view.getFloat64(at, this.#isLittleEndian));
       default:
         throw new ModelLoadError(
           this.#file.path,

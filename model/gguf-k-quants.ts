@@ -27,6 +27,7 @@ export const q4K: TensorEncoding = {
   name: "Q4_K", // d | dmin | 12 bytes of scales | 128 bytes of nibbles
   blockValues,
   blockBytes: 144,
+  numbers: { sizeBytes: 2, offsets: [0, 2] },
   decode(bytes, out) {
     const scales = new Uint8Array(8);
     const mins = new Uint8Array(8);
@@ -56,6 +57,7 @@ export const q5K: TensorEncoding = {
   name: "Q5_K", // d | dmin | 12 bytes of scales | 32 bytes of fifth bits | 128 bytes of nibbles
   blockValues,
   blockBytes: 176,
+  numbers: { sizeBytes: 2, offsets: [0, 2] },
   decode(bytes, out) {
     const scales = new Uint8Array(8);
     const mins = new Uint8Array(8);
@@ -85,6 +87,7 @@ export const q6K: TensorEncoding = {
   name: "Q6_K", // 128 bytes of low nibbles | 64 bytes of upper bit pairs | 16 signed scales | d
   blockValues,
   blockBytes: 210,
+  numbers: { sizeBytes: 2, offsets: [208] },
   decode(bytes, out) {
     const signed = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let o = 0, b = 0; o < out.length; o += 256, b += 210) {

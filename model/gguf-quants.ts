@@ -11,6 +11,7 @@ const q4_0: TensorEncoding = {
   name: "Q4_0", // d | 16 bytes of nibbles
   blockValues,
   blockBytes: 18,
+  numbers: { sizeBytes: 2, offsets: [0] },
   decode(bytes, out) {
     for (let o = 0, b = 0; o < out.length; o += 32, b += 18) {
       const d = halfValues[bytes[b]! | (bytes[b + 1]! << 8)]!;
@@ -27,6 +28,7 @@ const q4_1: TensorEncoding = {
   name: "Q4_1", // d | m | 16 bytes of nibbles
   blockValues,
   blockBytes: 20,
+  numbers: { sizeBytes: 2, offsets: [0, 2] },
   decode(bytes, out) {
     for (let o = 0, b = 0; o < out.length; o += 32, b += 20) {
       const d = halfValues[bytes[b]! | (bytes[b + 1]! << 8)]!;
@@ -44,6 +46,7 @@ const q5_0: TensorEncoding = {
   name: "Q5_0", // d | 32 fifth bits | 16 bytes of nibbles
   blockValues,
   blockBytes: 22,
+  numbers: { sizeBytes: 2, offsets: [0] },
   decode(bytes, out) {
     for (let o = 0, b = 0; o < out.length; o += 32, b += 22) {
       const d = halfValues[bytes[b]! | (bytes[b + 1]! << 8)]!;
@@ -62,6 +65,7 @@ const q5_1: TensorEncoding = {
   name: "Q5_1", // d | m | 32 fifth bits | 16 bytes of nibbles
   blockValues,
   blockBytes: 24,
+  numbers: { sizeBytes: 2, offsets: [0, 2] },
   decode(bytes, out) {
     for (let o = 0, b = 0; o < out.length; o += 32, b += 24) {
       const d = halfValues[bytes[b]! | (bytes[b + 1]! << 8)]!;
@@ -81,6 +85,7 @@ const q8_0: TensorEncoding = {
   name: "Q8_0", // d | 32 signed bytes
   blockValues,
   blockBytes: 34,
+  numbers: { sizeBytes: 2, offsets: [0] },
   decode(bytes, out) {
     const signed = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let o = 0, b = 0; o < out.length; o += 32, b += 34) {

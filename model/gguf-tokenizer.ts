@@ -24,7 +24,7 @@ type GgufSource = Extract<TokenizerSource, { kind: "gguf" }>;
  * @throws ModelLoadError when a key is missing, inconsistent, or of an unsupported kind.
  */
 export function readGgufTokenizer(source: GgufSource): TokenizerParts {
-  const metadata = new GgufMetadata(source.metadata);
+  const metadata = new GgufMetadata(source);
   const model = metadata.string("tokenizer.ggml.model");
   switch (model) {
     case "gpt2":
@@ -32,7 +32,7 @@ export function readGgufTokenizer(source: GgufSource): TokenizerParts {
     case "llama":
       return readSentencePiece(metadata);
     default:
-      throw new ModelLoadError(
+      return metadata.refuse(
         "tokenizer.ggml.model",
         `expected "gpt2" or "llama", got ${JSON.stringify(model)}`,
       );
@@ -43,20 +43,14 @@ function readByteLevel(metadata: GgufMetadata): TokenizerParts {
   const name = metadata.optionalString("tokenizer.ggml.pre") ?? "default";
   const pre = ggufPreTokenizers.get(name);
   if (pre === undefined) {
-    throw new ModelLoadError(
-      "tokenizer.ggml.pre",
-      `pre-tokenizer ${JSON.stringify(name)} is not supported`,
-    );
+    metadata.refuse("tokenizer.ggml.pre", `pre-tokenizer ${JSON.stringify(name)} is not supported`);
   }
   const vocabulary = readVocabulary(metadata, { bos: null, eos: null });
   const merges = metadata.strings("tokenizer.ggml.merges").map((merge): [string, string] => {
     // The first token of a merge may itself begin with a space.
     const space = merge.indexOf(" ", 1);
     if (space < 0) {
-      throw new ModelLoadError(
-        "tokenizer.ggml.merges",
-        `expected two tokens, got ${JSON.stringify(merge)}`,
-      );
+      metadata.refuse("tokenizer.ggml.merges", `expected two tokens, got ${JSON.stringify(merge)}`);
     }
     return [merge.slice(0, space), merge.slice(space + 1)];
   });
@@ -87,9 +81,10 @@ function readByteLevel(metadata: GgufMetadata): TokenizerParts {
 function readSentencePiece(metadata: GgufMetadata): TokenizerParts {
   const vocabulary = readVocabulary(metadata, { bos: 1, eos: 2 });
   const { contents } = vocabulary.parts;
-  const scores = metadata.numbers("tokenizer.ggml.scores");
+  // As llama.cpp: without scores all merges are alike.
+  const scores = metadata.optionalNumbers("tokenizer.ggml.scores") ?? contents.map(() => 0);
   if (scores.length !== contents.length) {
-    throw new ModelLoadError(
+    metadata.refuse(
       "tokenizer.ggml.scores",
       `expected ${contents.length} values, got ${scores.length}`,
     );
@@ -136,7 +131,7 @@ function readVocabulary(
   const types =
     metadata.optionalNumbers("tokenizer.ggml.token_type") ?? contents.map(() => TokenType.normal);
   if (types.length !== contents.length) {
-    throw new ModelLoadError(
+    metadata.refuse(
       "tokenizer.ggml.token_type",
       `expected ${contents.length} values, got ${types.length}`,
     );
@@ -186,16 +181,22 @@ function readAddBos(
   const key = "tokenizer.ggml.add_bos_token";
   const addBos = metadata.optionalBoolean(key) ?? byDefault;
   if (addBos && bosTokenId === null) {
-    throw new ModelLoadError(key, "is on, but tokenizer.ggml.bos_token_id names no token");
+    metadata.refuse(key, "is on, but tokenizer.ggml.bos_token_id names no token");
   }
   return addBos;
 }
 
 class GgufMetadata {
+  readonly #path: string;
   readonly #metadata: Readonly<Record<string, unknown>>;
 
-  constructor(metadata: Readonly<Record<string, unknown>>) {
+  constructor({ path, metadata }: GgufSource) {
+    this.#path = path;
     this.#metadata = metadata;
+  }
+
+  refuse(key: string, problem: string): never {
+    throw new ModelLoadError(this.#path, `${key}: ${problem}`);
   }
 
   string(key: string): string {
@@ -239,9 +240,6 @@ class GgufMetadata {
 
   #fail(key: string, expected: string): never {
     const value = this.#metadata[key];
-    throw new ModelLoadError(
-      key,
-      `expected ${expected}, got ${value === undefined ? "nothing" : typeof value}`,
-    );
+    this.refuse(key, `expected ${expected}, got ${value === undefined ? "nothing" : typeof value}`);
   }
 }

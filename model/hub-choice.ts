@@ -1,4 +1,6 @@
 import { ModelLoadError } from "./errors.ts";
+import { ggufFilesOf, ggufModelsOf } from "./gguf-parts.ts";
+import type { GgufFiles } from "./gguf-parts.ts";
 
 /** A file of a repository on the hub. */
 export interface HubFile {
@@ -28,7 +30,7 @@ const weightFileName = "model.safetensors";
 const shardFileName = /^model-\d+-of-\d+\.safetensors$/;
 
 /**
- * Picks the file that was asked for; else the only GGUF file; else the folder of safetensors files.
+ * Picks the file that was asked for, with all its parts; else the only GGUF model; else the folder of safetensors files.
  * @throws ModelLoadError listing what there is when that leaves none or several.
  */
 export function chooseHubFiles(
@@ -36,18 +38,18 @@ export function chooseHubFiles(
   all: readonly HubFile[],
   wanted: string | undefined,
 ): HubChoice {
-  const ggufFiles = all.filter(({ path }) => path.toLowerCase().endsWith(".gguf"));
-  const list = ggufFiles.map(({ path }) => path).join(", ");
+  const models = ggufModelsOf(all.map(({ path }) => path));
+  const list = models.map(({ path }) => path).join(", ");
   if (wanted !== undefined) {
-    const file = ggufFiles.find(({ path }) => path === wanted);
-    if (file) return { path: file.path, files: [file] };
+    const isThere = /\.gguf$/i.test(wanted) && all.some(({ path }) => path === wanted);
+    if (isThere) return choiceOf(spec, all, ggufFilesOf(wanted));
     throw new ModelLoadError(
       spec,
       `no such GGUF file in the repository, which has ${list || "none"}`,
     );
   }
-  const [first] = ggufFiles;
-  if (first && ggufFiles.length === 1) return { path: first.path, files: [first] };
+  const [first] = models;
+  if (first && models.length === 1) return choiceOf(spec, all, first);
 
   const single = all.filter(({ path }) => path === weightFileName);
   const weights = single.length ? single : all.filter(({ path }) => shardFileName.test(path));
@@ -58,7 +60,20 @@ export function chooseHubFiles(
   throw new ModelLoadError(
     spec,
     first
-      ? `the repository has several GGUF files; add one of them after a colon: ${list}`
+      ? `the repository has several GGUF models; add one of them after a colon: ${list}`
       : `expected a repository with a GGUF file or ${weightFileName}`,
   );
+}
+
+/** @throws ModelLoadError naming a part that the repository does not have */
+function choiceOf(spec: string, all: readonly HubFile[], { path, parts }: GgufFiles): HubChoice {
+  const files = parts.map((part) => {
+    const file = all.find((candidate) => candidate.path === part);
+    if (file) return file;
+    throw new ModelLoadError(
+      spec,
+      `the repository has not all parts of the model: ${part} is missing`,
+    );
+  });
+  return { path, files };
 }

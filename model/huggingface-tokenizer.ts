@@ -34,8 +34,6 @@ interface TokenizerJson {
   readonly decoder?: unknown;
 }
 
-const fileName = "tokenizer.json";
-
 /**
  * Reads a BPE tokenizer, byte-level or SentencePiece-like, from `tokenizer.json` and its companions.
  * @throws ModelLoadError when it is of another kind, or inconsistent.
@@ -44,15 +42,18 @@ export function readHuggingFaceTokenizer(source: HuggingFaceSource): TokenizerPa
   const json: TokenizerJson = source.tokenizerJson;
   const { model } = json;
   // Old files leave the type out.
-  if (model?.vocab === undefined || model.merges === undefined || (model.type ?? "BPE") !== "BPE") {
+  if (model?.vocab === undefined || (model.type ?? "BPE") !== "BPE") {
     throw new ModelLoadError(
-      fileName,
-      `expected a model of type "BPE", got ${JSON.stringify(model?.type ?? null)}`,
+      source.path,
+      `expected a model of type "BPE" with a vocab, got type ${JSON.stringify(model?.type ?? null)}`,
     );
+  }
+  if (model.merges === undefined) {
+    throw new ModelLoadError(source.path, "model.merges: expected a list, got nothing");
   }
   if ((model.continuing_subword_prefix ?? "") !== "" || (model.end_of_word_suffix ?? "") !== "") {
     throw new ModelLoadError(
-      fileName,
+      source.path,
       "continuing_subword_prefix and end_of_word_suffix are not supported",
     );
   }

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { TensorNames } from "./architectures/architecture.ts";
 import { checkTensors, ggufArchitecture, huggingFaceArchitecture } from "./architectures.ts";
@@ -7,31 +7,30 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { LayerTensorRole, ModelConfig, ModelTensorRole, ModelWeights } from "./config.ts";
 import { ModelLoadError } from "./errors.ts";
 import { openGguf } from "./gguf.ts";
+import { modelNameOf } from "./gguf-parts.ts";
 import { readJsonFile } from "./json-file.ts";
+import { locateModel } from "./locate-model.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { TokenizerSource } from "./tokenizer-source.ts";
 
 /** A model whose files were checked; the caller closes `weights`. */
 export interface OpenedModel {
-  /** Name of the file without its extension, or of the folder. */
+  /** Name of the file without its extension and the number of its part, or of the folder. */
   readonly name: string;
   readonly weights: ModelWeights;
   readonly tokenizer: TokenizerSource;
 }
 
 /**
- * Opens a GGUF file or a folder in the layout of Hugging Face transformers, compares its header with its
+ * Opens a GGUF file, all parts of one, a folder with one, or one in the layout of Hugging Face transformers; compares its header with its
  * tensors and hashes its content (0.2 s for 100 MB).
  * @throws ModelLoadError when something is missing, damaged, inconsistent or not supported. Nothing
  * stays open then.
  */
 export async function openModel(path: string): Promise<OpenedModel> {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (!stat) {
-    throw new ModelLoadError(path, "does not exist, expected a GGUF file or a model folder");
-  }
-  const name = basename(resolve(path)).replace(/\.gguf$/i, "");
-  return stat.isDirectory() ? openFolder(path, name) : openFile(path, name);
+  const place = locateModel(path);
+  const name = modelNameOf(resolve(path));
+  return place.format === "gguf" ? openFile(place.path, name) : openFolder(place.path, name);
 }
 
 /**
@@ -39,16 +38,17 @@ export async function openModel(path: string): Promise<OpenedModel> {
  * @throws ModelLoadError
  */
 export function openTokenizer(path: string): TokenizerSource {
-  if (statSync(path).isDirectory()) return readTokenizerFiles(path);
-  const checkpoint = openGguf(path);
+  const place = locateModel(path);
+  if (place.format === "safetensors") return readTokenizerFiles(place.path);
+  const checkpoint = openGguf(place.path);
   checkpoint.close();
-  return { kind: "gguf", metadata: checkpoint.metadata };
+  return { kind: "gguf", path: checkpoint.path, metadata: checkpoint.metadata };
 }
 
-async function openFile(path: string, name: string): Promise<OpenedModel> {
-  const checkpoint = openGguf(path);
+async function openFile(file: string, name: string): Promise<OpenedModel> {
+  const checkpoint = openGguf(file);
   try {
-    const { metadata } = checkpoint;
+    const { path, metadata } = checkpoint;
     const architecture = ggufArchitecture(path, metadata["general.architecture"]);
     const config = architecture.configFromGguf(checkpoint);
     checkTensors(checkpoint, config, architecture.ggufTensors);
@@ -56,7 +56,7 @@ async function openFile(path: string, name: string): Promise<OpenedModel> {
     return {
       name,
       weights: new CheckpointWeights(checkpoint, config, architecture.ggufTensors, contentHash),
-      tokenizer: { kind: "gguf", metadata },
+      tokenizer: { kind: "gguf", path, metadata },
     };
   } catch (error) {
     checkpoint.close();
@@ -130,9 +130,11 @@ function readTokenizerFiles(folder: string): TokenizerSource {
   const optional = (file: string): Record<string, unknown> | null =>
     existsSync(join(folder, file)) ? readJsonFile(join(folder, file), jsonObject) : null;
   const tokenizerConfig = optional("tokenizer_config.json") ?? {};
+  const path = join(folder, "tokenizer.json");
   return {
     kind: "huggingface",
-    tokenizerJson: readJsonFile(join(folder, "tokenizer.json"), jsonObject),
+    path,
+    tokenizerJson: readJsonFile(path, jsonObject),
     tokenizerConfig,
     generationConfig: optional("generation_config.json"),
     chatTemplate: readChatTemplate(folder, tokenizerConfig),

@@ -50,6 +50,11 @@ const headerSchema = z
     }),
   );
 
+/** A folder has weights as `openSafetensors` reads them. */
+export function hasSafetensors(folder: string): boolean {
+  return [singleFileName, indexFileName].some((name) => existsSync(join(folder, name)));
+}
+
 /**
  * Opens a folder with `config.json` and `model.safetensors`, or the shards that
  * `model.safetensors.index.json` names. Its tensors are read on demand.

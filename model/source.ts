@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { basename, resolve } from "node:path";
+import { resolve } from "node:path";
 import { defaultModel, fetchPinnedModel } from "./default-model.ts";
 import { ModelLoadError } from "./errors.ts";
 import { defaultCacheDir } from "./file-cache.ts";
+import { modelNameOf } from "./gguf-parts.ts";
 import { fetchHubModel } from "./hub.ts";
 import type { SourceOptions } from "./source-options.ts";
 
@@ -49,5 +50,5 @@ export async function resolveModel(
       "no such file or folder; expected a GGUF file, a model folder, hf:org/name[:file] or default",
     );
   }
-  return { path: spec, name: basename(resolve(spec)).replace(/\.gguf$/i, "") };
+  return { path: spec, name: modelNameOf(resolve(spec)) };
 }

@@ -7,9 +7,11 @@ export interface TensorEncoding {
   readonly name: string;
   readonly blockValues: number;
   readonly blockBytes: number;
+  /** Numbers of more than one byte in a block: their size, and where they begin. */
+  readonly numbers: { readonly sizeBytes: 2 | 4; readonly offsets: readonly number[] };
   /**
    * Decodes as many whole blocks as `out` has room for. `bytes` starts at a multiple of 8 in its
-   * buffer, so it may be viewed as a wider typed array. Files and hosts are little-endian.
+   * buffer, so it may be viewed as a wider typed array; it may be overwritten. Numbers and hosts are little-endian.
    */
   decode(bytes: Uint8Array, out: Float32Array): void;
 }

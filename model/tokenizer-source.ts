@@ -2,11 +2,15 @@
 export type TokenizerSource =
   | {
       readonly kind: "gguf";
+      /** Of the file, for messages. */
+      readonly path: string;
       /** All metadata of the header by key, `tokenizer.ggml.*` among them; 64-bit integers are bigints. */
       readonly metadata: Readonly<Record<string, unknown>>;
     }
   | {
       readonly kind: "huggingface";
+      /** Of `tokenizer.json`, for messages. */
+      readonly path: string;
       /** `tokenizer.json`, parsed. */
       readonly tokenizerJson: object;
       /** `tokenizer_config.json`, parsed; empty where the file is absent. */

@@ -37,7 +37,9 @@ import { routingRules } from "./routing/rules.ts";
 export const configSchema = z.strictObject({
   model: text()
     .default("default")
-    .describe("What to serve: default, a GGUF file, a Hugging Face folder, or hf:org/name[:file]."),
+    .describe(
+      "What to serve: default, a GGUF file or any part of one, a folder with one or of Hugging Face, or hf:org/name[:file].",
+    ),
   modelName: textList()
     .optional()
     .describe(

@@ -17,6 +17,8 @@ export interface WritableTensor {
 export interface GgufFormat {
   readonly version?: number;
   readonly alignment?: number;
+  /** As on s390x, and as llama.cpp's converter writes it for such machines. @default false */
+  readonly isBigEndian?: boolean;
 }
 
 const ggmlTypes = {
@@ -34,6 +36,23 @@ const ggmlTypes = {
   BF16: 30,
 } as const;
 
+/** Numbers of more than one byte in a block: bytes of the block, of a number, and where they begin. */
+const blockNumbers: Readonly<
+  Partial<Record<keyof typeof ggmlTypes, readonly [number, number, readonly number[]]>>
+> = {
+  F32: [4, 4, [0]],
+  F16: [2, 2, [0]],
+  BF16: [2, 2, [0]],
+  Q4_0: [18, 2, [0]],
+  Q4_1: [20, 2, [0, 2]],
+  Q5_0: [22, 2, [0]],
+  Q5_1: [24, 2, [0, 2]],
+  Q8_0: [34, 2, [0]],
+  Q4_K: [144, 2, [0, 2]],
+  Q5_K: [176, 2, [0, 2]],
+  Q6_K: [210, 2, [208]],
+};
+
 export function writeGguf(
   path: string,
   metadata: WritableMetadata,
@@ -47,8 +66,9 @@ export function writeGguf(
 export function ggufBytes(
   metadata: WritableMetadata,
   tensors: readonly WritableTensor[],
-  { version = 3, alignment = 32 }: GgufFormat = {},
+  { version = 3, alignment = 32, isBigEndian = false }: GgufFormat = {},
 ): Buffer {
+  const { uint32, uint64, text, typedValue } = numberWriter(isBigEndian);
   const entries = Object.entries({
     ...metadata,
     ...(alignment === 32 ? {} : { "general.alignment": alignment }),
@@ -65,7 +85,8 @@ export function ggufBytes(
   let dataBytes = 0;
   for (const { name, shape, type, data: values } of tensors) {
     const padding = -dataBytes & (alignment - 1);
-    const bytes = encode(type, values);
+    const little = encode(type, values);
+    const bytes = isBigEndian ? swapNumbers(type, little) : little;
     header.push(text(name), uint32(shape.length), ...shape.toReversed().map(uint64));
     header.push(uint32(ggmlTypes[type]), uint64(dataBytes + padding));
     data.push(Buffer.alloc(padding), bytes);
@@ -73,19 +94,6 @@ export function ggufBytes(
   }
   const head = Buffer.concat(header);
   return Buffer.concat([head, Buffer.alloc(-head.length & (alignment - 1)), ...data]);
-}
-
-function typedValue(value: WritableMetadata[string]): Buffer {
-  if (typeof value === "string") return Buffer.concat([uint32(8), text(value)]);
-  if (typeof value === "boolean") return Buffer.concat([uint32(7), Buffer.of(value ? 1 : 0)]);
-  if (typeof value === "bigint") return Buffer.concat([uint32(10), uint64(value)]);
-  if (typeof value === "number") {
-    if (!Number.isInteger(value)) return Buffer.concat([uint32(6), float32(value)]);
-    return Buffer.concat(value < 0 ? [uint32(5), uint32(value >>> 0)] : [uint32(4), uint32(value)]);
-  }
-  const items = value.map((item) => (typeof item === "string" ? text(item) : float32(item)));
-  const itemType = typeof value[0] === "string" ? 8 : 6;
-  return Buffer.concat([uint32(9), uint32(itemType), uint64(value.length), ...items]);
 }
 
 function encode(type: WritableTensor["type"], values: Float32Array | Uint8Array): Buffer {
@@ -140,20 +148,50 @@ export function uint16s(values: Float32Array, bitsOf: (value: number) => number)
   return bytes;
 }
 
-function text(value: string): Buffer {
-  const bytes = Buffer.from(value, "utf8");
-  return Buffer.concat([uint64(bytes.length), bytes]);
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
+function swapNumbers(type: WritableTensor["type"], little: Buffer): Buffer {
+  const bytes = Buffer.from(little);
+  const [blockBytes, sizeBytes, offsets] = blockNumbers[type]!;
+  for (let block = 0; block < bytes.length; block += blockBytes) {
+    for (const offset of offsets) {
+      bytes.subarray(block + offset, block + offset + sizeBytes).reverse();
+    }
+  }
   return bytes;
 }
 
-function uint64(value: number | bigint): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
+function numberWriter(isBigEndian: boolean) {
+  const ordered = (bytes: Buffer): Buffer => (isBigEndian ? bytes.reverse() : bytes);
+  const uint32 = (value: number): Buffer => ordered(littleUint32(value));
+  const uint64 = (value: number | bigint): Buffer => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64LE(BigInt(value));
+    return ordered(bytes);
+  };
+  const single = (value: number): Buffer => ordered(float32(value));
+  const text = (value: string): Buffer => {
+    const bytes = Buffer.from(value, "utf8");
+    return Buffer.concat([uint64(bytes.length), bytes]);
+  };
+  const typedValue = (value: WritableMetadata[string]): Buffer => {
+    if (typeof value === "string") return Buffer.concat([uint32(8), text(value)]);
+    if (typeof value === "boolean") return Buffer.concat([uint32(7), Buffer.of(value ? 1 : 0)]);
+    if (typeof value === "bigint") return Buffer.concat([uint32(10), uint64(value)]);
+    if (typeof value === "number") {
+      if (!Number.isInteger(value)) return Buffer.concat([uint32(6), single(value)]);
+      return Buffer.concat(
+        value < 0 ? [uint32(5), uint32(value >>> 0)] : [uint32(4), uint32(value)],
+      );
+    }
+    const items = value.map((item) => (typeof item === "string" ? text(item) : single(item)));
+    const itemType = typeof value[0] === "string" ? 8 : 6;
+    return Buffer.concat([uint32(9), uint32(itemType), uint64(value.length), ...items]);
+  };
+  return { uint32, uint64, text, typedValue };
+}
+
+function littleUint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
   return bytes;
 }
 

@@ -29,6 +29,7 @@ function model(
   const { controlTokens = control, addBos = false, now } = options;
   const source = {
     kind: "gguf",
+    path: "model.gguf",
     metadata: {
       "tokenizer.ggml.model": "gpt2",
       "tokenizer.ggml.pre": "qwen2",
@@ -227,7 +228,7 @@ test("templates see tools, calls, the generation flag and the date", (t) => {
 test("the default model's template keeps typed control tokens out of the conversation", async (t) => {
   const checkpoint = openGguf((await resolveModel("default")).path);
   t.teardown(() => checkpoint.close());
-  const source = { kind: "gguf", metadata: checkpoint.metadata } as const;
+  const source = { kind: "gguf", path: "model.gguf", metadata: checkpoint.metadata } as const;
   const tokenizer = createTokenizer(source);
   const messages = [
     { role: "system", content: "Be brief." },

@@ -76,7 +76,7 @@ test("several GGUF files and no weights of another kind are an error that lists 
   await refuses(
     t,
     resolveModel("hf:org/model", options),
-    /several GGUF files; add one of them after a colon: q4\.gguf, q8\.gguf/,
+    /several GGUF models; add one of them after a colon: q4\.gguf, q8\.gguf/,
   );
 });
 

@@ -65,6 +65,7 @@ test("a folder opens with its weights by role and its tokenizer files", async (t
   assertSameWeights(t, weights, model);
   t.deepEqual(tokenizer, {
     kind: "huggingface",
+    path: join(folder, "tokenizer.json"),
     tokenizerJson: { model: {} },
     tokenizerConfig: { chat_template: "from the configuration" },
     generationConfig: { eos_token_id: 2 },

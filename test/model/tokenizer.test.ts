@@ -78,7 +78,7 @@ function sentencePieceMetadata(
 }
 
 function fromGguf(metadata: Record<string, unknown>): Tokenizer {
-  return createTokenizer({ kind: "gguf", metadata });
+  return createTokenizer({ kind: "gguf", path: "model.gguf", metadata });
 }
 
 function huggingFace(
@@ -90,6 +90,7 @@ function huggingFace(
   const { json, model, ...rest } = parts;
   return {
     kind: "huggingface",
+    path: "folder/tokenizer.json",
     tokenizerJson: {
       model: {
         type: "BPE",
@@ -145,7 +146,11 @@ test("the default model's ids are those of llama.cpp", async (t) => {
   const { path } = await resolveModel("default");
   const checkpoint = openGguf(path);
   t.teardown(() => checkpoint.close());
-  const tokenizer = createTokenizer({ kind: "gguf", metadata: checkpoint.metadata });
+  const tokenizer = createTokenizer({
+    kind: "gguf",
+    path: "model.gguf",
+    metadata: checkpoint.metadata,
+  });
   t.is(tokenizer.vocabSize, 49_152);
   t.is(tokenizer.bosTokenId, 1);
   t.deepEqual(tokenizer.eosTokenIds, [0, 2]);
@@ -448,8 +453,16 @@ test("unsupported and inconsistent tokenizers are refused by name", (t) => {
         "tokenizer.ggml.bos_token_id": undefined,
       }),
     ],
-    [/tokenizer\.json: .*got "Unigram"/, huggingFace({ model: { type: "Unigram" } })],
-    [/tokenizer\.json: .*got null/, huggingFace({ json: { model: undefined } })],
+    [
+      /^model\.gguf: tokenizer\.ggml\.merges: expected a list of strings, got nothing/,
+      gguf({ ...byteLevelMetadata("smollm"), "tokenizer.ggml.merges": undefined }),
+    ],
+    [
+      /^folder\/tokenizer\.json: model\.merges: expected a list, got nothing/,
+      huggingFace({ model: { merges: undefined } }),
+    ],
+    [/tokenizer\.json: .*got type "Unigram"/, huggingFace({ model: { type: "Unigram" } })],
+    [/tokenizer\.json: .*got type null/, huggingFace({ json: { model: undefined } })],
   ];
   for (const [message, source] of refusals) {
     t.throws(() => createTokenizer(source), { instanceOf: ModelLoadError, message });
@@ -457,12 +470,12 @@ test("unsupported and inconsistent tokenizers are refused by name", (t) => {
 });
 
 function gguf(metadata: Record<string, unknown>): TokenizerSource {
-  return { kind: "gguf", metadata };
+  return { kind: "gguf", path: "model.gguf", metadata };
 }
 
 test("a limit of tokens changes no ids, and is passed only by texts that have more", (t) => {
   const tokenizers = ["gpt-2", "llama-bpe", "smollm"].map((pre) =>
-    createTokenizer({ kind: "gguf", metadata: byteLevelMetadata(pre) }),
+    createTokenizer({ kind: "gguf", path: "model.gguf", metadata: byteLevelMetadata(pre) }),
   );
   const word = fc.constantFrom(
     "1",
@@ -502,7 +515,7 @@ test("a limit of tokens changes no ids, and is passed only by texts that have mo
 
 test("a text that is far too long is not read to its end", (t) => {
   const metadata = byteLevelMetadata("smollm");
-  const tokenizer = createTokenizer({ kind: "gguf", metadata });
+  const tokenizer = createTokenizer({ kind: "gguf", path: "model.gguf", metadata });
   const start = process.cpuUsage();
   for (const text of ["1".repeat(8_000_000), "1 a\n".repeat(2_000_000)]) {
     const options = { parseSpecial: false, maxTokens: 2000 };
