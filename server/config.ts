@@ -37,9 +37,7 @@ import { routingRules } from "./routing/rules.ts";
 export const configSchema = z.strictObject({
   model: text()
     .default("default")
-    .describe(
-      "What to serve: default, a GGUF file or any part of one, a folder with one or of Hugging Face, or hf:org/name[:file].",
-    ),
+    .describe("What to serve: default, a GGUF file, a model folder, or hf:org/name[:file]."),
   modelName: textList()
     .optional()
     .describe(

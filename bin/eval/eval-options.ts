@@ -73,7 +73,7 @@ export const evalSchema = z.strictObject({
     .describe("Precision of the weights, dense and pruned."),
   model: text()
     .default("default")
-    .describe("Model: default, a GGUF file, a Hugging Face folder, or hf:org/name[:file]."),
+    .describe("Model: default, a GGUF file, a model folder, or hf:org/name[:file]."),
   cacheDir: text()
     .optional()
     .describe("Folder of models, experts and measurements. Unset: the user's cache folder."),

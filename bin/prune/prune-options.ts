@@ -50,7 +50,7 @@ const modelShape = {
     .describe("Tokens to calibrate with; where the corpus has fewer, the model writes answers."),
   model: text()
     .default("default")
-    .describe("Model: default, a GGUF file, a Hugging Face folder, or hf:org/name[:file]."),
+    .describe("Model: default, a GGUF file, a model folder, or hf:org/name[:file]."),
   threads: integer(1, 1024)
     .default(() => physicalCores())
     .describe("Threads that compute. Unset: the physical cores."),

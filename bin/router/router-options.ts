@@ -20,7 +20,7 @@ function share() {
 const modelShape = {
   model: text()
     .default("default")
-    .describe("Model: default, a GGUF file, a Hugging Face folder, or hf:org/name[:file]."),
+    .describe("Model: default, a GGUF file, a model folder, or hf:org/name[:file]."),
   weights: oneOf(["q8", "q4", "f32"])
     .default("q8")
     .describe("Precision of the weights, as in seap serve."),
