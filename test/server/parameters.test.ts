@@ -303,7 +303,10 @@ const invalid: readonly (readonly [param: string, body: object])[] = [
     { messages, tools: [{ type: "function", function: { name: "a b" } }] },
   ],
   ["tools[1].function.name", { messages, tools: [tool("f"), tool("f")] }],
-  ["tools[0].function.parameters.properties.a", { messages, tools: [tool("f", { not: {} })] }],
+  [
+    "tools[0].function.parameters.properties.a",
+    { messages, tools: [tool("f", { type: "float" })] },
+  ],
   ["tool_choice", { messages, tool_choice: "required" }],
   ["tool_choice", { messages, tools: [tool("f")], tool_choice: "sometimes" }],
   ["tool_choice.function.name", { messages, tools: [tool("f")], tool_choice: tool("g") }],
@@ -313,7 +316,10 @@ const invalid: readonly (readonly [param: string, body: object])[] = [
   ],
   ["response_format", { messages, response_format: "text" }],
   ["response_format.json_schema.schema", { messages, ...jsonSchema({ type: "float" }) }],
-  ["response_format.json_schema.schema.items", { messages, ...jsonSchema({ items: { not: {} } }) }],
+  [
+    "response_format.json_schema.schema.items",
+    { messages, ...jsonSchema({ items: { type: "float" } }) },
+  ],
   ["guided_regex", { messages, guided_regex: "(?=a)" }],
   ["guided_json", { messages, guided_json: "{" }],
   ["guided_json", { messages, guided_json: {}, response_format: { type: "json_object" } }],

@@ -69,7 +69,7 @@ test("a description of too many characters is refused", async (t) => {
   t.is(given.length, 0);
 });
 
-test("while a large enumeration is compiled, others are answered", async (t) => {
+test("E11: while a large enumeration is compiled, others are answered", async (t) => {
   const { post, get, engine } = await startServer(t);
   let isDone = false;
   const values = Array.from({ length: 15_000 }, (_, i) => `value ${i}`);
