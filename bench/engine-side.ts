@@ -3,8 +3,8 @@ import { loadStages } from "../engine/load-stages.ts";
 import { ModelRunner } from "../engine/model-runner.ts";
 import type { Tokens } from "../engine/model-runner.ts";
 import { openDevice } from "../engine/open-device.ts";
-import { openModel } from "../model/open-model.ts";
-import type { WeightFormat } from "../model/quantize.ts";
+import { openModel } from "../model/weights/open-model.ts";
+import type { WeightFormat } from "../model/weights/quantize.ts";
 import type { DecodeRun } from "./llama-peer.ts";
 
 export interface EngineSideOptions {

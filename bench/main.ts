@@ -4,9 +4,9 @@ import { basename } from "node:path";
 import { parseArgs } from "node:util";
 
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
-import { openModel } from "../model/open-model.ts";
-import type { WeightFormat } from "../model/quantize.ts";
-import { resolveModel } from "../model/source.ts";
+import { openModel } from "../model/weights/open-model.ts";
+import type { WeightFormat } from "../model/weights/quantize.ts";
+import { resolveModel } from "../model/source/source.ts";
 import { physicalCores } from "../server/physical-cores.ts";
 import { EngineSide } from "./engine-side.ts";
 import { HttpSide } from "./http-side.ts";

@@ -3,7 +3,7 @@ import type {
   ModelConfig,
   ModelTensorRole,
   ModelWeights,
-} from "../model/config.ts";
+} from "../model/weights/config.ts";
 
 /** Values that no two layers need to differ in: only shapes matter to speed. */
 export class RandomWeights implements ModelWeights {

@@ -1,7 +1,7 @@
 import type { Device, KvArena, Stage } from "../engine/device.ts";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
 import { openDevice } from "../engine/open-device.ts";
-import type { StageModel } from "../model/stage-graph.ts";
+import type { StageModel } from "../model/graph/stage-graph.ts";
 import type { DecodeRun } from "./llama-peer.ts";
 
 /** One stage with the embedding, run on its own. */

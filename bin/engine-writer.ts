@@ -1,7 +1,7 @@
 import { startEngine } from "../engine/engine.ts";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
 import type { Engine, GenerateRequest, SamplingParams } from "../engine/request.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
+import type { Tokenizer } from "../model/text/tokenizer.ts";
 import type { Writer } from "../prune/calibration-text.ts";
 
 export interface EngineWriterOptions {

@@ -1,14 +1,14 @@
 import { join, resolve } from "node:path";
-import { ArtifactStore } from "../model/artifact-store.ts";
-import { createChatTemplate } from "../model/chat-template.ts";
-import type { ChatTemplate } from "../model/chat-template.ts";
-import type { ModelWeights } from "../model/config.ts";
-import { defaultCacheDir } from "../model/file-cache.ts";
-import { openModel } from "../model/open-model.ts";
-import type { SourceProgress } from "../model/source-options.ts";
-import { resolveModel } from "../model/source.ts";
-import { createTokenizer } from "../model/tokenizer.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
+import { ArtifactStore } from "../model/experts/artifact-store.ts";
+import { createChatTemplate } from "../model/text/chat-template.ts";
+import type { ChatTemplate } from "../model/text/chat-template.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import { defaultCacheDir } from "../model/files/file-cache.ts";
+import { openModel } from "../model/weights/open-model.ts";
+import type { SourceProgress } from "../model/source/source-options.ts";
+import { resolveModel } from "../model/source/source.ts";
+import { createTokenizer } from "../model/text/tokenizer.ts";
+import type { Tokenizer } from "../model/text/tokenizer.ts";
 import { CorpusEncoder } from "../prune/corpus-encoder.ts";
 
 export interface ModelSessionOptions {

@@ -1,9 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
 
-import { ArtifactStore } from "../model/artifact-store.ts";
+import { ArtifactStore } from "../model/experts/artifact-store.ts";
 import { ArtifactError, SeapError } from "../model/errors.ts";
-import { expertBuffers, readExpert } from "../model/expert-artifact.ts";
-import type { StageModel } from "../model/stage-graph.ts";
+import { expertBuffers, readExpert } from "../model/experts/expert-artifact.ts";
+import type { StageModel } from "../model/graph/stage-graph.ts";
 import type { BuiltExpert } from "./experts.ts";
 
 /** What this thread tells, once. */

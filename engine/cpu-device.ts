@@ -1,4 +1,4 @@
-import type { StageModel } from "../model/stage-graph.ts";
+import type { StageModel } from "../model/graph/stage-graph.ts";
 import { RuntimeError } from "../runtime/errors.ts";
 import { RotaryTable } from "../runtime/rotary-table.ts";
 import { StageSession } from "../runtime/stage-session.ts";

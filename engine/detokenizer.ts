@@ -1,4 +1,4 @@
-import type { TokenTable } from "../model/token-table.ts";
+import type { TokenTable } from "../model/text/token-table.ts";
 
 const noBytes = new Uint8Array();
 

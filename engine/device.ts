@@ -1,4 +1,4 @@
-import type { LayerShape, StageModel } from "../model/stage-graph.ts";
+import type { LayerShape, StageModel } from "../model/graph/stage-graph.ts";
 
 export interface DeviceOptions {
   /** Threads of one forward pass. */

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 
 import { SeapError } from "../model/errors.ts";
-import { totalBytes } from "../model/model-stages.ts";
+import { totalBytes } from "../model/graph/model-stages.ts";
 import type { Device } from "./device.ts";
 import { ExpertLoader } from "./expert-loader.ts";
 import { ExpertPool } from "./expert-pool.ts";

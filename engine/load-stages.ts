@@ -1,6 +1,6 @@
-import type { ModelWeights } from "../model/config.ts";
-import { buildHead, buildMiddle, buildTrunk } from "../model/model-stages.ts";
-import type { WeightFormat } from "../model/quantize.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import { buildHead, buildMiddle, buildTrunk } from "../model/graph/model-stages.ts";
+import type { WeightFormat } from "../model/weights/quantize.ts";
 import type { Device } from "./device.ts";
 import { denseExpert } from "./experts.ts";
 import type { ModelStages } from "./model-runner.ts";

@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 
 import { SeapError } from "../model/errors.ts";
-import { openModel } from "../model/open-model.ts";
+import { openModel } from "../model/weights/open-model.ts";
 import type { PromptRouter } from "../router/prompt-router.ts";
 import { EngineLoop } from "./engine-loop.ts";
 import type { EngineOutput } from "./engine-loop.ts";

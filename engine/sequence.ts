@@ -1,4 +1,4 @@
-import type { TokenTable } from "../model/token-table.ts";
+import type { TokenTable } from "../model/text/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import type { ExpertLease } from "./expert-pool.ts";
 import type { Grammars } from "./grammar/grammars.ts";

@@ -1,5 +1,5 @@
-import type { WeightFormat } from "../model/quantize.ts";
-import type { TokenTable } from "../model/token-table.ts";
+import type { WeightFormat } from "../model/weights/quantize.ts";
+import type { TokenTable } from "../model/text/token-table.ts";
 import type { ExpertOptions, ExpertSnapshot } from "./experts.ts";
 import type { FromBuilder, ToBuilder } from "./remote-builder.ts";
 import type { RequestFailure } from "./request-failure.ts";

@@ -1,5 +1,5 @@
-import { stageBorders } from "../model/model-stages.ts";
-import type { ModelConfig } from "../model/config.ts";
+import { stageBorders } from "../model/graph/model-stages.ts";
+import type { ModelConfig } from "../model/weights/config.ts";
 import { attentionParameters } from "./attention-choices.ts";
 import type { AttentionChoice } from "./attention-choices.ts";
 import type { ComparableScores } from "./scores.ts";

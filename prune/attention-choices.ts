@@ -1,4 +1,4 @@
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/weights/config.ts";
 import { orderByScore } from "./scores.ts";
 
 /**

@@ -1,7 +1,7 @@
-import type { Artifact, ArtifactStore } from "../model/artifact-store.ts";
-import type { ModelWeights } from "../model/config.ts";
-import { expertArtifact, readExpert } from "../model/expert-artifact.ts";
-import type { StoredExpert } from "../model/expert-artifact.ts";
+import type { Artifact, ArtifactStore } from "../model/experts/artifact-store.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import { expertArtifact, readExpert } from "../model/experts/expert-artifact.ts";
+import type { StoredExpert } from "../model/experts/expert-artifact.ts";
 import { ArtifactError } from "../model/errors.ts";
 import { ExpertMaker } from "./expert-maker.ts";
 import type { MakerOptions } from "./expert-maker.ts";

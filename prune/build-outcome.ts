@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { ArtifactStore } from "../model/artifact-store.ts";
+import type { ArtifactStore } from "../model/experts/artifact-store.ts";
 import { ArtifactError } from "../model/errors.ts";
-import type { WeightFormat } from "../model/quantize.ts";
+import type { WeightFormat } from "../model/weights/quantize.ts";
 import { answersVersion } from "./calibration-text.ts";
 import { estimateSchema, reportSchema } from "./expert-report.ts";
 import { expertVersion } from "./expert-maker.ts";

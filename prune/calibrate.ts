@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { ArtifactError } from "../model/errors.ts";
-import type { ArtifactFile, ArtifactStore } from "../model/artifact-store.ts";
-import type { ModelWeights } from "../model/config.ts";
-import { buildTrunk, stageBorders } from "../model/model-stages.ts";
+import type { ArtifactFile, ArtifactStore } from "../model/experts/artifact-store.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import { buildTrunk, stageBorders } from "../model/graph/model-stages.ts";
 import { attentionFeeds } from "../runtime/attention-feeds.ts";
 import type { AttentionFeeds } from "../runtime/attention-feeds.ts";
 import { RotaryTable } from "../runtime/rotary-table.ts";

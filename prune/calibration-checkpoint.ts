@@ -1,7 +1,7 @@
 import { ArtifactError } from "../model/errors.ts";
-import type { Artifact, ArtifactFile, ArtifactStore } from "../model/artifact-store.ts";
-import { openSafetensorsFile } from "../model/safetensors.ts";
-import { safetensorsChunks } from "../model/safetensors-writer.ts";
+import type { Artifact, ArtifactFile, ArtifactStore } from "../model/experts/artifact-store.ts";
+import { openSafetensorsFile } from "../model/files/safetensors.ts";
+import { safetensorsChunks } from "../model/files/safetensors-writer.ts";
 
 /** Hidden states before a layer, one array per batch. */
 export interface CalibrationState {

@@ -1,8 +1,8 @@
-import type { ModelWeights } from "../model/config.ts";
-import type { GraphBuilder } from "../model/graph-builder.ts";
-import type { WeightFormat } from "../model/quantize.ts";
-import { buildStage } from "../model/stage-graph.ts";
-import type { ObservedModule, StageModel } from "../model/stage-graph.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import type { GraphBuilder } from "../model/graph/graph-builder.ts";
+import type { WeightFormat } from "../model/weights/quantize.ts";
+import { buildStage } from "../model/graph/stage-graph.ts";
+import type { ObservedModule, StageModel } from "../model/graph/stage-graph.ts";
 
 export interface CalibrationLayerOptions {
   readonly layer: number;

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { ArtifactError } from "../model/errors.ts";
-import type { Artifact, ArtifactStore } from "../model/artifact-store.ts";
+import type { Artifact, ArtifactStore } from "../model/experts/artifact-store.ts";
 import type { TokenSequence } from "./corpus-encoder.ts";
 import { CorpusError } from "./errors.ts";
 

@@ -1,8 +1,8 @@
-import type { ModelWeights } from "../model/config.ts";
-import type { ExpertPlan } from "../model/expert-plan.ts";
-import { stageBorders } from "../model/model-stages.ts";
-import { headRows } from "../model/pruned-weights.ts";
-import type { Replacements } from "../model/pruned-weights.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import type { ExpertPlan } from "../model/experts/expert-plan.ts";
+import { stageBorders } from "../model/graph/model-stages.ts";
+import { headRows } from "../model/experts/pruned-weights.ts";
+import type { Replacements } from "../model/experts/pruned-weights.ts";
 import type { StatisticsReader } from "./mixed-statistics.ts";
 import type { Recipe } from "./recipe.ts";
 import { keepColumns, leastSquares } from "./reconstruct.ts";

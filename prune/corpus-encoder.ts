@@ -1,6 +1,6 @@
-import type { ChatTemplate, TemplateMessage } from "../model/chat-template.ts";
+import type { ChatTemplate, TemplateMessage } from "../model/text/chat-template.ts";
 import { SeapError } from "../model/errors.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
+import type { Tokenizer } from "../model/text/tokenizer.ts";
 import type { CorpusRow } from "./corpus.ts";
 import { CorpusError } from "./errors.ts";
 

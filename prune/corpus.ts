@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import type { TemplateMessage } from "../model/chat-template.ts";
-import { describeIssues } from "../model/json-file.ts";
+import type { TemplateMessage } from "../model/text/chat-template.ts";
+import { describeIssues } from "../model/files/json-file.ts";
 import { CorpusError } from "./errors.ts";
 
 /** One line of a corpus: a conversation, or running text. */

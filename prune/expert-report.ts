@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { ArtifactStore } from "../model/artifact-store.ts";
-import type { StoredExpert } from "../model/expert-artifact.ts";
+import type { ArtifactStore } from "../model/experts/artifact-store.ts";
+import type { StoredExpert } from "../model/experts/expert-artifact.ts";
 import { ArtifactError } from "../model/errors.ts";
-import { totalBytes } from "../model/model-stages.ts";
+import { totalBytes } from "../model/graph/model-stages.ts";
 import type { HeldOutJudge } from "./held-out-judge.ts";
 
 /** Grows when what the numbers mean changes. */

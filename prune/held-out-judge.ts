@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import type { ModelWeights } from "../model/config.ts";
-import { buildMiddleSegments, totalBytes } from "../model/model-stages.ts";
-import type { WeightFormat } from "../model/quantize.ts";
-import type { StageModel } from "../model/stage-graph.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import { buildMiddleSegments, totalBytes } from "../model/graph/model-stages.ts";
+import type { WeightFormat } from "../model/weights/quantize.ts";
+import type { StageModel } from "../model/graph/stage-graph.ts";
 import { bootstrapRatio } from "./evaluation/intervals.ts";
 import type { Estimate } from "./evaluation/intervals.ts";
 import type { ScoredSequence } from "./evaluation/scoring-batches.ts";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { ArtifactError, ModelLoadError } from "../model/errors.ts";
-import type { ArtifactStore } from "../model/artifact-store.ts";
-import { readJsonFile } from "../model/json-file.ts";
+import type { ArtifactStore } from "../model/experts/artifact-store.ts";
+import { readJsonFile } from "../model/files/json-file.ts";
 import type { Writer } from "./calibration-text.ts";
 
 /** Seconds of writing that may be lost when the process dies. */

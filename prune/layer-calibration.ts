@@ -1,5 +1,5 @@
-import type { ModelWeights } from "../model/config.ts";
-import { denseShape } from "../model/stage-graph.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
+import { denseShape } from "../model/graph/stage-graph.ts";
 import type { AttentionFeeds } from "../runtime/attention-feeds.ts";
 import { StageSession } from "../runtime/stage-session.ts";
 import type { StageResults } from "../runtime/stage-session.ts";

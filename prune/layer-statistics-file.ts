@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { ArtifactError } from "../model/errors.ts";
-import type { SafetensorsFile } from "../model/safetensors.ts";
-import { safetensorsChunks } from "../model/safetensors-writer.ts";
-import type { WritableTensor } from "../model/safetensors-writer.ts";
+import type { SafetensorsFile } from "../model/files/safetensors.ts";
+import { safetensorsChunks } from "../model/files/safetensors-writer.ts";
+import type { WritableTensor } from "../model/files/safetensors-writer.ts";
 import { ModuleStatistics } from "./statistics.ts";
 import type { LayerStatistics } from "./statistics.ts";
 

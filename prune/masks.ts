@@ -1,4 +1,4 @@
-import type { LayerPlan } from "../model/expert-plan.ts";
+import type { LayerPlan } from "../model/experts/expert-plan.ts";
 import type { LayerWidths } from "./allocation.ts";
 
 /**

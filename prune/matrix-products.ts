@@ -1,4 +1,4 @@
-import { GraphBuilder } from "../model/graph-builder.ts";
+import { GraphBuilder } from "../model/graph/graph-builder.ts";
 import { Session } from "../runtime/session.ts";
 import { tensor } from "../runtime/tensor.ts";
 import type { Tensor } from "../runtime/tensor.ts";

@@ -1,4 +1,4 @@
-import type { ModelConfig } from "../model/config.ts";
+import type { ModelConfig } from "../model/weights/config.ts";
 import { attentionChoice, worthwhile } from "./attention-choices.ts";
 import type { AttentionChoice } from "./attention-choices.ts";
 import { withMatrixProducts } from "./matrix-products.ts";

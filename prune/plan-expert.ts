@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { ArtifactStore } from "../model/artifact-store.ts";
-import type { ModelWeights } from "../model/config.ts";
+import type { ArtifactStore } from "../model/experts/artifact-store.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
 import { ArtifactError } from "../model/errors.ts";
-import { createExpertPlan } from "../model/expert-plan.ts";
-import type { ExpertPlan } from "../model/expert-plan.ts";
-import { stageBorders } from "../model/model-stages.ts";
+import { createExpertPlan } from "../model/experts/expert-plan.ts";
+import type { ExpertPlan } from "../model/experts/expert-plan.ts";
+import { stageBorders } from "../model/graph/model-stages.ts";
 import { allocateGlobal, allocateLogistic, allocateUniform } from "./allocation.ts";
 import type { Accounting, AllocationProblem, LayerWidths } from "./allocation.ts";
 import { maskLayer } from "./masks.ts";

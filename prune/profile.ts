@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { ArtifactError } from "../model/errors.ts";
-import { openSafetensorsFile } from "../model/safetensors.ts";
-import type { Artifact, ArtifactFile, ArtifactStore } from "../model/artifact-store.ts";
-import { describeIssues } from "../model/json-file.ts";
+import { openSafetensorsFile } from "../model/files/safetensors.ts";
+import type { Artifact, ArtifactFile, ArtifactStore } from "../model/experts/artifact-store.ts";
+import { describeIssues } from "../model/files/json-file.ts";
 import { CalibrationError } from "./errors.ts";
 import { decodeLayerStatistics, encodeLayerStatistics } from "./layer-statistics-file.ts";
 import type { LayerStatistics } from "./statistics.ts";

@@ -1,4 +1,4 @@
-import { selectColumns } from "../model/pruned-weights.ts";
+import { selectColumns } from "../model/experts/pruned-weights.ts";
 import { gramElement, invertGram } from "./gram.ts";
 import { zeros } from "./matrix.ts";
 import type { Matrix } from "./matrix.ts";

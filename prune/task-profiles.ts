@@ -1,5 +1,5 @@
-import type { ArtifactStore } from "../model/artifact-store.ts";
-import type { ModelWeights } from "../model/config.ts";
+import type { ArtifactStore } from "../model/experts/artifact-store.ts";
+import type { ModelWeights } from "../model/weights/config.ts";
 import { calibrate } from "./calibrate.ts";
 import type { ScoredSequence } from "./evaluation/scoring-batches.ts";
 import type { Profile, Shard } from "./profile.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { ArtifactStore } from "../model/artifact-store.ts";
+import type { ArtifactStore } from "../model/experts/artifact-store.ts";
 import { extendWithAnswers } from "./calibration-text.ts";
 import type { Writer } from "./calibration-text.ts";
 import type { CorpusEncoder, TokenSequence } from "./corpus-encoder.ts";

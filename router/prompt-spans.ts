@@ -1,6 +1,6 @@
-import type { ChatTemplate, RenderOptions, TemplateMessage } from "../model/chat-template.ts";
+import type { ChatTemplate, RenderOptions, TemplateMessage } from "../model/text/chat-template.ts";
 import { SeapError } from "../model/errors.ts";
-import type { EncodedPieces } from "../model/tokenizer.ts";
+import type { EncodedPieces } from "../model/text/tokenizer.ts";
 
 /** Tokens from `start` up to, not including, `end`. */
 export interface TokenSpan {

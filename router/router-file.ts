@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { ArtifactError } from "../model/errors.ts";
-import { describeIssues } from "../model/json-file.ts";
-import { openSafetensorsFile } from "../model/safetensors.ts";
-import type { SafetensorsFile } from "../model/safetensors.ts";
-import { safetensorsChunks } from "../model/safetensors-writer.ts";
-import type { WritableTensor } from "../model/safetensors-writer.ts";
+import { describeIssues } from "../model/files/json-file.ts";
+import { openSafetensorsFile } from "../model/files/safetensors.ts";
+import type { SafetensorsFile } from "../model/files/safetensors.ts";
+import { safetensorsChunks } from "../model/files/safetensors-writer.ts";
+import type { WritableTensor } from "../model/files/safetensors-writer.ts";
 import { ClusterRouter } from "./cluster-router.ts";
 import { RouterError } from "./errors.ts";
 import { FixedRouter } from "./fixed-router.ts";

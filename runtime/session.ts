@@ -1,5 +1,5 @@
 import { InferenceSession } from "onnxruntime-node";
-import type { GraphModel } from "../model/graph-builder.ts";
+import type { GraphModel } from "../model/graph/graph-builder.ts";
 import { RuntimeError } from "./errors.ts";
 import type { Feeds } from "./tensor.ts";
 

@@ -1,4 +1,4 @@
-import type { StageModel } from "../model/stage-graph.ts";
+import type { StageModel } from "../model/graph/stage-graph.ts";
 import type { AttentionFeeds } from "./attention-feeds.ts";
 import { noPastFeeds } from "./past-feeds.ts";
 import { Session } from "./session.ts";

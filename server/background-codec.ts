@@ -1,4 +1,4 @@
-import type { RenderOptions } from "../model/chat-template.ts";
+import type { RenderOptions } from "../model/text/chat-template.ts";
 import { ChatTemplateError, TooManyTokensError } from "../model/errors.ts";
 import type { Background } from "./background/background.ts";
 import type * as tasks from "./background/codec-worker.ts";

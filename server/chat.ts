@@ -1,4 +1,4 @@
-import type { RenderOptions } from "../model/chat-template.ts";
+import type { RenderOptions } from "../model/text/chat-template.ts";
 import { ChatWriter } from "./chat-writer.ts";
 import type { ChatMessage, EncodeChatOptions, Prompt, TextCodec } from "./codec.ts";
 import { InvalidRequestError, withinContext } from "./errors.ts";

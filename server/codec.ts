@@ -1,4 +1,4 @@
-import type { RenderOptions } from "../model/chat-template.ts";
+import type { RenderOptions } from "../model/text/chat-template.ts";
 import type { PromptSpans } from "../router/prompt-spans.ts";
 
 /** A turn of a conversation in the spelling that chat templates expect. */

@@ -1,4 +1,4 @@
-import type { SourceProgress } from "../model/source-options.ts";
+import type { SourceProgress } from "../model/source/source-options.ts";
 import type { Log } from "./log.ts";
 
 const INTERVAL_MS = 1000;

@@ -2,11 +2,11 @@ import {
   type ChatTemplate,
   createChatTemplate,
   type RenderOptions,
-} from "../model/chat-template.ts";
+} from "../model/text/chat-template.ts";
 import { TooManyTokensError } from "../model/errors.ts";
-import type { TokenizerSource } from "../model/tokenizer-source.ts";
-import { createTokenizer, type EncodedPieces, type Tokenizer } from "../model/tokenizer.ts";
-import type { TokenTable } from "../model/token-table.ts";
+import type { TokenizerSource } from "../model/text/tokenizer-source.ts";
+import { createTokenizer, type EncodedPieces, type Tokenizer } from "../model/text/tokenizer.ts";
+import type { TokenTable } from "../model/text/token-table.ts";
 import { findPromptSpans } from "../router/prompt-spans.ts";
 import type {
   ChatMessage,

@@ -1,5 +1,5 @@
 import type { Engine } from "../engine/request.ts";
-import type { LayerShape } from "../model/stage-graph.ts";
+import type { LayerShape } from "../model/graph/stage-graph.ts";
 import type { RouterMap } from "../router/router-map.ts";
 import type { TextCodec } from "./codec.ts";
 import type { ObservedBuilder } from "./experts/observed-builder.ts";

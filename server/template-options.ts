@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { RenderOptions } from "../model/chat-template.ts";
+import type { RenderOptions } from "../model/text/chat-template.ts";
 import { InvalidRequestError } from "./errors.ts";
 
 /** As JSON. More than switches and short texts would belong into a message. */

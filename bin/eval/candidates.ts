@@ -1,7 +1,7 @@
-import type { ModelWeights } from "../../model/config.ts";
-import { readExpert } from "../../model/expert-artifact.ts";
-import { buildMiddleSegments, totalBytes } from "../../model/model-stages.ts";
-import type { WeightFormat } from "../../model/quantize.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import { readExpert } from "../../model/experts/expert-artifact.ts";
+import { buildMiddleSegments, totalBytes } from "../../model/graph/model-stages.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { buildExpert, expertKey } from "../../prune/build-expert.ts";
 import type { BuildExpertOptions } from "../../prune/build-expert.ts";
 import type { Candidate } from "../../prune/evaluation/evaluate.ts";

@@ -5,11 +5,11 @@ import type { EngineOutput } from "../../engine/engine-loop.ts";
 import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/model-runner.ts";
 import { openDevice } from "../../engine/open-device.ts";
 import { greedy } from "../../engine/sampler.ts";
-import type { ModelWeights } from "../../model/config.ts";
-import { buildHead, buildTrunk } from "../../model/model-stages.ts";
-import type { WeightFormat } from "../../model/quantize.ts";
-import type { StageModel } from "../../model/stage-graph.ts";
-import type { TokenTable } from "../../model/token-table.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import { buildHead, buildTrunk } from "../../model/graph/model-stages.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
+import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 import type { AnswerGenerator, OpenGenerator } from "../../prune/evaluation/answer-generator.ts";
 
 export interface EngineGeneratorOptions {

@@ -1,5 +1,5 @@
-import { ArtifactStore } from "../../model/artifact-store.ts";
-import type { Artifact, ArtifactFile } from "../../model/artifact-store.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
+import type { Artifact, ArtifactFile } from "../../model/experts/artifact-store.ts";
 
 /**
  * A store whose new experts go to another folder: an evaluation makes a hundred of them, each of which is

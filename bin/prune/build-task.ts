@@ -1,4 +1,4 @@
-import { readExpert } from "../../model/expert-artifact.ts";
+import { readExpert } from "../../model/experts/expert-artifact.ts";
 import { findExpert, writeExpert } from "../../prune/build-expert.ts";
 import type { BuildOutcome } from "../../prune/build-outcome.ts";
 import { ExpertMaker } from "../../prune/expert-maker.ts";

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { ArtifactStore } from "../../model/artifact-store.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { CalibrationError } from "../../prune/errors.ts";
 import { mergeShards, readProfile } from "../../prune/profile.ts";
 import type { Profile } from "../../prune/profile.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { describeIssues } from "../../model/json-file.ts";
+import { describeIssues } from "../../model/files/json-file.ts";
 import { RouterError } from "../../router/errors.ts";
 import type { Conversation } from "./routed-prompt.ts";
 

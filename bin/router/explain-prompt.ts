@@ -1,4 +1,4 @@
-import type { TemplateMessage } from "../../model/chat-template.ts";
+import type { TemplateMessage } from "../../model/text/chat-template.ts";
 import type { Decision } from "../../router/router.ts";
 import { readRouterFile } from "../../router/router-file.ts";
 import type { CommandIo } from "../command-line.ts";

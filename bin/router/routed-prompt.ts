@@ -1,4 +1,4 @@
-import type { ChatTemplate, TemplateMessage } from "../../model/chat-template.ts";
+import type { ChatTemplate, TemplateMessage } from "../../model/text/chat-template.ts";
 import type { CorpusRow } from "../../prune/corpus.ts";
 import { findPromptSpans } from "../../router/prompt-spans.ts";
 import type { PromptSpans } from "../../router/prompt-spans.ts";

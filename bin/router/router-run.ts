@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { ArtifactError } from "../../model/errors.ts";
-import { openSafetensorsFile } from "../../model/safetensors.ts";
-import { safetensorsChunks } from "../../model/safetensors-writer.ts";
+import { openSafetensorsFile } from "../../model/files/safetensors.ts";
+import { safetensorsChunks } from "../../model/files/safetensors-writer.ts";
 import type { FeatureKind } from "../../router/router.ts";
 import type { CommandIo } from "../command-line.ts";
 import { openModelSession } from "../model-session.ts";

@@ -1,6 +1,6 @@
-import type { ModelWeights } from "../../model/config.ts";
-import { buildTrunk } from "../../model/model-stages.ts";
-import type { WeightFormat } from "../../model/quantize.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import { buildTrunk } from "../../model/graph/model-stages.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { throwAsCalibrationError } from "../../prune/errors.ts";
 import { packedMask } from "../../prune/packed-mask.ts";
 import { packSequences } from "../../prune/token-batches.ts";

@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import type { TokenTable } from "../../model/token-table.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 import type { Automaton } from "./automaton.ts";
 import { Matcher } from "./matcher.ts";
 import { Positions } from "./positions.ts";

@@ -1,4 +1,4 @@
-import type { TokenTable } from "../../model/token-table.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 import type { Position, Positions } from "./positions.ts";
 import { bitsOf } from "./token-mask.ts";
 import type { TokenTrie } from "./token-trie.ts";

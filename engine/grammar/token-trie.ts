@@ -1,4 +1,4 @@
-import type { TokenTable } from "../../model/token-table.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 import type { Position, Positions } from "./positions.ts";
 import { type TokenMask, toTokenMask } from "./token-mask.ts";
 

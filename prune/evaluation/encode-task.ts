@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Tokenizer } from "../../model/tokenizer.ts";
+import type { Tokenizer } from "../../model/text/tokenizer.ts";
 import type { CorpusEncoder } from "../corpus-encoder.ts";
 import type { ChoiceQuestion } from "./choice-tasks.ts";
 import { EvaluationError } from "./errors.ts";

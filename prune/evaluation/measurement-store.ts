@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import type { ArtifactStore } from "../../model/artifact-store.ts";
+import type { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { ArtifactError, ModelLoadError } from "../../model/errors.ts";
-import { parseExpertPlan, serializeExpertPlan } from "../../model/expert-plan.ts";
-import type { ExpertPlan } from "../../model/expert-plan.ts";
-import { describeIssues } from "../../model/json-file.ts";
+import { parseExpertPlan, serializeExpertPlan } from "../../model/experts/expert-plan.ts";
+import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
+import { describeIssues } from "../../model/files/json-file.ts";
 import type { MathOutcomes } from "./math-answers.ts";
 import type { ChoiceOutcomes } from "./multiple-choice.ts";
 import type { TextOutcomes } from "./text-quality.ts";

@@ -1,4 +1,4 @@
-import type { ExpertPlan, Sparsities } from "../../model/expert-plan.ts";
+import type { ExpertPlan, Sparsities } from "../../model/experts/expert-plan.ts";
 import type { EncodedTask } from "./encode-task.ts";
 import type { MathOutcomes } from "./math-answers.ts";
 import type { Measurement, Outcomes } from "./measurement-store.ts";

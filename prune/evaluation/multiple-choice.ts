@@ -1,4 +1,4 @@
-import type { Tokenizer } from "../../model/tokenizer.ts";
+import type { Tokenizer } from "../../model/text/tokenizer.ts";
 import type { ChoiceQuestion } from "./choice-tasks.ts";
 import { encodePair } from "./pair-encoding.ts";
 import type { ScoredSequence } from "./scoring-batches.ts";

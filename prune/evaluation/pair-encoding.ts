@@ -1,4 +1,4 @@
-import type { Tokenizer } from "../../model/tokenizer.ts";
+import type { Tokenizer } from "../../model/text/tokenizer.ts";
 import type { ScoredSequence } from "./scoring-batches.ts";
 
 /** A text and the text after it whose probability is asked for. */

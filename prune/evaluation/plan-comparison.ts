@@ -1,4 +1,4 @@
-import type { ExpertPlan, LayerPlan } from "../../model/expert-plan.ts";
+import type { ExpertPlan, LayerPlan } from "../../model/experts/expert-plan.ts";
 import type { EvaluatedModel } from "./result.ts";
 
 /** Share of each layer's parameters that a plan removes, from the middle's first layer on. */

@@ -1,5 +1,5 @@
-import type { ModelConfig } from "../../model/config.ts";
-import type { ExpertPlan, Sparsities } from "../../model/expert-plan.ts";
+import type { ModelConfig } from "../../model/weights/config.ts";
+import type { ExpertPlan, Sparsities } from "../../model/experts/expert-plan.ts";
 import { bootstrapRatio, meanEstimate, pairedDifference, wilson } from "./intervals.ts";
 import type { Estimate } from "./intervals.ts";
 import type { MathOutcomes } from "./math-answers.ts";

@@ -1,8 +1,8 @@
-import type { ModelWeights } from "../../model/config.ts";
-import { GraphBuilder } from "../../model/graph-builder.ts";
-import type { GraphModel } from "../../model/graph-builder.ts";
-import { writeLmHead } from "../../model/lm-head.ts";
-import type { WeightFormat } from "../../model/quantize.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import { GraphBuilder } from "../../model/graph/graph-builder.ts";
+import type { GraphModel } from "../../model/graph/graph-builder.ts";
+import { writeLmHead } from "../../model/graph/lm-head.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
 
 /**
  * Final norm, LM head and what is asked of the logits, which stay inside: a row of them has as many values

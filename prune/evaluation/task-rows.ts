@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
-import { describeIssues } from "../../model/json-file.ts";
+import { describeIssues } from "../../model/files/json-file.ts";
 import { EvaluationError } from "./errors.ts";
 
 export interface RowsOptions {

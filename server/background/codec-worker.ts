@@ -1,6 +1,6 @@
 import { move, transferableSymbol, valueSymbol, workerData } from "piscina";
 import { ChatTemplateError, TooManyTokensError } from "../../model/errors.ts";
-import { openTokenizer } from "../../model/open-model.ts";
+import { openTokenizer } from "../../model/weights/open-model.ts";
 import { ModelCodec } from "../model-codec.ts";
 
 /** Of the model whose path the thread was given. */

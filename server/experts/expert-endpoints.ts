@@ -1,8 +1,8 @@
 import type { Request, RequestHandler } from "express";
 import type { ExpertSnapshot } from "../../engine/experts.ts";
 import type { ExpertCommand } from "../../engine/request.ts";
-import { ArtifactStore } from "../../model/artifact-store.ts";
-import { readStoredPlan } from "../../model/expert-artifact.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
+import { readStoredPlan } from "../../model/experts/expert-artifact.ts";
 import { ExpertNotFoundError, ExpertPlanNotFoundError } from "../errors.ts";
 import type { ModelService } from "../model-service.ts";
 import { toWireExpert, toWireExperts } from "./expert-wire.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { describeIssues } from "../../model/json-file.ts";
+import { describeIssues } from "../../model/files/json-file.ts";
 import { between, oneOf, yesOrNo } from "../config-values.ts";
 
 /** Share of the middle's parameters that is removed. */

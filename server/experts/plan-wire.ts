@@ -1,4 +1,4 @@
-import type { ExpertPlan } from "../../model/expert-plan.ts";
+import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
 import type { MiddleShape } from "../model-service.ts";
 
 /** A plan as `/v1/experts/{task}/plan` spells it. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { describeIssues } from "../../model/json-file.ts";
+import { describeIssues } from "../../model/files/json-file.ts";
 
 /** How a task is spelled that is none: in headers, rules, metrics and answers. */
 export const noTask = "none";

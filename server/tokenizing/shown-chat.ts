@@ -1,4 +1,4 @@
-import type { RenderOptions } from "../../model/chat-template.ts";
+import type { RenderOptions } from "../../model/text/chat-template.ts";
 import { toChatMessage } from "../chat.ts";
 import type { ChatMessage, TextCodec } from "../codec.ts";
 import { readTemplateOptions } from "../template-options.ts";

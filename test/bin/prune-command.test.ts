@@ -6,7 +6,7 @@ import type { ExecutionContext } from "ava";
 import { runCommandLine } from "../../bin/command-line.ts";
 import { artifactStore } from "../../bin/model-session.ts";
 import { runPruneCommand } from "../../bin/prune-command.ts";
-import { readExpert } from "../../model/expert-artifact.ts";
+import { readExpert } from "../../model/experts/expert-artifact.ts";
 import { builtinTasks } from "../../prune/builtin-tasks.ts";
 import type { ExpertReport } from "../../prune/expert-report.ts";
 import { defaultMethod, methods } from "../../prune/recipe.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { resolveModel } from "../../dist/model/source.js";
+import { resolveModel } from "../../dist/model/source/source.js";
 import { apiKey, baseURL, check } from "./checks.mjs";
 import { ownScores } from "./own-scores.mjs";
 import { runPython, runQuietly, temporary } from "./programs.mjs";

@@ -1,6 +1,6 @@
-import { buildMiddleSegments } from "../../dist/model/model-stages.js";
-import { openModel } from "../../dist/model/open-model.js";
-import { createTokenizer } from "../../dist/model/tokenizer.js";
+import { buildMiddleSegments } from "../../dist/model/graph/model-stages.js";
+import { openModel } from "../../dist/model/weights/open-model.js";
+import { createTokenizer } from "../../dist/model/text/tokenizer.js";
 import { encodeQuestions } from "../../dist/prune/evaluation/multiple-choice.js";
 import { readTasks } from "../../dist/prune/evaluation/read-tasks.js";
 import { ScoringModel } from "../../dist/prune/evaluation/scoring-model.js";

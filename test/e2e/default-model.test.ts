@@ -1,9 +1,9 @@
 import test from "ava";
 import type OpenAI from "openai";
-import { createChatTemplate, type ChatTemplate } from "../../model/chat-template.ts";
-import { openModel } from "../../model/open-model.ts";
-import { resolveModel } from "../../model/source.ts";
-import { createTokenizer, type Tokenizer } from "../../model/tokenizer.ts";
+import { createChatTemplate, type ChatTemplate } from "../../model/text/chat-template.ts";
+import { openModel } from "../../model/weights/open-model.ts";
+import { resolveModel } from "../../model/source/source.ts";
+import { createTokenizer, type Tokenizer } from "../../model/text/tokenizer.ts";
 import { serveModel, type ServedModel } from "../helpers/serve-model.ts";
 
 type Params = Omit<OpenAI.ChatCompletionCreateParamsNonStreaming, "model" | "messages">;

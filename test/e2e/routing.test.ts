@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
-import { openModel } from "../../model/open-model.ts";
+import { openModel } from "../../model/weights/open-model.ts";
 import { numTrunkFeatures } from "../../router/features.ts";
 import { fitClusterRouter } from "../../router/fit-clusters.ts";
 import { fitLogisticRouter } from "../../router/fit-logistic.ts";

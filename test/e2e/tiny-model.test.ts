@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import OpenAI from "openai";
-import { openModel } from "../../model/open-model.ts";
-import { createTokenizer } from "../../model/tokenizer.ts";
+import { openModel } from "../../model/weights/open-model.ts";
+import { createTokenizer } from "../../model/text/tokenizer.ts";
 import { serveModel, type ServedModel } from "../helpers/serve-model.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 

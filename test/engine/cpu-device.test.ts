@@ -4,11 +4,16 @@ import type { CpuArena } from "../../engine/cpu-arena.ts";
 import type { Device, ForwardBatch, HiddenStates, KvArena, Stage } from "../../engine/device.ts";
 import { InferenceError } from "../../engine/errors.ts";
 import { openDevice } from "../../engine/open-device.ts";
-import type { ModelWeights } from "../../model/config.ts";
-import { buildHead, buildMiddle, buildTrunk, stageBorders } from "../../model/model-stages.ts";
-import type { WeightFormat } from "../../model/quantize.ts";
-import { buildStage } from "../../model/stage-graph.ts";
-import type { LayerShape, StageModel } from "../../model/stage-graph.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import {
+  buildHead,
+  buildMiddle,
+  buildTrunk,
+  stageBorders,
+} from "../../model/graph/model-stages.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
+import { buildStage } from "../../model/graph/stage-graph.ts";
+import type { LayerShape, StageModel } from "../../model/graph/stage-graph.ts";
 import { plainForward } from "../helpers/plain-forward.ts";
 import { somePrompt } from "../helpers/requests.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";

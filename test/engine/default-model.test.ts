@@ -1,10 +1,10 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { HiddenStates, StageInput } from "../../engine/device.ts";
-import { createChatTemplate } from "../../model/chat-template.ts";
-import { openModel } from "../../model/open-model.ts";
-import { resolveModel } from "../../model/source.ts";
-import { createTokenizer } from "../../model/tokenizer.ts";
+import { createChatTemplate } from "../../model/text/chat-template.ts";
+import { openModel } from "../../model/weights/open-model.ts";
+import { resolveModel } from "../../model/source/source.ts";
+import { createTokenizer } from "../../model/text/tokenizer.ts";
 import { answerAlone, loadModel, LoopRun } from "../helpers/loop-run.ts";
 import type { LoadedStages } from "../helpers/loop-run.ts";
 import { plainForward } from "../helpers/plain-forward.ts";

@@ -1,7 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { Detokenizer } from "../../engine/detokenizer.ts";
-import type { TokenTable } from "../../model/token-table.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 
 /** Token `i` has the bytes `tokens[i]`. */
 function table(tokens: readonly (readonly number[])[]): TokenTable {

@@ -8,11 +8,11 @@ import { EngineStoppedError, ExpertCommandError, TooManyParkedError } from "../.
 import { type BuiltExpert, denseExpert, type ExpertOptions } from "../../engine/experts.ts";
 import type { Engine, GenerateEvent, GenerateRequest } from "../../engine/request.ts";
 import type { RoutingRequest } from "../../engine/routing.ts";
-import { ArtifactStore } from "../../model/artifact-store.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { ModelLoadError } from "../../model/errors.ts";
-import { expertArtifact } from "../../model/expert-artifact.ts";
-import { buildMiddle, totalBytes } from "../../model/model-stages.ts";
-import { openModel } from "../../model/open-model.ts";
+import { expertArtifact } from "../../model/experts/expert-artifact.ts";
+import { buildMiddle, totalBytes } from "../../model/graph/model-stages.ts";
+import { openModel } from "../../model/weights/open-model.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import { builtOf, FakeBuilder } from "../helpers/fake-experts.ts";
 import { writeGguf } from "../helpers/gguf-writer.ts";

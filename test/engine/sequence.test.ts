@@ -4,7 +4,7 @@ import type { GenerateEvent } from "../../engine/request.ts";
 import { buildAutomaton } from "../../engine/grammar/automaton.ts";
 import { Grammars } from "../../engine/grammar/grammars.ts";
 import { Sequence } from "../../engine/sequence.ts";
-import type { TokenTable } from "../../model/token-table.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 import { numberedTokens, requestFor } from "../helpers/requests.ts";
 import type { RequestOptions } from "../helpers/requests.ts";
 

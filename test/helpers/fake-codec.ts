@@ -1,5 +1,5 @@
 import { ChatTemplateError } from "../../model/errors.ts";
-import type { RenderOptions } from "../../model/chat-template.ts";
+import type { RenderOptions } from "../../model/text/chat-template.ts";
 import { TaskLimitError } from "../../server/background/errors.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import type {

@@ -1,4 +1,4 @@
-import type { ModelWeights } from "../../model/config.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
 
 /** Keeps every tensor in memory once it was read: for several passes over a model of a file. */
 export function keepTensors(weights: ModelWeights): ModelWeights {

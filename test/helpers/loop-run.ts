@@ -8,9 +8,9 @@ import type { ModelStages, Tokens } from "../../engine/model-runner.ts";
 import { openDevice } from "../../engine/open-device.ts";
 import type { GenerateRequest, RoutedEvent } from "../../engine/request.ts";
 import type { Sequence } from "../../engine/sequence.ts";
-import type { ModelWeights } from "../../model/config.ts";
-import type { WeightFormat } from "../../model/quantize.ts";
-import type { TokenTable } from "../../model/token-table.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 import { numberedTokens, tokenIdsOf } from "./requests.ts";
 
 export interface LoadedStages {

@@ -1,12 +1,12 @@
 import type { ExecutionContext } from "ava";
 import type { Stage } from "../../engine/device.ts";
-import type { ModelWeights } from "../../model/config.ts";
-import { createExpertPlan, planShapes } from "../../model/expert-plan.ts";
-import type { ExpertPlan, LayerPlan } from "../../model/expert-plan.ts";
-import { buildMiddleSegments, stageBorders } from "../../model/model-stages.ts";
-import { prunedWeights } from "../../model/pruned-weights.ts";
-import type { WeightFormat } from "../../model/quantize.ts";
-import type { StageModel } from "../../model/stage-graph.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import { createExpertPlan, planShapes } from "../../model/experts/expert-plan.ts";
+import type { ExpertPlan, LayerPlan } from "../../model/experts/expert-plan.ts";
+import { buildMiddleSegments, stageBorders } from "../../model/graph/model-stages.ts";
+import { prunedWeights } from "../../model/experts/pruned-weights.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
+import type { StageModel } from "../../model/graph/stage-graph.ts";
 import type { LoadedStages } from "./loop-run.ts";
 
 /** Enough layers that a middle has three, of the default widths of a tiny model. */

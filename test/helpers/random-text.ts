@@ -1,7 +1,7 @@
 import { buildAutomaton } from "../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { Grammars } from "../../engine/grammar/grammars.ts";
-import type { TokenTable } from "../../model/token-table.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 
 /** Single bytes, and some longer tokens. */
 function byteTable(): TokenTable {

@@ -1,7 +1,7 @@
 import { greedy } from "../../engine/sampler.ts";
 import type { GenerateRequest, SamplingParams } from "../../engine/request.ts";
 import type { RoutingRequest } from "../../engine/routing.ts";
-import type { TokenTable } from "../../model/token-table.ts";
+import type { TokenTable } from "../../model/text/token-table.ts";
 
 export { greedy };
 

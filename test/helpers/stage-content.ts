@@ -1,4 +1,4 @@
-import type { StageModel } from "../../model/stage-graph.ts";
+import type { StageModel } from "../../model/graph/stage-graph.ts";
 
 /** A stage's description and bytes, to be compared wherever the bytes lie. */
 export function stageContent({ graph, weights, ...stage }: StageModel) {

@@ -1,7 +1,7 @@
-import { llama } from "../../model/architectures/llama.ts";
-import type { TensorNames } from "../../model/architectures/architecture.ts";
-import { layerTensorShapes, modelTensorShapes } from "../../model/architectures.ts";
-import type { LayerTensorRole, ModelTensorRole, ModelWeights } from "../../model/config.ts";
+import { llama } from "../../model/weights/architectures/llama.ts";
+import type { TensorNames } from "../../model/weights/architectures/architecture.ts";
+import { layerTensorShapes, modelTensorShapes } from "../../model/weights/architectures.ts";
+import type { LayerTensorRole, ModelTensorRole, ModelWeights } from "../../model/weights/config.ts";
 import type { WritableMetadata, WritableTensor } from "./gguf-writer.ts";
 import type { WritableSafetensor } from "./safetensors-writer.ts";
 

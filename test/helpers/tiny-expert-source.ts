@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import type { BuiltExpert, ExpertBuilder } from "../../engine/experts.ts";
-import { ArtifactStore } from "../../model/artifact-store.ts";
-import { expertArtifact } from "../../model/expert-artifact.ts";
-import { createExpertPlan, planShapes } from "../../model/expert-plan.ts";
-import { buildMiddleSegments, stageBorders, totalBytes } from "../../model/model-stages.ts";
-import { openModel } from "../../model/open-model.ts";
-import { prunedWeights } from "../../model/pruned-weights.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
+import { expertArtifact } from "../../model/experts/expert-artifact.ts";
+import { createExpertPlan, planShapes } from "../../model/experts/expert-plan.ts";
+import { buildMiddleSegments, stageBorders, totalBytes } from "../../model/graph/model-stages.ts";
+import { openModel } from "../../model/weights/open-model.ts";
+import { prunedWeights } from "../../model/experts/pruned-weights.ts";
 import type { ExpertSource } from "../../server/experts/expert-source.ts";
 import type { Gate } from "./fake-engine.ts";
 

@@ -4,9 +4,9 @@ import type {
   ModelConfig,
   ModelTensorRole,
   ModelWeights,
-} from "../../model/config.ts";
-import { plainRopeFrequencies } from "../../model/rope.ts";
-import type { LayerShape } from "../../model/stage-graph.ts";
+} from "../../model/weights/config.ts";
+import { plainRopeFrequencies } from "../../model/weights/rope.ts";
+import type { LayerShape } from "../../model/graph/stage-graph.ts";
 
 export interface TinyModelOptions {
   /** @default 5 */

@@ -1,5 +1,5 @@
 import { writeFileSync } from "node:fs";
-import { openModel } from "../../model/open-model.ts";
+import { openModel } from "../../model/weights/open-model.ts";
 import { numTrunkFeatures } from "../../router/features.ts";
 import { fitClusterRouter } from "../../router/fit-clusters.ts";
 import { routerFile } from "../../router/router-file.ts";

@@ -1,4 +1,4 @@
-import { ArtifactStore } from "../../model/artifact-store.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 
 // Run as a process of its own: writes the same artifacts over and over into the folder it is given,
 // removing each before it is written again, until it is killed.

@@ -2,14 +2,14 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { layerTensorShapes } from "../../model/architectures.ts";
-import type { LayerTensorRole, ModelWeights } from "../../model/config.ts";
+import { layerTensorShapes } from "../../model/weights/architectures.ts";
+import type { LayerTensorRole, ModelWeights } from "../../model/weights/config.ts";
 import { ModelLoadError } from "../../model/errors.ts";
-import { ggmlEncodings } from "../../model/gguf-quants.ts";
-import { openGguf } from "../../model/gguf.ts";
-import { openModel, openTokenizer } from "../../model/open-model.ts";
-import { resolveModel } from "../../model/source.ts";
-import { createTokenizer } from "../../model/tokenizer.ts";
+import { ggmlEncodings } from "../../model/files/gguf-quants.ts";
+import { openGguf } from "../../model/files/gguf.ts";
+import { openModel, openTokenizer } from "../../model/weights/open-model.ts";
+import { resolveModel } from "../../model/source/source.ts";
+import { createTokenizer } from "../../model/text/tokenizer.ts";
 import { startFakeHub } from "../helpers/fake-hub.ts";
 import { writeGguf } from "../helpers/gguf-writer.ts";
 import type { GgufFormat, WritableMetadata, WritableTensor } from "../helpers/gguf-writer.ts";
@@ -69,7 +69,7 @@ async function refuses(
   problem: RegExp,
 ): Promise<void> {
   const error = await t.throwsAsync(openModel(path), { instanceOf: ModelLoadError });
-  t.is((error).path, file);
+  t.is(error.path, file);
   t.regex(error.message, problem);
 }
 

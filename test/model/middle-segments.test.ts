@@ -1,7 +1,7 @@
 import test from "ava";
-import { buildMiddle, buildMiddleSegments, totalBytes } from "../../model/model-stages.ts";
-import { denseShape } from "../../model/stage-graph.ts";
-import type { StageModel } from "../../model/stage-graph.ts";
+import { buildMiddle, buildMiddleSegments, totalBytes } from "../../model/graph/model-stages.ts";
+import { denseShape } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/graph/stage-graph.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
 
 const full = denseShape(tinyModel().config);

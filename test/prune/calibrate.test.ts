@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { ArtifactStore } from "../../model/artifact-store.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { ArtifactError } from "../../model/errors.ts";
 import { calibrate, type CalibrationOptions } from "../../prune/calibrate.ts";
 import { CalibrationError } from "../../prune/errors.ts";

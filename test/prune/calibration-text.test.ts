@@ -1,7 +1,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { ArtifactStore } from "../../model/artifact-store.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import {
   type ExtendOptions,
   extendWithAnswers,

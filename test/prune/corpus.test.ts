@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { createChatTemplate } from "../../model/chat-template.ts";
-import { createTokenizer } from "../../model/tokenizer.ts";
-import { openModel } from "../../model/open-model.ts";
+import { createChatTemplate } from "../../model/text/chat-template.ts";
+import { createTokenizer } from "../../model/text/tokenizer.ts";
+import { openModel } from "../../model/weights/open-model.ts";
 import { type CorpusRow, parseCorpus, readCorpusFile, splitCorpus } from "../../prune/corpus.ts";
 import { CorpusEncoder } from "../../prune/corpus-encoder.ts";
 import { CorpusError } from "../../prune/errors.ts";

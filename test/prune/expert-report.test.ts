@@ -1,8 +1,8 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { ArtifactStore } from "../../model/artifact-store.ts";
-import { readExpert } from "../../model/expert-artifact.ts";
-import { buildMiddle, totalBytes } from "../../model/model-stages.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
+import { readExpert } from "../../model/experts/expert-artifact.ts";
+import { buildMiddle, totalBytes } from "../../model/graph/model-stages.ts";
 import { buildExpert } from "../../prune/build-expert.ts";
 import { calibrate } from "../../prune/calibrate.ts";
 import { knownReport, readReport, reportKey, reportOn } from "../../prune/expert-report.ts";

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import { ArtifactError, ModelLoadError } from "../../model/errors.ts";
-import { safetensorsChunks } from "../../model/safetensors-writer.ts";
+import { safetensorsChunks } from "../../model/files/safetensors-writer.ts";
 import { RouterError } from "../../router/errors.ts";
 import { fitClusterRouter } from "../../router/fit-clusters.ts";
 import { readRouterFile, routerFile } from "../../router/router-file.ts";

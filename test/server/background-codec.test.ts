@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
-import { openTokenizer } from "../../model/open-model.ts";
+import { openTokenizer } from "../../model/weights/open-model.ts";
 import { BackgroundCodec, type CodecTasks } from "../../server/background-codec.ts";
 import { Background } from "../../server/background/background.ts";
 import { TaskLimitError } from "../../server/background/errors.ts";

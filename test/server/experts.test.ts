@@ -1,9 +1,9 @@
 import test from "ava";
 import type { ExpertBuilder, ExpertSnapshot, ServeReason } from "../../engine/experts.ts";
 import { ExpertCommandError } from "../../engine/errors.ts";
-import { ArtifactStore } from "../../model/artifact-store.ts";
-import { serializeExpertPlan } from "../../model/expert-plan.ts";
-import type { ExpertPlan } from "../../model/expert-plan.ts";
+import { ArtifactStore } from "../../model/experts/artifact-store.ts";
+import { serializeExpertPlan } from "../../model/experts/expert-plan.ts";
+import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
 import { ObservedBuilder } from "../../server/experts/observed-builder.ts";
 import type { WireExpertList } from "../../server/experts/expert-wire.ts";
 import { createLog } from "../../server/log.ts";

@@ -4,7 +4,7 @@ import { buildAutomaton } from "../../../engine/grammar/automaton.ts";
 import type { Grammar, GrammarNode } from "../../../engine/grammar/grammar.ts";
 import { Grammars } from "../../../engine/grammar/grammars.ts";
 import { utf8Ranges } from "../../../engine/grammar/utf8-ranges.ts";
-import type { TokenTable } from "../../../model/token-table.ts";
+import type { TokenTable } from "../../../model/text/token-table.ts";
 import { parseGrammarText } from "../../../server/structured/grammar-text.ts";
 import { accepter } from "../../helpers/grammar-texts.ts";
 

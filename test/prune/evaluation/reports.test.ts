@@ -1,5 +1,5 @@
 import test from "ava";
-import type { ExpertPlan } from "../../../model/expert-plan.ts";
+import type { ExpertPlan } from "../../../model/experts/expert-plan.ts";
 import type { Estimate } from "../../../prune/evaluation/intervals.ts";
 import {
   jaccard,

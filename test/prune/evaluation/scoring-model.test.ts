@@ -1,10 +1,10 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ModelRunner } from "../../../engine/model-runner.ts";
-import { buildMiddle, buildMiddleSegments } from "../../../model/model-stages.ts";
-import { denseShape } from "../../../model/stage-graph.ts";
-import type { StageModel } from "../../../model/stage-graph.ts";
-import type { ModelWeights } from "../../../model/config.ts";
+import { buildMiddle, buildMiddleSegments } from "../../../model/graph/model-stages.ts";
+import { denseShape } from "../../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../../model/graph/stage-graph.ts";
+import type { ModelWeights } from "../../../model/weights/config.ts";
 import { ScoringModel } from "../../../prune/evaluation/scoring-model.ts";
 import type { ScoredSequence } from "../../../prune/evaluation/scoring-batches.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";

@@ -1,0 +1,95 @@
+import type { BiasRole, LayerTensorRole, ModelWeights } from "../weights/config.ts";
+import type { ExpertPlan, LayerPlan } from "./expert-plan.ts";
+import { stageBorders } from "../graph/model-stages.ts";
+
+/** A projection refitted to the inputs that a plan keeps. */
+export interface Replacement {
+  /** Shape `[hiddenSize, kept inputs]`, row-major; null for the kept columns as they are. */
+  readonly matrix: Float32Array | null;
+  /** Shape `[hiddenSize]`; null for none. */
+  readonly bias: Float32Array | null;
+}
+
+/** By layer of the model, of a layer of the middle. Null where nothing is refitted. */
+export type Replacements = (layer: number, role: "output" | "down") => Replacement | null;
+
+/**
+ * The weights that an expert keeps: those of the middle cut to the plan, all others as they are. Closing it closes
+ * the dense weights.
+ * @param plan checked against `weights`
+ * @param replacements read on demand. @default kept columns as they are
+ */
+export function prunedWeights(
+  weights: ModelWeights,
+  plan: ExpertPlan,
+  replacements: Replacements = () => null,
+): ModelWeights {
+  const { headDim, hiddenSize } = weights.config;
+  const { middle } = stageBorders(weights.config);
+
+  /** The plan and replacement where the layer is one of the middle. */
+  const planOf = (layer: number): LayerPlan | undefined => plan.layers[layer - middle];
+  const readTensor = (layer: number, role: LayerTensorRole): Float32Array => {
+    const kept = planOf(layer);
+    const dense = () => weights.readLayerTensor(layer, role);
+    if (!kept) return dense();
+    switch (role) {
+      case "attentionNorm":
+      case "mlpNorm":
+        return dense();
+      case "query":
+        return selectRows(dense(), headRows(kept.keptHeads, headDim), hiddenSize);
+      case "key":
+      case "value":
+        return selectRows(dense(), headRows(kept.keptKvHeads, headDim), hiddenSize);
+      case "gate":
+      case "up":
+        return selectRows(dense(), kept.keptChannels, hiddenSize);
+      case "output":
+      case "down": {
+        const replaced = replacements(layer, role)?.matrix;
+        if (replaced) return replaced;
+        const columns = role === "output" ? headRows(kept.keptHeads, headDim) : kept.keptChannels;
+        return selectColumns(dense(), columns, hiddenSize);
+      }
+    }
+  };
+  return {
+    config: weights.config,
+    contentHash: weights.contentHash,
+    readTensor: (role) => weights.readTensor(role),
+    readLayerTensor: readTensor,
+    readLayerBias(layer: number, role: BiasRole) {
+      if (!planOf(layer)) return weights.readLayerBias?.(layer, role) ?? null;
+      return replacements(layer, role === "outputBias" ? "output" : "down")?.bias ?? null;
+    },
+    close: () => weights.close(),
+  };
+}
+
+/** Rows of a projection that belong to heads; columns of the output projection. */
+export function headRows(heads: readonly number[], headDim: number): number[] {
+  return heads.flatMap((head) => Array.from({ length: headDim }, (_, i) => head * headDim + i));
+}
+
+function selectRows(matrix: Float32Array, rows: readonly number[], columns: number): Float32Array {
+  const result = new Float32Array(rows.length * columns);
+  for (const [i, row] of rows.entries()) {
+    result.set(matrix.subarray(row * columns, (row + 1) * columns), i * columns);
+  }
+  return result;
+}
+
+/** Columns of a matrix with `numRows` rows. @returns shape `[numRows, indices.length]`, row-major. */
+export function selectColumns(
+  matrix: Float32Array,
+  indices: readonly number[],
+  numRows: number,
+): Float32Array {
+  const columns = matrix.length / numRows;
+  const result = new Float32Array(numRows * indices.length);
+  for (let row = 0, at = 0; row < numRows; row++) {
+    for (const j of indices) result[at++] = matrix[row * columns + j]!;
+  }
+  return result;
+}

@@ -1,0 +1,137 @@
+import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { ModelLoadError } from "../errors.ts";
+
+/** One element type: values come in blocks of a fixed number of bytes. */
+export interface TensorEncoding {
+  readonly name: string;
+  readonly blockValues: number;
+  readonly blockBytes: number;
+  /** Numbers of more than one byte in a block: their size, and where they begin. */
+  readonly numbers: { readonly sizeBytes: 2 | 4; readonly offsets: readonly number[] };
+  /**
+   * Decodes as many whole blocks as `out` has room for. `bytes` starts at a multiple of 8 in its
+   * buffer, so it may be viewed as a wider typed array; it may be overwritten. Numbers and hosts are little-endian.
+   */
+  decode(bytes: Uint8Array, out: Float32Array): void;
+}
+
+/** Where a tensor lies in its file and how to read it. */
+export interface StoredTensor {
+  readonly name: string;
+  /** Row-major, slowest dimension first. */
+  readonly shape: readonly number[];
+  readonly encoding: TensorEncoding;
+  /** From the start of the file. */
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+}
+
+/** Large enough for few system calls, small enough to stay in the cache while it is decoded. */
+const chunkBytes = 1 << 20;
+
+/** A file that tensors are read from, opened once; it may be larger than 4 GiB. */
+export class TensorFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  #fd: number;
+
+  /** @throws ModelLoadError when the path is not a readable file. */
+  constructor(path: string) {
+    this.path = path;
+    try {
+      this.#fd = openSync(path, "r");
+    } catch (cause) {
+      throw new ModelLoadError(path, `cannot be opened (${(cause as Error).message})`, { cause });
+    }
+    const stat = fstatSync(this.#fd);
+    if (!stat.isFile()) {
+      this.close();
+      throw new ModelLoadError(path, "expected a file");
+    }
+    this.sizeBytes = stat.size;
+  }
+
+  /** @throws ModelLoadError when the file ends before `out` is full. */
+  readBytes(offsetBytes: number, out: Uint8Array): void {
+    if (this.#fd < 0) throw new ModelLoadError(this.path, "was closed");
+    let done = 0;
+    while (done < out.length) {
+      let count: number;
+      try {
+        count = readSync(this.#fd, out, done, out.length - done, offsetBytes + done);
+      } catch (cause) {
+        throw new ModelLoadError(
+          this.path,
+          `cannot be read at byte ${offsetBytes + done} (${(cause as Error).message})`,
+          { cause },
+        );
+      }
+      if (count === 0) {
+        throw new ModelLoadError(
+          this.path,
+          `ends at byte ${offsetBytes + done}, expected at least ${offsetBytes + out.length} bytes`,
+        );
+      }
+      done += count;
+    }
+  }
+
+  /** Row-major values. @throws ModelLoadError when the bytes cannot be read. */
+  readTensor({ shape, encoding, offsetBytes, sizeBytes }: StoredTensor): Float32Array {
+    const { blockValues, blockBytes } = encoding;
+    const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
+    const blocksPerChunk = Math.floor(chunkBytes / blockBytes);
+    const chunk = new Uint8Array(Math.min(blocksPerChunk * blockBytes, sizeBytes));
+    const numBlocks = values.length / blockValues;
+    for (let block = 0; block < numBlocks; block += blocksPerChunk) {
+      const end = Math.min(block + blocksPerChunk, numBlocks);
+      const bytes = chunk.subarray(0, (end - block) * blockBytes);
+      this.readBytes(offsetBytes + block * blockBytes, bytes);
+      encoding.decode(bytes, values.subarray(block * blockValues, end * blockValues));
+    }
+    return values;
+  }
+
+  /** SHA-256 of the whole file, hex. */
+  async sha256(): Promise<string> {
+    const hash = createHash("sha256");
+    const stream = createReadStream(this.path, {
+      fd: this.#fd,
+      autoClose: false,
+      start: 0,
+      highWaterMark: chunkBytes,
+    });
+    for await (const chunk of stream) hash.update(chunk as Buffer);
+    return hash.digest("hex");
+  }
+
+  /** May be called twice. */
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+/** @throws ModelLoadError naming the first tensor that is not whole in the file or overlaps another. */
+export function checkTensorRanges(file: TensorFile, tensors: readonly StoredTensor[]): void {
+  const sorted = tensors.toSorted((a, b) => a.offsetBytes - b.offsetBytes);
+  let previous: StoredTensor | undefined;
+  for (const tensor of sorted) {
+    const end = tensor.offsetBytes + tensor.sizeBytes;
+    if (end > file.sizeBytes) {
+      throw new ModelLoadError(
+        file.path,
+        `tensor ${tensor.name} needs bytes ${tensor.offsetBytes} to ${end}, ` +
+          `but the file has ${file.sizeBytes} bytes: it is truncated or its header is damaged`,
+      );
+    }
+    if (previous && tensor.offsetBytes < previous.offsetBytes + previous.sizeBytes) {
+      throw new ModelLoadError(
+        file.path,
+        `tensor ${tensor.name} starts at byte ${tensor.offsetBytes}, inside tensor ${previous.name}`,
+      );
+    }
+    previous = tensor;
+  }
+}

@@ -1,0 +1,75 @@
+import { writeFileSync } from "node:fs";
+import test from "ava";
+import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
+import { ArtifactError } from "../../../model/errors.ts";
+import {
+  expertArtifact,
+  expertBuffers,
+  readExpert,
+  readStoredPlan,
+} from "../../../model/experts/expert-artifact.ts";
+import { createExpertPlan } from "../../../model/experts/expert-plan.ts";
+import { buildMiddleSegments } from "../../../model/graph/model-stages.ts";
+import { stageContent } from "../../helpers/stage-content.ts";
+import { tempDir } from "../../helpers/temp-dir.ts";
+import { tinyModel } from "../../helpers/tiny-model.ts";
+
+const weights = tinyModel({ numLayers: 6 });
+const range = (length: number) => Array.from({ length }, (_, i) => i);
+const { numHeads, numKvHeads, intermediateSize } = weights.config;
+const layer = {
+  keptHeads: range(numHeads),
+  keptKvHeads: range(numKvHeads),
+  keptChannels: range(intermediateSize),
+};
+const plan = createExpertPlan(weights, { task: "code", recipe: {}, layers: [layer, layer] });
+const segments = buildMiddleSegments(weights, "q8", { name: "code", maxSegmentBytes: 1 });
+
+test("an expert of several segments comes back as it was written", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  const { metadata, files } = expertArtifact({ plan, segments });
+  const artifact = await store.write("expert-1", metadata, files);
+  t.is(artifact.fileNames.length, 5);
+  const read = readExpert((await store.read("expert-1"))!);
+  t.deepEqual(read.plan, plan);
+  t.deepEqual(read.segments.map(stageContent), segments.map(stageContent));
+});
+
+test("the plan of an expert is read by itself", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  t.is(await readStoredPlan(store, "expert-1"), null);
+  const { metadata, files } = expertArtifact({ plan, segments });
+  await store.write("expert-1", metadata, files);
+  t.deepEqual(await readStoredPlan(store, "expert-1"), plan);
+});
+
+test("what is read can be transferred to another thread, and lies aligned", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  const { metadata, files } = expertArtifact({ plan, segments });
+  const read = readExpert(await store.write("expert-1", metadata, files));
+  for (const { weights: views } of read.segments) {
+    for (const { byteOffset } of views.values()) t.is(byteOffset % 64, 0);
+  }
+  const buffers = expertBuffers(read);
+  t.is(buffers.length, 4);
+  const moved = structuredClone(read, { transfer: buffers });
+  t.true(buffers.every(({ byteLength }) => byteLength === 0));
+  t.deepEqual(moved.segments.map(stageContent), segments.map(stageContent));
+});
+
+test("an expert of another release is an error that says so", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  const artifact = await store.write("expert-1", { schemaVersion: 1 }, []);
+  t.throws(() => readExpert(artifact), {
+    instanceOf: ArtifactError,
+    message: /no expert of this release: schemaVersion/,
+  });
+});
+
+test("a damaged segment is found by the store", async (t) => {
+  const store = new ArtifactStore(tempDir(t));
+  const { metadata, files } = expertArtifact({ plan, segments });
+  const artifact = await store.write("expert-1", metadata, files);
+  writeFileSync(artifact.path("weights-1.bin"), "short");
+  await t.throwsAsync(store.read("expert-1"), { instanceOf: ArtifactError });
+});
