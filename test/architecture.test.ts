@@ -46,6 +46,17 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   },
 };
 
+/** The same for the rooms of a folder, which its own root is one of. */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  model: [],
+  "model/files": ["model"],
+  "model/text": ["model"],
+  "model/source": ["model", "model/files"],
+  "model/weights": ["model", "model/files", "model/text"],
+  "model/graph": ["model/weights"],
+  "model/experts": ["model", "model/files", "model/weights", "model/graph"],
+};
+
 /** Packages and files that only some of the project is to know. */
 const secrets: Readonly<Record<string, readonly string[]>> = {
   "onnxruntime-node": ["runtime/", "test/runtime/", "test/model/"],
@@ -96,11 +107,25 @@ function findViolation({ from, to, isPackage, typeOnly }: Import): string | unde
   if (knowers && !knowers.some((place) => from.startsWith(place))) {
     return `${from} imports ${to}: only ${knowers.join(", ")} may`;
   }
-  if (isPackage || folderOf(from) === folderOf(to)) return undefined;
+  if (isPackage) return undefined;
+  if (folderOf(from) === folderOf(to)) return roomProblemOf(from, to);
   const reach = arrows[folderOf(from)]?.[folderOf(to)];
   if (reach === "all" || (reach === "types" && typeOnly)) return undefined;
   const rule = reach === "types" ? "may import only types of" : "may not import";
   return `${from} imports ${to}: ${folderOf(from)}/ ${rule} ${folderOf(to)}/`;
+}
+
+function roomProblemOf(from: string, to: string): string | undefined {
+  const [room, other] = [roomOf(from), roomOf(to)];
+  if (room === other || rooms[room]?.includes(other) !== false) return undefined;
+  return `${from} imports ${to}: ${room}/ may not import ${other}/`;
+}
+
+/** The innermost room that a file is in; its folder where that has none. */
+function roomOf(path: string): string {
+  let room = posix.dirname(path);
+  while (room.includes("/") && !Object.hasOwn(rooms, room)) room = posix.dirname(room);
+  return room;
 }
 
 /** @returns the files of one cycle, first and last the same, or undefined. */
@@ -164,6 +189,10 @@ test("an import in any form that is not an arrow is found", (t) => {
   t.is(violations("engine/a.ts", 'import type { B } from "../router/b.ts";').length, 0);
   t.is(violations("engine/a.ts", 'import * as ort from "onnxruntime-node";').length, 1);
   t.is(violations("runtime/a.ts", 'import * as ort from "onnxruntime-node";').length, 0);
+  t.is(violations("model/files/a.ts", 'import { b } from "../graph/b.ts";').length, 1);
+  t.is(violations("model/a.ts", 'import { b } from "./graph/b.ts";').length, 1);
+  t.is(violations("model/graph/a.ts", 'import { b } from "../weights/b.ts";').length, 0);
+  t.is(violations("model/weights/deep/a.ts", 'import { b } from "../b.ts";').length, 0);
   t.is(violations("engine/a.ts", 'import ws from "ws"; import { b } from "./b.ts";').length, 0);
 });
 
