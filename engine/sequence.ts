@@ -211,7 +211,7 @@ export class Sequence implements Tokens {
     const added = this.#detokenizer.push(tokenId);
     if (isEnd) return this.#finish("stop", this.#flush(this.#stopStrings.push(added).text));
     const { text, stopped } =
-      this.#output.length > minTokens
+      this.#numTokens - this.request.promptTokenIds.length > minTokens
         ? this.#stopStrings.push(added)
         : { text: added, stopped: false };
     if (stopped) return this.#finish("stop", text);
