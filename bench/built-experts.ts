@@ -1,4 +1,4 @@
-import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import type { WireExpertList } from "../server/experts/expert-wire.ts";
 import { HttpSide } from "./http-side.ts";
 import { runLoad } from "./serving-workload.ts";

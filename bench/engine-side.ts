@@ -1,8 +1,8 @@
-import { denseExpert } from "../engine/experts.ts";
-import { loadStages } from "../engine/load-stages.ts";
-import { ModelRunner } from "../engine/model-runner.ts";
-import type { Tokens } from "../engine/model-runner.ts";
-import { openDevice } from "../engine/open-device.ts";
+import { denseExpert } from "../engine/contract/experts.ts";
+import { loadStages } from "../engine/run/load-stages.ts";
+import { ModelRunner } from "../engine/run/model-runner.ts";
+import type { Tokens } from "../engine/run/model-runner.ts";
+import { openDevice } from "../engine/device/open-device.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
 import type { DecodeRun } from "./llama-peer.ts";

@@ -1,5 +1,5 @@
-import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/model-runner.ts";
-import { openDevice } from "../engine/open-device.ts";
+import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/run/model-runner.ts";
+import { openDevice } from "../engine/device/open-device.ts";
 import type { ModelConfig, ModelWeights } from "../model/weights/config.ts";
 import { createExpertPlan, planShapes } from "../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../model/experts/expert-plan.ts";

@@ -3,7 +3,7 @@ import { cpus, loadavg } from "node:os";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 
-import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
 import { resolveModel } from "../model/source/source.ts";

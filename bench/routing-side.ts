@@ -1,4 +1,4 @@
-import { SequenceRouting } from "../engine/routing.ts";
+import { SequenceRouting } from "../engine/sequence/routing.ts";
 import { ClusterRouter } from "../router/cluster-router.ts";
 import { numTrunkFeatures } from "../router/features.ts";
 import { createPromptRouter } from "../router/prompt-router.ts";

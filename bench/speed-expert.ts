@@ -1,7 +1,7 @@
-import type { BuiltExpert } from "../engine/experts.ts";
-import { loadStages } from "../engine/load-stages.ts";
-import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/model-runner.ts";
-import { openDevice } from "../engine/open-device.ts";
+import type { BuiltExpert } from "../engine/contract/experts.ts";
+import { loadStages } from "../engine/run/load-stages.ts";
+import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/run/model-runner.ts";
+import { openDevice } from "../engine/device/open-device.ts";
 import { ArtifactStore } from "../model/experts/artifact-store.ts";
 import { expertArtifact, readExpert } from "../model/experts/expert-artifact.ts";
 import { planShapes } from "../model/experts/expert-plan.ts";

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BuiltExpert } from "../engine/experts.ts";
+import type { BuiltExpert } from "../engine/contract/experts.ts";
 import { FixedRouter } from "../router/fixed-router.ts";
 import { routerFile } from "../router/router-file.ts";
 import { parseConfig } from "../server/config.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { BuiltExpert } from "../engine/experts.ts";
-import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
+import type { BuiltExpert } from "../engine/contract/experts.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import type { WireExpertList } from "../server/experts/expert-wire.ts";
 import { HttpSide } from "./http-side.ts";
 import type { SpeedModel } from "./speed-expert.ts";

@@ -1,6 +1,6 @@
-import type { Device, KvArena, Stage } from "../engine/device.ts";
-import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
-import { openDevice } from "../engine/open-device.ts";
+import type { Device, KvArena, Stage } from "../engine/device/device.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
+import { openDevice } from "../engine/device/open-device.ts";
 import type { StageModel } from "../model/graph/stage-graph.ts";
 import type { DecodeRun } from "./llama-peer.ts";
 

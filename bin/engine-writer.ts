@@ -1,6 +1,6 @@
-import { startEngine } from "../engine/engine.ts";
-import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
-import type { Engine, GenerateRequest, SamplingParams } from "../engine/request.ts";
+import { startEngine } from "../engine/worker/engine.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
+import type { Engine, GenerateRequest, SamplingParams } from "../engine/contract/request.ts";
 import type { Tokenizer } from "../model/text/tokenizer.ts";
 import type { Writer } from "../prune/calibration-text.ts";
 

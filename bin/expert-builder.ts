@@ -1,7 +1,12 @@
 import { z } from "zod";
-import { ExpertBuildError } from "../engine/errors.ts";
-import { generalExpert } from "../engine/experts.ts";
-import type { BuildOptions, BuildProgress, BuiltExpert, ExpertBuilder } from "../engine/experts.ts";
+import { ExpertBuildError } from "../engine/contract/errors.ts";
+import { generalExpert } from "../engine/contract/experts.ts";
+import type {
+  BuildOptions,
+  BuildProgress,
+  BuiltExpert,
+  ExpertBuilder,
+} from "../engine/contract/experts.ts";
 import type { ArtifactStore } from "../model/experts/artifact-store.ts";
 import { outcomeKey, readOutcome } from "../prune/build-outcome.ts";
 import { builtinTasks } from "../prune/builtin-tasks.ts";

@@ -1,5 +1,5 @@
-import type { GenerateEvent } from "../engine/request.ts";
-import { CancelledError } from "../engine/errors.ts";
+import type { GenerateEvent } from "../engine/contract/request.ts";
+import { CancelledError } from "../engine/contract/errors.ts";
 import type { Metrics } from "./metrics.ts";
 import type { AnswerTrail } from "./tracing/answer-trail.ts";
 

@@ -1,5 +1,10 @@
 import type { Response } from "express";
-import type { FinishEvent, FinishReason, RoutedEvent, TextEvent } from "../engine/request.ts";
+import type {
+  FinishEvent,
+  FinishReason,
+  RoutedEvent,
+  TextEvent,
+} from "../engine/contract/request.ts";
 import { type Choice, drainChoice, settleAll } from "./choices.ts";
 import { reportError } from "./error-response.ts";
 import type { Log } from "./log.ts";

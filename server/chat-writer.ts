@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { FinishReason, TextEvent } from "../engine/request.ts";
+import type { FinishReason, TextEvent } from "../engine/contract/request.ts";
 import type { ChoiceWriter } from "./answer.ts";
 import type { TextCodec } from "./codec.ts";
 import { toChatLogprobs } from "./token-logprobs.ts";

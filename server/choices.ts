@@ -1,4 +1,4 @@
-import { InferenceError } from "../engine/errors.ts";
+import { InferenceError } from "../engine/contract/errors.ts";
 import type {
   Engine,
   FinishEvent,
@@ -6,7 +6,7 @@ import type {
   GenerateRequest,
   RoutedEvent,
   TextEvent,
-} from "../engine/request.ts";
+} from "../engine/contract/request.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RequestRecord } from "./request-record.ts";

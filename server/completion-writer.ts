@@ -1,4 +1,4 @@
-import type { FinishReason, TextEvent } from "../engine/request.ts";
+import type { FinishReason, TextEvent } from "../engine/contract/request.ts";
 import type { ChoiceWriter } from "./answer.ts";
 import type { TextCodec } from "./codec.ts";
 import {

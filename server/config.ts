@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { DEFAULT_PREFILL_CHUNK } from "../engine/model-runner.ts";
+import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import {
   atLeastZero,
   between,

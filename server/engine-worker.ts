@@ -1,4 +1,4 @@
-import { runWorker } from "../engine/run-worker.ts";
+import { runWorker } from "../engine/worker/run-worker.ts";
 import { createPromptRouter } from "../router/prompt-router.ts";
 import { readRouterFile } from "../router/router-file.ts";
 

@@ -4,8 +4,8 @@ import {
   EngineStoppedError,
   OverloadedError,
   TooManyParkedError,
-} from "../engine/errors.ts";
-import { stackOf } from "../engine/request-failure.ts";
+} from "../engine/contract/errors.ts";
+import { stackOf } from "../engine/contract/request-failure.ts";
 import { SeapError } from "../model/errors.ts";
 import {
   CharsetError,

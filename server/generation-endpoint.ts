@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import type { z } from "zod";
-import type { EngineLimits } from "../engine/request.ts";
+import type { EngineLimits } from "../engine/contract/request.ts";
 import { sendAnswer, streamAnswer } from "./answer.ts";
 import type { Answer, AnswerFormat, ChoiceWriter, StreamOptions } from "./answer.ts";
 import { openChoices } from "./choices.ts";

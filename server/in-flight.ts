@@ -1,6 +1,6 @@
 import type { Response } from "express";
 import type { SeapError } from "../model/errors.ts";
-import { CancelledError } from "../engine/errors.ts";
+import { CancelledError } from "../engine/contract/errors.ts";
 import { createAnswerController } from "./answer-controller.ts";
 
 /** The answers that are being made: what a client's leaving or a shutdown must cancel. */

@@ -1,6 +1,6 @@
 import type { Server } from "node:http";
-import { EngineHungError } from "../engine/errors.ts";
-import type { Engine } from "../engine/request.ts";
+import { EngineHungError } from "../engine/contract/errors.ts";
+import type { Engine } from "../engine/contract/request.ts";
 import type { BackgroundTasks } from "./background/tasks.ts";
 import { ServerStoppingError } from "./errors.ts";
 import type { InFlight } from "./in-flight.ts";

@@ -1,8 +1,8 @@
-import { startEngine } from "../engine/engine.ts";
-import type { EngineOptions } from "../engine/engine.ts";
-import type { Engine } from "../engine/request.ts";
-import { SupervisedEngine } from "../engine/supervised-engine.ts";
-import { systemTimer } from "../engine/timer.ts";
+import { startEngine } from "../engine/worker/engine.ts";
+import type { EngineOptions } from "../engine/worker/engine.ts";
+import type { Engine } from "../engine/contract/request.ts";
+import { SupervisedEngine } from "../engine/worker/supervised-engine.ts";
+import { systemTimer } from "../engine/contract/timer.ts";
 import type { ModelConfig } from "../model/weights/config.ts";
 import { stageBorders } from "../model/graph/model-stages.ts";
 import { openModel } from "../model/weights/open-model.ts";

@@ -1,6 +1,6 @@
 import type { Counter, Histogram, Registry } from "prom-client";
-import type { EngineStats, FinishEvent, RoutedEvent } from "../engine/request.ts";
-import type { StepReport } from "../engine/step-meter.ts";
+import type { EngineStats, FinishEvent, RoutedEvent } from "../engine/contract/request.ts";
+import type { StepReport } from "../engine/contract/step-meter.ts";
 import { registerExpertMetrics } from "./experts/expert-metrics.ts";
 import type { ExpertMetricsSource } from "./experts/expert-metrics.ts";
 import { engineMetrics } from "./metrics/engine-metrics.ts";

@@ -1,4 +1,4 @@
-import type { Engine } from "../engine/request.ts";
+import type { Engine } from "../engine/contract/request.ts";
 import type { LayerShape } from "../model/graph/stage-graph.ts";
 import type { RouterMap } from "../router/router-map.ts";
 import type { TextCodec } from "./codec.ts";

@@ -1,5 +1,5 @@
 import type { Response } from "express";
-import type { GenerateRequest } from "../engine/request.ts";
+import type { GenerateRequest } from "../engine/contract/request.ts";
 import type { Log } from "./log.ts";
 import type { Endpoint } from "./metrics.ts";
 import { noTask } from "./routing/rules.ts";

@@ -1,5 +1,5 @@
 import type { Response } from "express";
-import type { RoutedEvent } from "../engine/request.ts";
+import type { RoutedEvent } from "../engine/contract/request.ts";
 import type { PieceStream } from "./piece-stream.ts";
 import { setRouteHeaders } from "./routing/route-wire.ts";
 import { SseStream } from "./sse.ts";

@@ -1,4 +1,4 @@
-import type { TokenLogprobs } from "../engine/logprobs.ts";
+import type { TokenLogprobs } from "../engine/contract/logprobs.ts";
 import type { TextCodec } from "./codec.ts";
 
 /** More of the most likely tokens than anybody looks at. */

@@ -1,5 +1,5 @@
-import type { GenerateRequest } from "../engine/request.ts";
-import { tokenSet } from "../engine/token-rules.ts";
+import type { GenerateRequest } from "../engine/contract/request.ts";
+import { tokenSet } from "../engine/sequence/token-rules.ts";
 import type { TextCodec } from "./codec.ts";
 import { InvalidRequestError, withinTime } from "./errors.ts";
 import type { GenerationBody } from "./request-schemas.ts";

@@ -1,4 +1,4 @@
-import type { EngineLimits } from "../engine/request.ts";
+import type { EngineLimits } from "../engine/contract/request.ts";
 import type { Prompt, TextCodec } from "./codec.ts";
 import type { GenerationOptions } from "./generation.ts";
 import { noLimit } from "./sampling-fields.ts";

@@ -60,7 +60,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 /** Packages and files that only some of the project is to know. */
 const secrets: Readonly<Record<string, readonly string[]>> = {
   "onnxruntime-node": ["runtime/", "test/runtime/", "test/model/"],
-  "engine/cpu-device.ts": ["engine/open-device.ts", "test/"],
+  "engine/device/cpu-device.ts": ["engine/device/open-device.ts", "test/"],
 };
 
 interface Import {

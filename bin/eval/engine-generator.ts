@@ -1,10 +1,10 @@
 import { setImmediate } from "node:timers/promises";
-import type { Device, Stage } from "../../engine/device.ts";
-import { EngineLoop } from "../../engine/engine-loop.ts";
-import type { EngineOutput } from "../../engine/engine-loop.ts";
-import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/model-runner.ts";
-import { openDevice } from "../../engine/open-device.ts";
-import { greedy } from "../../engine/sampler.ts";
+import type { Device, Stage } from "../../engine/device/device.ts";
+import { EngineLoop } from "../../engine/run/engine-loop.ts";
+import type { EngineOutput } from "../../engine/run/engine-loop.ts";
+import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/run/model-runner.ts";
+import { openDevice } from "../../engine/device/open-device.ts";
+import { greedy } from "../../engine/sequence/sampler.ts";
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { buildHead, buildTrunk } from "../../model/graph/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";

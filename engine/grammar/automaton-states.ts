@@ -1,4 +1,4 @@
-import { GrammarError } from "../errors.ts";
+import { GrammarError } from "../contract/errors.ts";
 import type { CodePoints, Grammar, GrammarNode } from "./grammar.ts";
 import { Lists } from "./lists.ts";
 import { type ByteRange, utf8Ranges } from "./utf8-ranges.ts";

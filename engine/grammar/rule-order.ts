@@ -1,4 +1,4 @@
-import { GrammarError } from "../errors.ts";
+import { GrammarError } from "../contract/errors.ts";
 import type { AutomatonStates } from "./automaton-states.ts";
 import type { SortedLists } from "./lists.ts";
 

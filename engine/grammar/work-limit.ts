@@ -1,4 +1,4 @@
-import { GrammarError } from "../errors.ts";
+import { GrammarError } from "../contract/errors.ts";
 
 /** Work for one token of one answer: more would hold up all others. A unit is a transition followed, some 0.1 to 0.5 µs. */
 export const maxWork = 250_000;

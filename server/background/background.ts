@@ -1,5 +1,5 @@
 import { Piscina } from "piscina";
-import { OverloadedError } from "../../engine/errors.ts";
+import { OverloadedError } from "../../engine/contract/errors.ts";
 import { TaskLimitError } from "./errors.ts";
 
 export interface BackgroundOptions {

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from "express";
-import type { ExpertSnapshot } from "../../engine/experts.ts";
-import type { ExpertCommand } from "../../engine/request.ts";
+import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
+import type { ExpertCommand } from "../../engine/contract/request.ts";
 import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { readStoredPlan } from "../../model/experts/expert-artifact.ts";
 import { ExpertNotFoundError, ExpertPlanNotFoundError } from "../errors.ts";

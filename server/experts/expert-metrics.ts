@@ -1,5 +1,5 @@
-import { denseExpert, evictionReasons, expertStates } from "../../engine/experts.ts";
-import type { ExpertSnapshot } from "../../engine/experts.ts";
+import { denseExpert, evictionReasons, expertStates } from "../../engine/contract/experts.ts";
+import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
 import { expertMetrics, perExpertMetrics } from "../metrics/expert-metrics.ts";
 import type { MetricSet } from "../metrics/metric-set.ts";
 import type { ServedExperts } from "../model-service.ts";

@@ -1,4 +1,4 @@
-import type { ExpertBuilder } from "../../engine/experts.ts";
+import type { ExpertBuilder } from "../../engine/contract/experts.ts";
 import type { Config } from "../config.ts";
 
 /** Where experts come from. */

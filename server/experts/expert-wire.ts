@@ -1,5 +1,5 @@
-import { denseExpert } from "../../engine/experts.ts";
-import type { ExpertSnapshot, ExpertState } from "../../engine/experts.ts";
+import { denseExpert } from "../../engine/contract/experts.ts";
+import type { ExpertSnapshot, ExpertState } from "../../engine/contract/experts.ts";
 
 /** An expert as `/v1/experts` spells it. */
 export interface WireExpert {

@@ -1,4 +1,4 @@
-import type { BuildProgress, BuiltExpert, ExpertBuilder } from "../../engine/experts.ts";
+import type { BuildProgress, BuiltExpert, ExpertBuilder } from "../../engine/contract/experts.ts";
 import type { Log } from "../log.ts";
 
 /** How builds end; label of a metric. */

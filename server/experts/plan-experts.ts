@@ -1,5 +1,5 @@
-import { generalExpert } from "../../engine/experts.ts";
-import type { ExpertOptions, TaskPolicy } from "../../engine/experts.ts";
+import { generalExpert } from "../../engine/contract/experts.ts";
+import type { ExpertOptions, TaskPolicy } from "../../engine/contract/experts.ts";
 import { ConfigError } from "../config-error.ts";
 import type { Config } from "../config.ts";
 import type { ExpertBudget, ExpertBuildSettings, ExpertSource } from "./expert-source.ts";

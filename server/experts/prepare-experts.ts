@@ -1,4 +1,4 @@
-import type { ExpertOptions } from "../../engine/experts.ts";
+import type { ExpertOptions } from "../../engine/contract/experts.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
 import type { ExpertBuilderOptions, ExpertSource } from "./expert-source.ts";

@@ -1,4 +1,4 @@
-import { expertStates } from "../../engine/experts.ts";
+import { expertStates } from "../../engine/contract/experts.ts";
 import type { MetricDefinition } from "./metric.ts";
 
 const labels = { expert: "dense, general and the tasks" };

@@ -1,7 +1,12 @@
-import { InferenceError } from "../../engine/errors.ts";
-import type { Engine, FinishEvent, GenerateRequest, Reading } from "../../engine/request.ts";
-import type { RoutingRequest } from "../../engine/routing.ts";
-import { greedy } from "../../engine/sampler.ts";
+import { InferenceError } from "../../engine/contract/errors.ts";
+import type {
+  Engine,
+  FinishEvent,
+  GenerateRequest,
+  Reading,
+} from "../../engine/contract/request.ts";
+import type { RoutingRequest } from "../../engine/sequence/routing.ts";
+import { greedy } from "../../engine/sequence/sampler.ts";
 import { settleAll } from "../choices.ts";
 
 /** The engine takes one prompt at a time; a second one is there when the first is through. */

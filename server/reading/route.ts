@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { RouteReading } from "../../engine/request.ts";
+import type { RouteReading } from "../../engine/contract/request.ts";
 import type { RouterMap } from "../../router/router-map.ts";
 import { toChatMessage, toPrompt } from "../chat.ts";
 import type { EncodeChatOptions, Prompt, TextCodec } from "../codec.ts";

@@ -1,4 +1,4 @@
-import type { FinishEvent, RoutedEvent } from "../../engine/request.ts";
+import type { FinishEvent, RoutedEvent } from "../../engine/contract/request.ts";
 import { noLimit } from "../sampling-fields.ts";
 import { toWireRoute } from "../routing/route-wire.ts";
 import type { OutputItem } from "./items.ts";

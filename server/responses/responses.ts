@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler, Response } from "express";
-import type { RoutedEvent, TextEvent } from "../../engine/request.ts";
+import type { RoutedEvent, TextEvent } from "../../engine/contract/request.ts";
 import type { Answer } from "../answer.ts";
 import { chatEndpoint, readChat } from "../chat.ts";
 import { drainChoice } from "../choices.ts";

@@ -1,4 +1,4 @@
-import type { Route, RoutingRequest } from "../../engine/routing.ts";
+import type { Route, RoutingRequest } from "../../engine/sequence/routing.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import type { Prompt } from "../codec.ts";
 import { InvalidRequestError, quote } from "../errors.ts";

@@ -1,5 +1,5 @@
 import type { Response } from "express";
-import type { RoutedEvent } from "../../engine/request.ts";
+import type { RoutedEvent } from "../../engine/contract/request.ts";
 import { noTask } from "./rules.ts";
 import { taskHeader } from "./request-routing.ts";
 

@@ -1,4 +1,4 @@
-import type { Engine } from "../../engine/request.ts";
+import type { Engine } from "../../engine/contract/request.ts";
 import { SeapError } from "../../model/errors.ts";
 import { RouterError } from "../../router/errors.ts";
 import { readRouterFile } from "../../router/router-file.ts";

@@ -1,4 +1,4 @@
-import { GrammarError } from "../../engine/errors.ts";
+import { GrammarError } from "../../engine/contract/errors.ts";
 import { type Automaton, buildAutomaton } from "../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { Positions } from "../../engine/grammar/positions.ts";

@@ -3,8 +3,8 @@ import type {
   GenerateEvent,
   GenerateRequest,
   RoutedEvent,
-} from "../../engine/request.ts";
-import type { StepPhase } from "../../engine/step-meter.ts";
+} from "../../engine/contract/request.ts";
+import type { StepPhase } from "../../engine/contract/step-meter.ts";
 
 /** Seconds by what they were spent on. */
 export type PhaseSeconds = Readonly<Partial<Record<StepPhase, number>>>;

@@ -14,7 +14,7 @@ import {
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base";
-import type { StepPhase, StepReport } from "../../engine/step-meter.ts";
+import type { StepPhase, StepReport } from "../../engine/contract/step-meter.ts";
 import type { Log } from "../log.ts";
 import { packageVersion } from "../package-version.ts";
 import { noTask } from "../routing/rules.ts";

@@ -1,4 +1,4 @@
-import type { StepReport } from "../../engine/step-meter.ts";
+import type { StepReport } from "../../engine/contract/step-meter.ts";
 import type { AnswerTrail, PhaseSeconds } from "./answer-trail.ts";
 import type { TraceContext } from "./trace-context.ts";
 

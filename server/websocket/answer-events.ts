@@ -1,4 +1,4 @@
-import type { RoutedEvent } from "../../engine/request.ts";
+import type { RoutedEvent } from "../../engine/contract/request.ts";
 import type { Answer } from "../answer.ts";
 import type { ErrorResponse } from "../error-response.ts";
 import type { PieceStream } from "../piece-stream.ts";

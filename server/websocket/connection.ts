@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
-import { CancelledError } from "../../engine/errors.ts";
+import { CancelledError } from "../../engine/contract/errors.ts";
 import { streamAnswer } from "../answer.ts";
 import { createAnswerController } from "../answer-controller.ts";
 import { chatEndpoint } from "../chat.ts";

@@ -3,7 +3,7 @@ import test from "ava";
 import { runExpertsCommand } from "../../bin/experts-command.ts";
 import { formatExperts } from "../../bin/experts/format-experts.ts";
 import { ServerRequestError } from "../../bin/experts/server-client.ts";
-import type { ExpertSnapshot } from "../../engine/experts.ts";
+import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
 import { ConfigError } from "../../server/config-error.ts";
 import { toWireExperts } from "../../server/experts/expert-wire.ts";
 import { expertSnapshot } from "../helpers/expert-snapshot.ts";

@@ -1,4 +1,4 @@
-import type { ExpertSnapshot } from "../../engine/experts.ts";
+import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
 
 /** An expert that nobody has asked for, but for what is said of it. */
 export function expertSnapshot(

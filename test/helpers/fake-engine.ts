@@ -4,9 +4,9 @@ import {
   EngineStoppedError,
   ExpertCommandError,
   OverloadedError,
-} from "../../engine/errors.ts";
+} from "../../engine/contract/errors.ts";
 import type { SeapError } from "../../model/errors.ts";
-import type { ExpertSnapshot } from "../../engine/experts.ts";
+import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
 import type {
   Engine,
   EngineLimits,
@@ -18,8 +18,8 @@ import type {
   Reading,
   RoutedEvent,
   StepObserver,
-} from "../../engine/request.ts";
-import type { Route } from "../../engine/routing.ts";
+} from "../../engine/contract/request.ts";
+import type { Route } from "../../engine/sequence/routing.ts";
 import type { Decision } from "../../router/router.ts";
 
 /** What a fake answer does next: a text per token ("" while text is held back), a pause, or a failure. */

@@ -1,6 +1,10 @@
 import { setImmediate } from "node:timers/promises";
-import type { ExpertDevice, ExpertHandle } from "../../engine/expert-device.ts";
-import { type ChooseOptions, type ExpertLease, ExpertPool } from "../../engine/expert-pool.ts";
+import type { ExpertDevice, ExpertHandle } from "../../engine/experts/expert-device.ts";
+import {
+  type ChooseOptions,
+  type ExpertLease,
+  ExpertPool,
+} from "../../engine/experts/expert-pool.ts";
 import type {
   BuildProgress,
   BuiltExpert,
@@ -8,8 +12,8 @@ import type {
   ExpertOptions,
   ExpertSnapshot,
   TaskPolicy,
-} from "../../engine/experts.ts";
-import type { StepCost } from "../../engine/serve-policy.ts";
+} from "../../engine/contract/experts.ts";
+import type { StepCost } from "../../engine/experts/serve-policy.ts";
 
 /** Of the unpruned middle of a {@link PoolSetup}. */
 export const denseBytes = 500;

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { parentPort } from "node:worker_threads";
-import type { ToWorker } from "../../engine/worker-protocol.ts";
+import type { ToWorker } from "../../engine/worker/worker-protocol.ts";
 import { deadly, hanging } from "./fragile.ts";
 
 // The server's own worker, but a request with one of these stop strings ends or blocks the thread.

@@ -1,5 +1,5 @@
 import type { ExecutionContext } from "ava";
-import type { Stage } from "../../engine/device.ts";
+import type { Stage } from "../../engine/device/device.ts";
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { createExpertPlan, planShapes } from "../../model/experts/expert-plan.ts";
 import type { ExpertPlan, LayerPlan } from "../../model/experts/expert-plan.ts";

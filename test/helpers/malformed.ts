@@ -1,4 +1,4 @@
-import { CounterRandom } from "../../engine/random.ts";
+import { CounterRandom } from "../../engine/sequence/random.ts";
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 

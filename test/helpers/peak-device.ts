@@ -1,6 +1,6 @@
-import { CpuArena } from "../../engine/cpu-arena.ts";
-import { CpuDevice } from "../../engine/cpu-device.ts";
-import type { ArenaSpec, KvArena } from "../../engine/device.ts";
+import { CpuArena } from "../../engine/device/cpu-arena.ts";
+import { CpuDevice } from "../../engine/device/cpu-device.ts";
+import type { ArenaSpec, KvArena } from "../../engine/device/device.ts";
 
 /** Knows the most KV memory that was ever allocated at once. */
 export class PeakDevice extends CpuDevice {

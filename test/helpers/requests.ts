@@ -1,6 +1,6 @@
-import { greedy } from "../../engine/sampler.ts";
-import type { GenerateRequest, SamplingParams } from "../../engine/request.ts";
-import type { RoutingRequest } from "../../engine/routing.ts";
+import { greedy } from "../../engine/sequence/sampler.ts";
+import type { GenerateRequest, SamplingParams } from "../../engine/contract/request.ts";
+import type { RoutingRequest } from "../../engine/sequence/routing.ts";
 import type { TokenTable } from "../../model/text/token-table.ts";
 
 export { greedy };

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { BuiltExpert, ExpertBuilder } from "../../engine/experts.ts";
+import type { BuiltExpert, ExpertBuilder } from "../../engine/contract/experts.ts";
 import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { expertArtifact } from "../../model/experts/expert-artifact.ts";
 import { createExpertPlan, planShapes } from "../../model/experts/expert-plan.ts";

@@ -1,7 +1,7 @@
 import { request as httpRequest } from "node:http";
 import { gzipSync } from "node:zlib";
 import test from "ava";
-import { EngineStoppedError } from "../../engine/errors.ts";
+import { EngineStoppedError } from "../../engine/contract/errors.ts";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
 import { startServer } from "../helpers/start-server.ts";
 

@@ -1,6 +1,6 @@
 import test from "ava";
-import type { ExpertBuilder, ExpertSnapshot, ServeReason } from "../../engine/experts.ts";
-import { ExpertCommandError } from "../../engine/errors.ts";
+import type { ExpertBuilder, ExpertSnapshot, ServeReason } from "../../engine/contract/experts.ts";
+import { ExpertCommandError } from "../../engine/contract/errors.ts";
 import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { serializeExpertPlan } from "../../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../../model/experts/expert-plan.ts";

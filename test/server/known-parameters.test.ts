@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import test from "ava";
 import { format, resolveConfig } from "prettier";
-import type { GenerateRequest } from "../../engine/request.ts";
+import type { GenerateRequest } from "../../engine/contract/request.ts";
 import { aliases } from "../../server/parameters/aliases.ts";
 import { parametersDocument } from "../../server/parameters/document.ts";
 import {

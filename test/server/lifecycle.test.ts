@@ -1,7 +1,11 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import test from "ava";
-import { EngineHungError, EngineRestartingError, EngineStoppedError } from "../../engine/errors.ts";
+import {
+  EngineHungError,
+  EngineRestartingError,
+  EngineStoppedError,
+} from "../../engine/contract/errors.ts";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
 import { openSocket } from "../helpers/open-socket.ts";
 import { readEvents, startServer } from "../helpers/start-server.ts";

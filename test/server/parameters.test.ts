@@ -1,5 +1,5 @@
 import test from "ava";
-import type { SamplingParams } from "../../engine/request.ts";
+import type { SamplingParams } from "../../engine/contract/request.ts";
 import {
   knownInChat,
   knownInCompletions,

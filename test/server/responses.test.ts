@@ -1,5 +1,5 @@
 import test from "ava";
-import { InferenceError } from "../../engine/errors.ts";
+import { InferenceError } from "../../engine/contract/errors.ts";
 import { FakeEngine, Gate } from "../helpers/fake-engine.ts";
 import { fetchDocument, SchemaChecker } from "../helpers/openapi.ts";
 import { readEvents, startServer, type TestServer } from "../helpers/start-server.ts";

@@ -1,5 +1,5 @@
 import test from "ava";
-import { InferenceError } from "../../engine/errors.ts";
+import { InferenceError } from "../../engine/contract/errors.ts";
 import { FakeEngine, Gate, type Script } from "../helpers/fake-engine.ts";
 import { readEvents, startServer } from "../helpers/start-server.ts";
 

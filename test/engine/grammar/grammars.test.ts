@@ -1,5 +1,5 @@
 import test from "ava";
-import { GrammarError } from "../../../engine/errors.ts";
+import { GrammarError } from "../../../engine/contract/errors.ts";
 import { buildAutomaton } from "../../../engine/grammar/automaton.ts";
 import type { Grammar, GrammarNode } from "../../../engine/grammar/grammar.ts";
 import { Grammars } from "../../../engine/grammar/grammars.ts";

@@ -1,6 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
-import { GrammarError } from "../../../engine/errors.ts";
+import { GrammarError } from "../../../engine/contract/errors.ts";
 import { type Automaton, buildAutomaton } from "../../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../../engine/grammar/grammar.ts";
 import { Positions } from "../../../engine/grammar/positions.ts";

@@ -1,5 +1,5 @@
 import test from "ava";
-import { openDevice } from "../../../engine/open-device.ts";
+import { openDevice } from "../../../engine/device/open-device.ts";
 import type { ModelConfig, ModelWeights } from "../../../model/weights/config.ts";
 import { createExpertPlan, planShapes } from "../../../model/experts/expert-plan.ts";
 import type { ExpertPlan, LayerPlan } from "../../../model/experts/expert-plan.ts";

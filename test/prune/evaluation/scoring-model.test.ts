@@ -1,6 +1,6 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { ModelRunner } from "../../../engine/model-runner.ts";
+import { ModelRunner } from "../../../engine/run/model-runner.ts";
 import { buildMiddle, buildMiddleSegments } from "../../../model/graph/model-stages.ts";
 import { denseShape } from "../../../model/graph/stage-graph.ts";
 import type { StageModel } from "../../../model/graph/stage-graph.ts";

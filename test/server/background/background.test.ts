@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from "ava";
-import { OverloadedError } from "../../../engine/errors.ts";
+import { OverloadedError } from "../../../engine/contract/errors.ts";
 import { Background, type BackgroundOptions } from "../../../server/background/background.ts";
 import { TaskLimitError } from "../../../server/background/errors.ts";
 import type * as tasks from "../../helpers/background-tasks.ts";

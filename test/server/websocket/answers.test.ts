@@ -1,5 +1,5 @@
 import test from "ava";
-import { InferenceError } from "../../../engine/errors.ts";
+import { InferenceError } from "../../../engine/contract/errors.ts";
 import { FakeEngine, Gate } from "../../helpers/fake-engine.ts";
 import { openSocket } from "../../helpers/open-socket.ts";
 import { readEvents, startServer } from "../../helpers/start-server.ts";

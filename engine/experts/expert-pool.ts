@@ -1,0 +1,290 @@
+import { BuildQueue } from "./build-queue.ts";
+import { EngineStoppedError, ExpertCommandError } from "../contract/errors.ts";
+import type { ExpertDevice } from "./expert-device.ts";
+import { ExpertEntry, type ShadowRecord } from "./expert-entry.ts";
+import { isWorthItsOwn } from "./expert-groups.ts";
+import { ExpertMemory } from "./expert-memory.ts";
+import {
+  denseExpert,
+  type ExpertBuilder,
+  type ExpertOptions,
+  type ExpertSnapshot,
+  generalExpert,
+  type ServeReason,
+} from "../contract/experts.ts";
+import { secondsOfOne, type StepCost } from "./serve-policy.ts";
+import { missReasons, reasonOf, sharingReasons } from "./serve-reasons.ts";
+import type { SetTimer } from "../contract/timer.ts";
+
+export interface ExpertPoolOptions {
+  readonly options: ExpertOptions;
+  readonly builder: ExpertBuilder;
+  readonly device: ExpertDevice;
+  readonly denseCost: StepCost;
+  /** Of the unpruned middle, which is no part of the experts' memory. */
+  readonly denseBytes: number;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
+  readonly setTimer: SetTimer;
+  /** Called in a microtask after changes, once for all of them. */
+  readonly onChange: (snapshots: ExpertSnapshot[]) => void;
+  /** One line for a person. */
+  readonly log: (line: string) => void;
+}
+
+/** The right to run one sequence on a middle. While it is held, the expert stays in memory. */
+export interface ExpertLease {
+  /** Name of the middle: a task, `general` or `dense`. */
+  readonly expert: string;
+  readonly task: string | null;
+  readonly reason: ServeReason;
+  /** The sequence has left the middle for good. May be called again. */
+  release(): void;
+}
+
+export type ExpertChoice =
+  | { readonly kind: "run"; readonly lease: ExpertLease }
+  /** `ready` never rejects: it resolves when the expert is there or it is clear that it will not be. Then choose again. */
+  | { readonly kind: "wait"; readonly ready: Promise<void> };
+
+export interface ChooseOptions {
+  /** Whether to wait for an expert that is being built or loaded. @default what the task's policy says */
+  readonly mustWait?: boolean;
+  /** The client named the task: it gets its own expert whatever the load is. */
+  readonly isAssigned?: boolean;
+}
+
+export type ExpertCommand = "build" | "load" | "evict";
+
+/**
+ * Decides which middle a sequence runs on, and has experts built and loaded as they are asked for. Nothing here
+ * blocks: what is not there yet is answered by another middle, or waited for.
+ */
+export class ExpertPool {
+  readonly #options: ExpertPoolOptions;
+  /** Without dense, in the order in which they are shown. */
+  readonly #entries = new Map<string, ExpertEntry>();
+  readonly #dense: ExpertEntry;
+  readonly #builds: BuildQueue;
+  readonly #memory: ExpertMemory;
+  readonly #leases = new Set<ExpertLease>();
+  #isTelling = false;
+  #closing: Promise<void> | null = null;
+
+  /** @throws ExpertCommandError when one that is to be preloaded does not exist */
+  constructor(options: ExpertPoolOptions) {
+    this.#options = options;
+    const { options: experts, builder, device, nowMs, setTimer, log } = options;
+    const alwaysServed = { isServed: true, whileBuilding: "general" } as const;
+    this.#dense = new ExpertEntry(denseExpert, alwaysServed, "resident");
+    this.#dense.stepSeconds = secondsOfOne(options.denseCost);
+    this.#dense.ownBytes = options.denseBytes;
+    const policies = Object.entries(experts.tasks);
+    if (experts.hasGeneral) policies.unshift([generalExpert, alwaysServed]);
+    for (const [name, policy] of policies) this.#entries.set(name, new ExpertEntry(name, policy));
+
+    const onChange = (): void => this.#changed();
+    this.#builds = new BuildQueue({
+      ...{ builder, nowMs, log, onChange },
+      onBuilt: (entry, built) => {
+        entry.built = built;
+        if (entry.isWanted && !entry.isSuspended) this.#memory.load(entry, built);
+        else entry.moveTo("stored");
+        entry.isWanted = false;
+      },
+    });
+    this.#memory = new ExpertMemory({
+      ...{ device, nowMs, setTimer, log, onChange },
+      memoryBytes: experts.memoryBytes,
+      idleMs: experts.idleMs,
+      onDamaged: (entry) => {
+        entry.isWanted = !entry.isUnwelcome;
+        this.#builds.plan(entry);
+      },
+    });
+
+    const first = experts.preload.map((name) => this.#named(name));
+    for (const entry of first) this.#ask(entry);
+    const served = [...this.#entries.values()].filter(({ policy }) => policy.isServed);
+    void this.#builds.find(new Set([...first, ...served]));
+    this.#changed();
+  }
+
+  /**
+   * Which middle a sequence runs on, to be chosen once its task is known. Asks for what is missing.
+   *
+   * @param task null for none of them; `general` is taken for a task too
+   */
+  choose(task: string | null, { mustWait, isAssigned }: ChooseOptions = {}): ExpertChoice {
+    if (task === null) return this.#run(this.#dense, task, "no-task");
+    const entry = this.#entries.get(task);
+    if (entry === undefined) return this.#run(this.#dense, task, "off");
+    const nowMs = this.#options.nowMs();
+    const isPatient = mustWait ?? entry.policy.whileBuilding === "wait";
+    entry.demand.add(nowMs);
+    this.#ask(entry, { isUrgent: isPatient });
+    let reason = reasonOf[entry.state];
+    if (isPatient && (reason === "building" || reason === "loading") && this.#closing === null) {
+      return { kind: "wait", ready: entry.whenSettled() };
+    }
+    const isNamed = isAssigned === true || mustWait === true;
+    if (reason === "expert" && !isNamed && !this.#isWorthItsOwn(entry)) reason = "load";
+    if (missReasons.has(reason)) entry.misses++;
+    const shared = sharingReasons.has(reason) ? this.#shared() : this.#dense;
+    const choice = this.#run(reason === "expert" ? entry : shared, task, reason);
+    // Not before: what makes room for the general expert must not be what was just chosen.
+    const isShared = sharingReasons.has(reason) || this.#options.options.policy === "load-aware";
+    const general = this.#entries.get(generalExpert);
+    if (isShared && general !== undefined && general !== entry) {
+      general.demand.add(nowMs);
+      if (this.#isWorthSharing(general)) this.#ask(general);
+    }
+    return choice;
+  }
+
+  /** The general expert takes the longest to build: tasks come first, and one task needs nothing to share. */
+  #isWorthSharing(general: ExpertEntry): boolean {
+    const others = [...this.#entries.values()].filter((entry) => entry !== general);
+    return general.built !== null || others.filter(({ built }) => built !== null).length >= 2;
+  }
+
+  /**
+   * What a person wants done. `build` makes what is missing, and lifts what was held against an expert; `load` has
+   * it built too where needed, but does not wait for that; `evict` waits only when no sequence runs on it.
+   *
+   * @throws ExpertCommandError when there is no such expert, or it is not possible
+   * @throws EngineStoppedError
+   */
+  async command(name: string, command: ExpertCommand): Promise<ExpertSnapshot> {
+    if (this.#closing !== null) throw new EngineStoppedError("The server is stopping.");
+    const entry = this.#named(name);
+    if (command === "build") this.#build(entry);
+    else if (command === "load") await this.#load(entry);
+    else await this.#evict(entry);
+    this.#changed();
+    return entry.snapshot();
+  }
+
+  /** Adds the comparison of one finished request with dense, and takes an expert that is too far from it out of service. */
+  recordShadow(name: string, record: ShadowRecord): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    const { minRequests, maxKl } = this.#options.options.shadow;
+    const kl = entry.addShadow(record);
+    if (entry.shadowRequests >= minRequests && kl > maxKl && !entry.isSuspended) {
+      const problem = `Its mean KL divergence from dense is ${kl.toFixed(3)} nats a token over ${entry.shadowRequests} requests, more than ${maxKl}.`;
+      this.#options.log(`Expert ${name} is suspended. ${problem}`);
+      entry.suspend(problem);
+      this.#memory.evict(entry, "suspended");
+    }
+    this.#changed();
+  }
+
+  /** Of dense, the general expert and the tasks. */
+  snapshots(): ExpertSnapshot[] {
+    return [this.#dense, ...this.#entries.values()].map((entry) => entry.snapshot());
+  }
+
+  /** Stops the build that is on, and resolves when all experts have left memory: after the last lease. */
+  close(): Promise<void> {
+    this.#closing ??= Promise.all([this.#builds.close(), this.#memory.close()]).then();
+    for (const entry of this.#entries.values()) entry.settle();
+    return this.#closing;
+  }
+
+  #named(name: string): ExpertEntry {
+    const entry = this.#entries.get(name);
+    if (entry?.policy.isServed) return entry;
+    const served = [...this.#entries.values()].filter(({ policy }) => policy.isServed);
+    const names = served.map((one) => one.name).join(", ");
+    throw new ExpertCommandError(`Expected an expert of ${names}, got "${name}".`);
+  }
+
+  /** Has it built and loaded, whichever is missing; one that failed only when its time has come. */
+  #ask(entry: ExpertEntry, { isUrgent = false } = {}): void {
+    if (this.#closing !== null || entry.isSuspended || !entry.policy.isServed) return;
+    if (entry.canRetry(this.#options.nowMs())) entry.retry();
+    if (entry.phase === "absent" || entry.phase === "planned" || entry.phase === "building") {
+      entry.isWanted = true;
+      entry.isUrgent ||= isUrgent;
+    }
+    if (entry.phase === "absent") {
+      this.#builds.plan(entry, { isLast: entry.name === generalExpert });
+      this.#changed();
+    } else if (entry.phase === "stored" && entry.built !== null) {
+      entry.isUrgent ||= isUrgent;
+      this.#memory.load(entry, entry.built);
+    }
+  }
+
+  #run(entry: ExpertEntry, task: string | null, reason: ServeReason): ExpertChoice {
+    entry.running++;
+    entry.hits++;
+    entry.lastUsedMs = this.#options.nowMs();
+    if (entry !== this.#dense) this.#memory.use(entry);
+    const release = (): void => {
+      if (!this.#leases.delete(lease)) return;
+      entry.running--;
+      entry.lastUsedMs = this.#options.nowMs();
+      if (entry.running === 0 && entry !== this.#dense) this.#memory.rest(entry);
+      this.#changed();
+    };
+    const lease = { expert: entry.name, task, reason, release };
+    this.#leases.add(lease);
+    this.#changed();
+    return { kind: "run", lease };
+  }
+
+  /** What sequences of all tasks may run on together. */
+  #shared(): ExpertEntry {
+    const general = this.#entries.get(generalExpert);
+    return general?.state === "resident" ? general : this.#dense;
+  }
+
+  #isWorthItsOwn(entry: ExpertEntry): boolean {
+    const { options, denseCost } = this.#options;
+    const shared = this.#shared();
+    if (options.policy === "task" || entry === shared) return true;
+    const sharedCost = shared.handle?.cost ?? denseCost;
+    const entries = this.#entries.values();
+    return isWorthItsOwn({ entry, entries, shared, sharedCost, running: this.#leases });
+  }
+
+  #build(entry: ExpertEntry): void {
+    entry.lift();
+    if (entry.phase === "absent" || entry.phase === "planned") this.#builds.plan(entry);
+  }
+
+  async #load(entry: ExpertEntry): Promise<void> {
+    if (entry.isSuspended || entry.phase === "over-budget") {
+      throw new ExpertCommandError(
+        `Expert ${entry.name} is ${entry.state}: the command build lifts that.`,
+      );
+    }
+    entry.lift();
+    this.#memory.keep(entry);
+    if (entry.phase === "draining") await entry.whenSettled();
+    this.#ask(entry, { isUrgent: true });
+    if (entry.phase === "loading") await entry.whenSettled();
+    if (entry.phase === "stored" || entry.phase === "failed") {
+      const why = entry.problem ?? "It was sent away again.";
+      throw new ExpertCommandError(`Expert ${entry.name} was not loaded. ${why}`);
+    }
+  }
+
+  async #evict(entry: ExpertEntry): Promise<void> {
+    entry.isWanted = false;
+    entry.isUrgent = false;
+    this.#memory.evict(entry, "command");
+    if (entry.phase === "draining" && entry.running === 0) await entry.whenSettled();
+  }
+
+  #changed(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      this.#options.onChange(this.snapshots());
+    });
+  }
+}

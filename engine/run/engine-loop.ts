@@ -1,0 +1,340 @@
+import type { PromptRouter } from "../../router/prompt-router.ts";
+import type { SeapError } from "../../model/errors.ts";
+import {
+  CancelledError,
+  GrammarError,
+  InferenceError,
+  TooManyParkedError,
+} from "../contract/errors.ts";
+import type { ExpertLease, ExpertPool } from "../experts/expert-pool.ts";
+import { denseExpert } from "../contract/experts.ts";
+import type { ModelRunner, Tokens } from "./model-runner.ts";
+import type { GenerateEvent, GenerateRequest } from "../contract/request.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Sequence } from "../sequence/sequence.ts";
+import type { Vocabulary } from "../sequence/sequence.ts";
+import type { StepMeter } from "../contract/step-meter.ts";
+import type { ProgressEvent } from "../worker/worker-protocol.ts";
+
+/** What the loop tells of a request. After `finish` or an error nothing more comes. */
+export type EngineOutput =
+  | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }
+  | { readonly id: string; readonly error: SeapError };
+
+/** Who uses KV memory of the budget as long as no sequence needs it. */
+export interface KvBorrower {
+  readonly kvBytes: number;
+  giveBack(): void;
+}
+
+export interface EngineLoopOptions {
+  readonly runner: ModelRunner;
+  readonly vocabulary: Vocabulary;
+  readonly maxBatch: number;
+  /** KV memory of all sequences; enough for one of the largest length. */
+  readonly kvBudgetBytes: number;
+  readonly kvBorrower?: KvBorrower;
+  /** Milliseconds on a steady clock. */
+  readonly now: () => number;
+  /** Called once or twice a step with everything that is new. */
+  readonly emit: (outputs: readonly EngineOutput[]) => void;
+  /** Chooses what a sequence runs on. @default dense for all */
+  readonly experts?: Pick<ExpertPool, "choose">;
+  /** Sequences that may wait for their expert. @default no limit */
+  readonly maxParked?: number;
+  /** Called when a step has something to do again that had to wait for an expert. */
+  readonly onWork?: () => void;
+  /** Told of each pass and its parts; the runner's too. */
+  readonly meter?: StepMeter;
+  /** Called with each sequence that has come to its end, before it leaves its middle. What it throws is a problem. */
+  readonly onFinish?: (sequence: Sequence) => void;
+  /** Told of errors that cost no answer. @default nobody is */
+  readonly onProblem?: (error: unknown) => void;
+}
+
+/**
+ * Continuous batching: every step is at most one prefill chunk, then one token for each running
+ * sequence, whatever its expert. Cancellations take effect between the two, never during a forward pass.
+ *
+ * Answers do not depend on the neighbours: with q8 and f32 weights a sequence's logits are the same
+ * bits at any batch size and in any capacity class. Two cases differ by rounding between one row and
+ * several, which 8-bit activations then enlarge, so that a choice between nearly equal tokens may turn
+ * out otherwise: q4 weights, and layers with a single KV head. The same holds for a preempted sequence,
+ * whose tokens are prefilled anew. Measured with ONNX Runtime's AVX2 kernels.
+ */
+export class EngineLoop {
+  readonly #options: EngineLoopOptions;
+  readonly #scheduler: Scheduler;
+  readonly #sequences = new Map<string, Sequence>();
+  readonly #cancelled = new Set<string>();
+  #outputs: EngineOutput[] = [];
+  #router: PromptRouter | null = null;
+
+  constructor(options: EngineLoopOptions) {
+    this.#options = options;
+    const { runner, maxBatch, kvBudgetBytes } = options;
+    this.#scheduler = new Scheduler({
+      ...{ maxBatch, kvBudgetBytes },
+      kvBytesOf: (sequence) =>
+        runner.kvBytesOf(sequence, Math.min(sequence.numTokens + 1, sequence.maxTokens)),
+    });
+  }
+
+  /** No request is left. */
+  get isIdle(): boolean {
+    return this.#scheduler.isIdle;
+  }
+
+  /** A step has something to do: there are requests besides those that wait for their expert. */
+  get hasWork(): boolean {
+    return this.#scheduler.hasWork || this.#cancelled.size > 0;
+  }
+
+  /** Used share of the KV memory budget, 0 to 1. */
+  get kvCacheUsage(): number {
+    // The next token may need more than there is, until the next step preempts.
+    return Math.min(1, this.#scheduler.kvBytes / this.#options.kvBudgetBytes);
+  }
+
+  /** KV bytes that no sequence needs now. */
+  get freeKvBytes(): number {
+    return Math.max(0, this.#options.kvBudgetBytes - this.#scheduler.kvBytes);
+  }
+
+  /** Routes the requests that are added from now on. */
+  useRouter(router: PromptRouter): void {
+    this.#router = router;
+  }
+
+  /** Never throws: a request that nothing can be made of ends with an error at once. */
+  add(request: GenerateRequest): void {
+    const { vocabulary, now, emit } = this.#options;
+    try {
+      const sequence = new Sequence(request, vocabulary, now, this.#router);
+      this.#sequences.set(request.id, sequence);
+      this.#scheduler.add(sequence);
+    } catch (error) {
+      emit([{ id: request.id, error: asRequestError(error) }]);
+    }
+  }
+
+  /** Takes effect at the next safe point; unknown and finished ids are ignored. */
+  cancel(id: string): void {
+    if (this.#sequences.has(id)) this.#cancelled.add(id);
+  }
+
+  /** Lets go of all requests without a word. */
+  abandon(): void {
+    for (const sequence of this.#sequences.values()) this.#forget(sequence);
+    this.#outputs = [];
+  }
+
+  async step(): Promise<void> {
+    this.#applyCancellations();
+    for (const parked of this.#scheduler.makeRoom()) this.#options.runner.release(parked);
+    const sequence = this.#scheduler.nextPrefill();
+    if (sequence) {
+      if (!this.#options.runner.holds(sequence)) await this.#clear(sequence);
+      await this.#prefill(sequence);
+    }
+    this.#applyCancellations();
+    this.#flush();
+    if (this.#scheduler.running.length > 0) await this.#decode();
+    this.#flush();
+  }
+
+  /** Takes back what the others hold beyond their need, for a sequence that is admitted. */
+  async #clear({ numTokens }: Sequence): Promise<void> {
+    const { runner, kvBudgetBytes } = this.#options;
+    this.#reclaim();
+    await this.#attempt([...this.#scheduler.running], () =>
+      runner.arrange(kvBudgetBytes - runner.kvBytesFor(numTokens)),
+    );
+  }
+
+  #reclaim(): void {
+    const { kvBorrower } = this.#options;
+    if (kvBorrower && kvBorrower.kvBytes > this.freeKvBytes) kvBorrower.giveBack();
+  }
+
+  async #prefill(sequence: Sequence): Promise<void> {
+    const { runner, meter } = this.#options;
+    meter?.begin("prefill");
+    const logits = await this.#attempt([sequence], async () => {
+      if (!sequence.isStarted) {
+        sequence.start();
+        this.#outputs.push({ id: sequence.id, event: { type: "started" } });
+      }
+      if (!this.#chooseMiddle(sequence)) return null;
+      const result = await runner.prefill(sequence);
+      sequence.countPass(meter?.secondsOf("head") ?? 0);
+      this.#chooseMiddle(sequence);
+      return result;
+    });
+    if (logits) {
+      this.#scheduler.prefilled();
+      if (!sequence.hasBegun) sequence.numCachedTokens = runner.numCachedOf(sequence);
+      this.#advance(sequence, logits);
+      meter?.lap("sample");
+    }
+    meter?.end();
+  }
+
+  /** Where the sequence needs a middle: it gets one, or is parked. @returns whether it can go on */
+  #chooseMiddle(sequence: Sequence): boolean {
+    const { runner } = this.#options;
+    if (!runner.needsMiddle(sequence)) return true;
+    if (sequence.request.reading === "route") {
+      this.#outputs.push({ id: sequence.id, event: sequence.finishRouting() });
+      this.#forget(sequence);
+      return false;
+    }
+    sequence.lease ??= this.#lease(sequence);
+    const { id, lease } = sequence;
+    if (!lease) return false;
+    runner.setMiddle(sequence, lease.expert);
+    const event = sequence.takeRoute(lease);
+    if (event) this.#outputs.push({ id, event });
+    return true;
+  }
+
+  /**
+   * Parks the sequence where there is nothing yet for it to run on.
+   * @throws TooManyParkedError; one that was parked before may be again
+   */
+  #lease(sequence: Sequence): ExpertLease | null {
+    const { experts, onWork, maxParked = Infinity } = this.#options;
+    const { id, routing } = sequence;
+    const task = routing?.route?.task ?? null;
+    if (!experts || sequence.request.reading === "embedding") return denseLease(task);
+    const choice = experts.choose(task, routing?.choice);
+    if (choice.kind === "run") return choice.lease;
+    if (!sequence.wasParked && this.#scheduler.numParked >= maxParked) {
+      throw new TooManyParkedError(
+        `${maxParked} requests wait for their experts already, which is the limit. Retry later, or without waiting.`,
+      );
+    }
+    this.#scheduler.park();
+    sequence.isStarted = false;
+    sequence.wasParked = true;
+    this.#outputs.push({ id, event: { type: "parked" } });
+    // By its id: one that has left meanwhile is not to be kept until the expert is there.
+    void choice.ready.then(() => {
+      const parked = this.#sequences.get(id);
+      if (parked) this.#scheduler.unpark(parked);
+      onWork?.();
+    });
+    return null;
+  }
+
+  async #decode(): Promise<void> {
+    const { runner, kvBudgetBytes, meter } = this.#options;
+    for (const sequence of this.#scheduler.preempt()) {
+      runner.release(sequence);
+      meter?.countPreemption();
+    }
+    this.#reclaim();
+    const running = [...this.#scheduler.running];
+    if (running.length === 0) return;
+    meter?.begin("decode");
+    const logits = await this.#attempt(running, () => {
+      runner.arrange(kvBudgetBytes);
+      meter?.lap("kv");
+      return runner.decode((failed, error) => this.#failAll(failed, error));
+    });
+    for (const sequence of running) {
+      const row = logits?.get(sequence);
+      if (row) this.#advance(sequence, row);
+    }
+    if (logits) meter?.lap("sample");
+    meter?.end();
+  }
+
+  #advance(sequence: Sequence, logits: Float32Array): void {
+    try {
+      if (sequence.hasGrammar) this.#prepareGrammar(sequence);
+      const event = sequence.advance(logits);
+      this.#outputs.push({ id: sequence.id, event });
+    } catch (error) {
+      return this.#fail(sequence, asRequestError(error));
+    }
+    if (!sequence.finished) return;
+    this.#tellFinished(sequence);
+    this.#forget(sequence);
+  }
+
+  #tellFinished(sequence: Sequence): void {
+    const { onFinish, onProblem } = this.#options;
+    try {
+      onFinish?.(sequence);
+    } catch (error) {
+      onProblem?.(error);
+    }
+  }
+
+  #prepareGrammar(sequence: Sequence): void {
+    const { meter } = this.#options;
+    meter?.lap("sample");
+    sequence.prepare();
+    meter?.lap("grammar");
+  }
+
+  /** A failed pass costs the sequences that were part of it, and nobody else. */
+  async #attempt<Result>(
+    sequences: readonly Sequence[],
+    run: () => Promise<Result> | Result,
+  ): Promise<Result | null> {
+    try {
+      return await run();
+    } catch (error) {
+      this.#failAll(sequences, error);
+      return null;
+    }
+  }
+
+  #failAll(sequences: readonly Tokens[], error: unknown): void {
+    for (const sequence of sequences) this.#fail(sequence as Sequence, asRequestError(error));
+  }
+
+  #applyCancellations(): void {
+    for (const id of this.#cancelled) {
+      const sequence = this.#sequences.get(id);
+      if (sequence) this.#fail(sequence, new CancelledError(id));
+    }
+    this.#cancelled.clear();
+  }
+
+  /** Nothing where the sequence has come to its end already. */
+  #fail(sequence: Sequence, error: SeapError): void {
+    if (this.#sequences.get(sequence.id) !== sequence) return;
+    this.#outputs.push({ id: sequence.id, error });
+    this.#forget(sequence);
+  }
+
+  #forget(sequence: Sequence): void {
+    this.#scheduler.remove(sequence);
+    this.#options.runner.release(sequence);
+    sequence.lease?.release();
+    sequence.lease = null;
+    this.#sequences.delete(sequence.id);
+  }
+
+  #flush(): void {
+    if (this.#outputs.length === 0) return;
+    this.#options.emit(this.#outputs);
+    this.#outputs = [];
+  }
+}
+
+/** For engines without experts. */
+function denseLease(task: string | null): ExpertLease {
+  const reason = task === null ? "no-task" : "off";
+  return { expert: denseExpert, task, reason, release: () => undefined };
+}
+
+/** What a request ends with that something was thrown for. */
+function asRequestError(error: unknown): SeapError {
+  const isOwn = error instanceof InferenceError || error instanceof GrammarError;
+  if (isOwn || error instanceof TooManyParkedError) return error;
+  return new InferenceError(`The forward pass failed: ${String(error)}`, { cause: error });
+}
