@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { builtinTasks } from "../prune/builtin-tasks.ts";
+import { builtinTasks } from "../prune/tasks/builtin-tasks.ts";
 import { RouterError } from "../router/errors.ts";
 import { defaultFalseRejection } from "../router/fit-clusters.ts";
 import type { RouterSource } from "../server/routing/router-source.ts";

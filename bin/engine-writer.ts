@@ -2,7 +2,7 @@ import { startEngine } from "../engine/worker/engine.ts";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import type { Engine, GenerateRequest, SamplingParams } from "../engine/contract/request.ts";
 import type { Tokenizer } from "../model/text/tokenizer.ts";
-import type { Writer } from "../prune/calibration-text.ts";
+import type { Writer } from "../prune/tasks/calibration-text.ts";
 
 export interface EngineWriterOptions {
   /** GGUF file or model folder. */

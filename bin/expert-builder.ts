@@ -8,12 +8,12 @@ import type {
   ExpertBuilder,
 } from "../engine/contract/experts.ts";
 import type { ArtifactStore } from "../model/experts/artifact-store.ts";
-import { outcomeKey, readOutcome } from "../prune/build-outcome.ts";
-import { builtinTasks } from "../prune/builtin-tasks.ts";
-import { reportSchema } from "../prune/expert-report.ts";
-import type { ExpertReport } from "../prune/expert-report.ts";
-import { defaultMethod } from "../prune/recipe.ts";
-import type { Method } from "../prune/recipe.ts";
+import { outcomeKey, readOutcome } from "../prune/experts/build-outcome.ts";
+import { builtinTasks } from "../prune/tasks/builtin-tasks.ts";
+import { reportSchema } from "../prune/experts/expert-report.ts";
+import type { ExpertReport } from "../prune/experts/expert-report.ts";
+import { defaultMethod } from "../prune/choice/recipe.ts";
+import type { Method } from "../prune/choice/recipe.ts";
 import type {
   ExpertBudget,
   ExpertBuilderOptions,

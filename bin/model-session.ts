@@ -9,7 +9,7 @@ import type { SourceProgress } from "../model/source/source-options.ts";
 import { resolveModel } from "../model/source/source.ts";
 import { createTokenizer } from "../model/text/tokenizer.ts";
 import type { Tokenizer } from "../model/text/tokenizer.ts";
-import { CorpusEncoder } from "../prune/corpus-encoder.ts";
+import { CorpusEncoder } from "../prune/tasks/corpus-encoder.ts";
 
 export interface ModelSessionOptions {
   /** `default`, a GGUF file, a model folder, or `hf:org/name[:file]`. */

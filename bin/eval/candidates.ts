@@ -2,15 +2,15 @@ import type { ModelWeights } from "../../model/weights/config.ts";
 import { readExpert } from "../../model/experts/expert-artifact.ts";
 import { buildMiddleSegments, totalBytes } from "../../model/graph/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
-import { buildExpert, expertKey } from "../../prune/build-expert.ts";
-import type { BuildExpertOptions } from "../../prune/build-expert.ts";
+import { buildExpert, expertKey } from "../../prune/experts/build-expert.ts";
+import type { BuildExpertOptions } from "../../prune/experts/build-expert.ts";
 import type { Candidate } from "../../prune/evaluation/evaluate.ts";
 import { expertTaskOf } from "../../prune/evaluation/read-tasks.ts";
 import { methodLabel } from "../../prune/evaluation/result.ts";
-import type { ProfileSource } from "../../prune/profile-source.ts";
-import { isGeneralMethod } from "../../prune/recipe.ts";
-import type { Method } from "../../prune/recipe.ts";
-import { generalTask } from "../../prune/task-profiles.ts";
+import type { ProfileSource } from "../../prune/calibration/profile-source.ts";
+import { isGeneralMethod } from "../../prune/choice/recipe.ts";
+import type { Method } from "../../prune/choice/recipe.ts";
+import { generalTask } from "../../prune/calibration/task-profiles.ts";
 import type { ScratchExperts } from "./scratch-experts.ts";
 
 export interface CandidateOptions {

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import type { CorpusRow } from "../../prune/corpus.ts";
-import { EvaluationError } from "../../prune/evaluation/errors.ts";
+import type { CorpusRow } from "../../prune/tasks/corpus.ts";
+import { EvaluationError } from "../../prune/tasks/errors.ts";
 import {
   expertTaskOf,
   readTaskCorpus,
@@ -9,7 +9,7 @@ import {
   scoredTaskNames,
 } from "../../prune/evaluation/read-tasks.ts";
 import type { TaskRows } from "../../prune/evaluation/read-tasks.ts";
-import { isGeneralMethod } from "../../prune/recipe.ts";
+import { isGeneralMethod } from "../../prune/choice/recipe.ts";
 import type { EvalOptions } from "./eval-options.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { scoredTaskNames, taskNames } from "../../prune/evaluation/read-tasks.ts";
-import { methods } from "../../prune/recipe.ts";
-import type { Method } from "../../prune/recipe.ts";
+import { methods } from "../../prune/choice/recipe.ts";
+import type { Method } from "../../prune/choice/recipe.ts";
 import { integer, oneOf, text, textList } from "../../server/config-values.ts";
 import { parseOptions } from "../command-options.ts";
 import { physicalCores } from "../../server/physical-cores.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { findExpert } from "../../prune/build-expert.ts";
-import { outcomeKey, readOutcome, writeOutcome } from "../../prune/build-outcome.ts";
-import type { BuildOutcome } from "../../prune/build-outcome.ts";
+import { findExpert } from "../../prune/experts/build-expert.ts";
+import { outcomeKey, readOutcome, writeOutcome } from "../../prune/experts/build-outcome.ts";
+import type { BuildOutcome } from "../../prune/experts/build-outcome.ts";
 import { ConfigError } from "../../server/config-error.ts";
 import type { CommandIo } from "../command-line.ts";
 import { withFileLock } from "../file-lock.ts";

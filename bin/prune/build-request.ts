@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { BuildRequest } from "../../prune/build-outcome.ts";
+import type { BuildRequest } from "../../prune/experts/build-outcome.ts";
 import { CorpusError } from "../../prune/errors.ts";
 import type { BuildOptions } from "./prune-options.ts";
 import { textLimits } from "./task-run.ts";

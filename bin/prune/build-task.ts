@@ -1,12 +1,12 @@
 import { readExpert } from "../../model/experts/expert-artifact.ts";
-import { findExpert, writeExpert } from "../../prune/build-expert.ts";
-import type { BuildOutcome } from "../../prune/build-outcome.ts";
-import { ExpertMaker } from "../../prune/expert-maker.ts";
-import type { MadeExpert } from "../../prune/expert-maker.ts";
-import { knownReport, reportOn } from "../../prune/expert-report.ts";
-import type { ExpertReport, JudgedExpert } from "../../prune/expert-report.ts";
-import { HeldOutJudge } from "../../prune/held-out-judge.ts";
-import { chooseSparsity } from "../../prune/quality-budget.ts";
+import { findExpert, writeExpert } from "../../prune/experts/build-expert.ts";
+import type { BuildOutcome } from "../../prune/experts/build-outcome.ts";
+import { ExpertMaker } from "../../prune/experts/expert-maker.ts";
+import type { MadeExpert } from "../../prune/experts/expert-maker.ts";
+import { knownReport, reportOn } from "../../prune/experts/expert-report.ts";
+import type { ExpertReport, JudgedExpert } from "../../prune/experts/expert-report.ts";
+import { HeldOutJudge } from "../../prune/experts/held-out-judge.ts";
+import { chooseSparsity } from "../../prune/experts/quality-budget.ts";
 import type { BuildOptions } from "./prune-options.ts";
 import type { TaskRun } from "./task-run.ts";
 

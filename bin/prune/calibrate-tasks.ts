@@ -1,5 +1,5 @@
-import type { Profile } from "../../prune/profile.ts";
-import { generalTask } from "../../prune/task-profiles.ts";
+import type { Profile } from "../../prune/calibration/profile.ts";
+import { generalTask } from "../../prune/calibration/task-profiles.ts";
 import type { CommandIo } from "../command-line.ts";
 import { jsonText } from "./output.ts";
 import type { CalibrateOptions } from "./prune-options.ts";

@@ -1,6 +1,6 @@
-import type { Estimate } from "../../prune/evaluation/intervals.ts";
-import type { ExpertReport } from "../../prune/expert-report.ts";
-import type { BudgetTrial } from "../../prune/quality-budget.ts";
+import type { Estimate } from "../../prune/scoring/intervals.ts";
+import type { ExpertReport } from "../../prune/experts/expert-report.ts";
+import type { BudgetTrial } from "../../prune/experts/quality-budget.ts";
 import { percent, signed } from "./output.ts";
 
 /** A report as `seap prune build` prints it. */

@@ -1,5 +1,5 @@
-import { builtinTasks } from "../../prune/builtin-tasks.ts";
-import { readCorpusFile } from "../../prune/corpus.ts";
+import { builtinTasks } from "../../prune/tasks/builtin-tasks.ts";
+import { readCorpusFile } from "../../prune/tasks/corpus.ts";
 import type { CommandIo } from "../command-line.ts";
 import { jsonText } from "./output.ts";
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { builtinTasks } from "../../prune/builtin-tasks.ts";
-import { defaultMethod, isGeneralMethod, methods } from "../../prune/recipe.ts";
-import { generalTask } from "../../prune/task-profiles.ts";
+import { builtinTasks } from "../../prune/tasks/builtin-tasks.ts";
+import { defaultMethod, isGeneralMethod, methods } from "../../prune/choice/recipe.ts";
+import { generalTask } from "../../prune/calibration/task-profiles.ts";
 import { ConfigError } from "../../server/config-error.ts";
 import { integer, oneOf, text, textList } from "../../server/config-values.ts";
 import { physicalCores } from "../../server/physical-cores.ts";

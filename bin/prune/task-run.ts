@@ -1,8 +1,8 @@
-import { builtinTasks } from "../../prune/builtin-tasks.ts";
-import { readCorpusFile } from "../../prune/corpus.ts";
-import type { CorpusRow } from "../../prune/corpus.ts";
-import type { Shard } from "../../prune/profile.ts";
-import { TaskProfiles } from "../../prune/task-profiles.ts";
+import { builtinTasks } from "../../prune/tasks/builtin-tasks.ts";
+import { readCorpusFile } from "../../prune/tasks/corpus.ts";
+import type { CorpusRow } from "../../prune/tasks/corpus.ts";
+import type { Shard } from "../../prune/calibration/profile.ts";
+import { TaskProfiles } from "../../prune/calibration/task-profiles.ts";
 import type { CommandIo } from "../command-line.ts";
 import { EngineWriter } from "../engine-writer.ts";
 import { openModelSession } from "../model-session.ts";

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { builtinTasks } from "../../prune/builtin-tasks.ts";
-import { readCorpusFile } from "../../prune/corpus.ts";
+import { builtinTasks } from "../../prune/tasks/builtin-tasks.ts";
+import { readCorpusFile } from "../../prune/tasks/corpus.ts";
 import { readBackground } from "../../router/background.ts";
 import { RouterError } from "../../router/errors.ts";
 import { readDataPrompts } from "./data-prompts.ts";

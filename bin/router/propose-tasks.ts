@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readCorpusFile } from "../../prune/corpus.ts";
-import type { CorpusRow } from "../../prune/corpus.ts";
+import { readCorpusFile } from "../../prune/tasks/corpus.ts";
+import type { CorpusRow } from "../../prune/tasks/corpus.ts";
 import { keywords } from "../../router/keywords.ts";
 import { proposeGroups } from "../../router/propose.ts";
 import type { CommandIo } from "../command-line.ts";

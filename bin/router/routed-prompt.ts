@@ -1,5 +1,5 @@
 import type { ChatTemplate, TemplateMessage } from "../../model/text/chat-template.ts";
-import type { CorpusRow } from "../../prune/corpus.ts";
+import type { CorpusRow } from "../../prune/tasks/corpus.ts";
 import { findPromptSpans } from "../../router/prompt-spans.ts";
 import type { PromptSpans } from "../../router/prompt-spans.ts";
 

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import type { CorpusRow } from "../corpus.ts";
-import type { TextPair } from "./pair-encoding.ts";
-import { readRows } from "./task-rows.ts";
-import type { RowsOptions } from "./task-rows.ts";
+import type { CorpusRow } from "../tasks/corpus.ts";
+import type { TextPair } from "../scoring/pair-encoding.ts";
+import { readRows } from "../tasks/task-rows.ts";
+import type { RowsOptions } from "../tasks/task-rows.ts";
 
 /** A question with choices, as it is put to the model. */
 export interface ChoiceQuestion {

@@ -1,15 +1,15 @@
 import { createHash } from "node:crypto";
 import type { Tokenizer } from "../../model/text/tokenizer.ts";
-import type { CorpusEncoder } from "../corpus-encoder.ts";
+import type { CorpusEncoder } from "../tasks/corpus-encoder.ts";
 import type { ChoiceQuestion } from "./choice-tasks.ts";
-import { EvaluationError } from "./errors.ts";
+import { EvaluationError } from "../tasks/errors.ts";
 import { maxAnswerTokens } from "./math-answers.ts";
 import type { EncodedProblem, MathProblem } from "./math-answers.ts";
 import { encodeQuestions } from "./multiple-choice.ts";
 import type { TaskRows } from "./read-tasks.ts";
-import { packGroups } from "./scoring-batches.ts";
-import type { ScoredSequence } from "./scoring-batches.ts";
-import { encodeTexts } from "./text-tasks.ts";
+import { packGroups } from "../scoring/scoring-batches.ts";
+import type { ScoredSequence } from "../scoring/scoring-batches.ts";
+import { encodeTexts } from "../tasks/text-tasks.ts";
 
 export interface EncodeOptions {
   readonly tokenizer: Pick<Tokenizer, "encode" | "eosTokenIds">;

@@ -10,8 +10,8 @@ import type {
   Outcomes,
 } from "./measurement-store.ts";
 import { judgeChoices } from "./multiple-choice.ts";
-import type { PreparedSequences, ReferenceStates, ScoringModel } from "./scoring-model.ts";
-import { textOutcomes } from "./text-quality.ts";
+import type { PreparedSequences, ReferenceStates, ScoringModel } from "../scoring/scoring-model.ts";
+import { textOutcomes } from "../scoring/text-quality.ts";
 
 /** A method at one sparsity, or dense. */
 export interface Candidate {

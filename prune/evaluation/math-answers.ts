@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { OpenGenerator } from "./answer-generator.ts";
-import { readRows } from "./task-rows.ts";
-import type { RowsOptions } from "./task-rows.ts";
+import { readRows } from "../tasks/task-rows.ts";
+import type { RowsOptions } from "../tasks/task-rows.ts";
 
 export interface MathProblem {
   readonly question: string;

@@ -8,7 +8,7 @@ import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
 import { describeIssues } from "../../model/files/json-file.ts";
 import type { MathOutcomes } from "./math-answers.ts";
 import type { ChoiceOutcomes } from "./multiple-choice.ts";
-import type { TextOutcomes } from "./text-quality.ts";
+import type { TextOutcomes } from "../scoring/text-quality.ts";
 
 /** By row, so that models can be compared on the same rows. */
 export type Outcomes = ChoiceOutcomes | TextOutcomes | MathOutcomes;

@@ -5,7 +5,7 @@ import type { Measurement, Outcomes } from "./measurement-store.ts";
 import type { ChoiceOutcomes } from "./multiple-choice.ts";
 import { summarizeChoice, summarizeGeneration, summarizeText } from "./result.ts";
 import type { MethodResult, TaskResult } from "./result.ts";
-import type { TextOutcomes } from "./text-quality.ts";
+import type { TextOutcomes } from "../scoring/text-quality.ts";
 
 const nothingGone: Sparsities = { middle: 0, blocks: 0, model: 0 };
 

@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../../model/text/tokenizer.ts";
 import type { ChoiceQuestion } from "./choice-tasks.ts";
-import { encodePair } from "./pair-encoding.ts";
-import type { ScoredSequence } from "./scoring-batches.ts";
+import { encodePair } from "../scoring/pair-encoding.ts";
+import type { ScoredSequence } from "../scoring/scoring-batches.ts";
 
 /** Whether each question was answered rightly: 1 or 0, in the order of the questions. */
 export interface ChoiceOutcomes {

@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { CorpusRow } from "../corpus.ts";
+import type { CorpusRow } from "../tasks/corpus.ts";
 import { choiceTasks } from "./choice-tasks.ts";
 import type { ChoiceQuestion, ChoiceTask } from "./choice-tasks.ts";
-import { EvaluationError } from "./errors.ts";
+import { EvaluationError } from "../tasks/errors.ts";
 import { readMathProblems } from "./math-answers.ts";
 import type { MathProblem } from "./math-answers.ts";
-import type { RowsOptions } from "./task-rows.ts";
-import { textTasks } from "./text-tasks.ts";
-import type { TextTask } from "./text-tasks.ts";
+import type { RowsOptions } from "../tasks/task-rows.ts";
+import { textTasks } from "../tasks/text-tasks.ts";
+import type { TextTask } from "../tasks/text-tasks.ts";
 
 /** Rows of a task, the same for all middles that are compared. */
 export type TaskRows =

@@ -1,4 +1,4 @@
-import type { Estimate } from "./intervals.ts";
+import type { Estimate } from "../scoring/intervals.ts";
 import { meanAccuracy, meanDifference, meanOfTexts, methodLabel, shownAccuracy } from "./result.ts";
 import type { EvaluationResult, MethodResult, TaskResult } from "./result.ts";
 

@@ -1,4 +1,4 @@
-import type { Estimate } from "./intervals.ts";
+import type { Estimate } from "../scoring/intervals.ts";
 import { jaccard, keptChannelShares, layerSparsity } from "./plan-comparison.ts";
 import { reportNote, reportTables, reportTitle, taskNamesOf } from "./report-markdown.ts";
 import type { ReportTable } from "./report-markdown.ts";

@@ -1,10 +1,10 @@
 import type { ModelConfig } from "../../model/weights/config.ts";
 import type { ExpertPlan, Sparsities } from "../../model/experts/expert-plan.ts";
-import { bootstrapRatio, meanEstimate, pairedDifference, wilson } from "./intervals.ts";
-import type { Estimate } from "./intervals.ts";
+import { bootstrapRatio, meanEstimate, pairedDifference, wilson } from "../scoring/intervals.ts";
+import type { Estimate } from "../scoring/intervals.ts";
 import type { MathOutcomes } from "./math-answers.ts";
 import type { ChoiceOutcomes } from "./multiple-choice.ts";
-import type { TextOutcomes } from "./text-quality.ts";
+import type { TextOutcomes } from "../scoring/text-quality.ts";
 
 /** What was measured, as it is written to disk. Intervals are of 95 %. */
 export interface EvaluationResult {

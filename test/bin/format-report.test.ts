@@ -1,6 +1,6 @@
 import test from "ava";
 import { formatBudget, formatReport } from "../../bin/prune/format-report.ts";
-import type { ExpertReport } from "../../prune/expert-report.ts";
+import type { ExpertReport } from "../../prune/experts/expert-report.ts";
 
 const rise = (value: number) => ({ value, low: value - 0.01, high: value + 0.01 });
 

@@ -6,7 +6,7 @@ import { runRouterCommand } from "../../bin/router-command.ts";
 import { RouterError } from "../../router/errors.ts";
 import type { Decision } from "../../router/router.ts";
 import { ConfigError } from "../../server/config-error.ts";
-import { readCorpusFile } from "../../prune/corpus.ts";
+import { readCorpusFile } from "../../prune/tasks/corpus.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 

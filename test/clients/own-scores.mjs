@@ -3,7 +3,7 @@ import { openModel } from "../../dist/model/weights/open-model.js";
 import { createTokenizer } from "../../dist/model/text/tokenizer.js";
 import { encodeQuestions } from "../../dist/prune/evaluation/multiple-choice.js";
 import { readTasks } from "../../dist/prune/evaluation/read-tasks.js";
-import { ScoringModel } from "../../dist/prune/evaluation/scoring-model.js";
+import { ScoringModel } from "../../dist/prune/scoring/scoring-model.js";
 
 /** Log-likelihoods of each question's choices under a model, by the parts of `seap eval`. */
 export async function ownScores({ path, task, dataDir, maxRows, format }) {

@@ -1,5 +1,5 @@
-import { ModuleStatistics } from "../../prune/statistics.ts";
-import type { BatchSums, Comoment } from "../../prune/statistics.ts";
+import { ModuleStatistics } from "../../prune/calibration/statistics.ts";
+import type { BatchSums, Comoment } from "../../prune/calibration/statistics.ts";
 
 /** Numbers in [0, 1) from a seed (mulberry32). */
 export function seededRandom(seed: number): () => number {

@@ -1,6 +1,6 @@
 import test from "ava";
 import { readCases } from "../../bin/router/case-file.ts";
-import { builtinTasks } from "../../prune/builtin-tasks.ts";
+import { builtinTasks } from "../../prune/tasks/builtin-tasks.ts";
 import { readBackground } from "../../router/background.ts";
 
 test("the cases are of every kind and name tasks that there are", (t) => {

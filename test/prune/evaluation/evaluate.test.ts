@@ -8,10 +8,10 @@ import { createExpertPlan } from "../../../model/experts/expert-plan.ts";
 import { buildMiddle } from "../../../model/graph/model-stages.ts";
 import { denseShape } from "../../../model/graph/stage-graph.ts";
 import type { Tokenizer } from "../../../model/text/tokenizer.ts";
-import { CorpusEncoder } from "../../../prune/corpus-encoder.ts";
-import { splitCorpus } from "../../../prune/corpus.ts";
-import type { CorpusRow } from "../../../prune/corpus.ts";
-import { EvaluationError } from "../../../prune/evaluation/errors.ts";
+import { CorpusEncoder } from "../../../prune/tasks/corpus-encoder.ts";
+import { splitCorpus } from "../../../prune/tasks/corpus.ts";
+import type { CorpusRow } from "../../../prune/tasks/corpus.ts";
+import { EvaluationError } from "../../../prune/tasks/errors.ts";
 import { encodeTask } from "../../../prune/evaluation/encode-task.ts";
 import { evaluate } from "../../../prune/evaluation/evaluate.ts";
 import type {
@@ -23,8 +23,8 @@ import { MeasurementStore } from "../../../prune/evaluation/measurement-store.ts
 import { distinctPlans, methodResult } from "../../../prune/evaluation/method-result.ts";
 import type { TaskRows } from "../../../prune/evaluation/read-tasks.ts";
 import type { TaskResult, TextResult } from "../../../prune/evaluation/result.ts";
-import { ScoringModel } from "../../../prune/evaluation/scoring-model.ts";
-import { encodeTexts, heldOutChatShare, textTasks } from "../../../prune/evaluation/text-tasks.ts";
+import { ScoringModel } from "../../../prune/scoring/scoring-model.ts";
+import { encodeTexts, heldOutChatShare, textTasks } from "../../../prune/tasks/text-tasks.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 

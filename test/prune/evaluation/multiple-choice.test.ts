@@ -3,9 +3,9 @@ import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { choiceTasks } from "../../../prune/evaluation/choice-tasks.ts";
-import { EvaluationError } from "../../../prune/evaluation/errors.ts";
+import { EvaluationError } from "../../../prune/tasks/errors.ts";
 import { judgeChoices } from "../../../prune/evaluation/multiple-choice.ts";
-import { encodePair } from "../../../prune/evaluation/pair-encoding.ts";
+import { encodePair } from "../../../prune/scoring/pair-encoding.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 
 /** A token per character; "ab" is one token. */

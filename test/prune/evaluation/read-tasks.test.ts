@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import test from "ava";
-import { EvaluationError } from "../../../prune/evaluation/errors.ts";
+import { EvaluationError } from "../../../prune/tasks/errors.ts";
 import {
   expertTaskOf,
   readTaskCorpus,

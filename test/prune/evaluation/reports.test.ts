@@ -1,6 +1,6 @@
 import test from "ava";
 import type { ExpertPlan } from "../../../model/experts/expert-plan.ts";
-import type { Estimate } from "../../../prune/evaluation/intervals.ts";
+import type { Estimate } from "../../../prune/scoring/intervals.ts";
 import {
   jaccard,
   keptChannelShares,
