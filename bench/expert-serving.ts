@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { WeightFormat } from "../model/weights/quantize.ts";
 import { resolveModel } from "../model/source/source.ts";
-import { physicalCores } from "../server/physical-cores.ts";
+import { physicalCores } from "../server/config/physical-cores.ts";
 import { benchBuilt } from "./built-experts.ts";
 import { mixedPrompts, runLoad } from "./serving-workload.ts";
 import type { LoadResult } from "./serving-workload.ts";

@@ -2,7 +2,7 @@ import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import type { ModelConfig } from "../model/weights/config.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
-import { physicalCores } from "../server/physical-cores.ts";
+import { physicalCores } from "../server/config/physical-cores.ts";
 import { defaultModelSide, llamaShapedSide } from "./expert-sides.ts";
 import type { ExpertSide } from "./expert-sides.ts";
 

@@ -7,7 +7,7 @@ import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
 import { resolveModel } from "../model/source/source.ts";
-import { physicalCores } from "../server/physical-cores.ts";
+import { physicalCores } from "../server/config/physical-cores.ts";
 import { EngineSide } from "./engine-side.ts";
 import { HttpSide } from "./http-side.ts";
 import { LlamaPeer } from "./llama-peer.ts";

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import type { BuiltExpert } from "../engine/contract/experts.ts";
 import { FixedRouter } from "../router/fixed-router.ts";
 import { routerFile } from "../router/router-file.ts";
-import { parseConfig } from "../server/config.ts";
-import { loadModel } from "../server/load-model.ts";
-import { createLog } from "../server/log.ts";
+import { parseConfig } from "../server/config/config.ts";
+import { loadModel } from "../server/model/load-model.ts";
+import { createLog } from "../server/base/log.ts";
 import { startServer } from "../server/start-server.ts";
 
 /** First argument of the program, as JSON; the rest are flags of `seap serve`. */

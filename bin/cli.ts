@@ -8,7 +8,7 @@ const status = await runCommandLine(
     serve: serveCommand({
       load: async (config, log) => {
         // Only here: it brings onnxruntime along, which "seap --help" should not wait for.
-        const { loadModel } = await import("../server/load-model.ts");
+        const { loadModel } = await import("../server/model/load-model.ts");
         const { builtinExperts } = await import("./expert-builder.ts");
         return loadModel(config, log, { router: builtinRouter, experts: builtinExperts });
       },

@@ -1,6 +1,6 @@
 import { SeapError } from "../model/errors.ts";
-import { ConfigError } from "../server/config-error.ts";
-import { packageVersion } from "../server/package-version.ts";
+import { ConfigError } from "../server/base/config-error.ts";
+import { packageVersion } from "../server/base/package-version.ts";
 import { InterruptedError } from "./interruption.ts";
 
 export interface CommandIo {

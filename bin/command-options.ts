@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import type { z } from "zod";
-import { ConfigError } from "../server/config-error.ts";
-import { toFlag } from "../server/config.ts";
+import { ConfigError } from "../server/base/config-error.ts";
+import { toFlag } from "../server/config/config.ts";
 
 export interface ParsedOptions<Schema extends z.ZodObject> {
   readonly options: z.output<Schema>;

@@ -1,4 +1,4 @@
-import { expertCommands } from "../server/experts/expert-endpoints.ts";
+import { expertCommands } from "../server/model/expert-endpoints.ts";
 import type { CommandIo } from "./command-line.ts";
 import { parseOptions } from "./command-options.ts";
 import { expertsHelp } from "./experts/experts-help.ts";

@@ -1,8 +1,8 @@
 import type { Command } from "./command-line.ts";
-import { type Config, parseConfig } from "../server/config.ts";
+import { type Config, parseConfig } from "../server/config/config.ts";
 import type { SignalSource } from "../server/lifecycle.ts";
-import { createLog, type Log } from "../server/log.ts";
-import type { LoadedModel } from "../server/model-service.ts";
+import { createLog, type Log } from "../server/base/log.ts";
+import type { LoadedModel } from "../server/model/model-service.ts";
 import { serveHelp } from "./serve-help.ts";
 import { startServer } from "../server/start-server.ts";
 import { noTracer, type Tracer } from "../server/tracing/tracer.ts";

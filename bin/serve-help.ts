@@ -1,4 +1,4 @@
-import { configKeys, configSchema, toFlag, toVariable } from "../server/config.ts";
+import { configKeys, configSchema, toFlag, toVariable } from "../server/config/config.ts";
 
 /** What `seap serve --help` prints: every option, from the schema that reads it. */
 export function serveHelp(): string {

@@ -1,4 +1,4 @@
-import { ConfigError } from "../server/config-error.ts";
+import { ConfigError } from "../server/base/config-error.ts";
 import type { CommandIo } from "./command-line.ts";
 import { interruptible } from "./interruption.ts";
 import type { InterruptSource } from "./interruption.ts";

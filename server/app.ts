@@ -1,22 +1,28 @@
 import express, { type Express, type RequestHandler } from "express";
-import { chatEndpoint } from "./chat.ts";
-import { checkJson } from "./check-json.ts";
-import { completionEndpoint } from "./completions.ts";
+import { chatEndpoint } from "./generation/chat.ts";
+import { checkJson } from "./http/check-json.ts";
+import { completionEndpoint } from "./generation/completions.ts";
 import {
   commandExpert,
   expertCommands,
   listExperts,
   retrieveExpert,
   retrieveExpertPlan,
-} from "./experts/expert-endpoints.ts";
-import { errorHandler } from "./error-response.ts";
-import { CharsetError, RouteNotFoundError } from "./errors.ts";
-import { type GenerationContext, generationHandler } from "./generation-endpoint.ts";
-import { health, ping, props, ready, version } from "./health.ts";
-import { type JsonEndpoint, jsonHandler } from "./json-endpoint.ts";
-import type { Endpoint } from "./metrics.ts";
-import { listModels, retrieveModel } from "./models.ts";
-import { allowOnly, labelled, observeRequest, onlyJson, whileReady } from "./request-middleware.ts";
+} from "./model/expert-endpoints.ts";
+import { errorHandler } from "./http/error-response.ts";
+import { CharsetError, RouteNotFoundError } from "./base/errors.ts";
+import { type GenerationContext, generationHandler } from "./generation/generation-endpoint.ts";
+import { health, ping, props, ready, version } from "./model/health.ts";
+import { type JsonEndpoint, jsonHandler } from "./generation/json-endpoint.ts";
+import type { Endpoint } from "./metrics/metrics.ts";
+import { listModels, retrieveModel } from "./model/models.ts";
+import {
+  allowOnly,
+  labelled,
+  observeRequest,
+  onlyJson,
+  whileReady,
+} from "./http/request-middleware.ts";
 import { cors, guardOrigin, onlyDeliberate } from "./security/cors.ts";
 import { guardHost } from "./security/hosts.ts";
 import { admit, authenticate, securityHeaders } from "./security/middleware.ts";
@@ -24,8 +30,8 @@ import type { Security } from "./security/security.ts";
 import { openApi } from "./openapi/endpoint.ts";
 import { embeddingsEndpoint } from "./reading/embeddings.ts";
 import { routeEndpoint } from "./reading/route.ts";
-import { page } from "./page-files.ts";
-import { routerMap } from "./routing/router-map-endpoint.ts";
+import { page } from "./http/page-files.ts";
+import { routerMap } from "./model/router-map-endpoint.ts";
 import {
   createResponse,
   deleteResponse,

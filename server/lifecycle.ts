@@ -1,11 +1,11 @@
 import type { Server } from "node:http";
 import { EngineHungError } from "../engine/contract/errors.ts";
 import type { Engine } from "../engine/contract/request.ts";
-import type { BackgroundTasks } from "./background/tasks.ts";
-import { ServerStoppingError } from "./errors.ts";
-import type { InFlight } from "./in-flight.ts";
-import type { Log } from "./log.ts";
-import type { ModelService } from "./model-service.ts";
+import type { BackgroundTasks } from "./structured/compile-tasks.ts";
+import { ServerStoppingError } from "./base/errors.ts";
+import type { InFlight } from "./http/in-flight.ts";
+import type { Log } from "./base/log.ts";
+import type { ModelService } from "./model/model-service.ts";
 import type { Tracer } from "./tracing/tracer.ts";
 import type { WebSocketHub } from "./websocket/hub.ts";
 

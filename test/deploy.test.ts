@@ -4,7 +4,7 @@ import { join, normalize } from "node:path";
 import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import { parse, parseAllDocuments } from "yaml";
-import { parseConfig } from "../server/config.ts";
+import { parseConfig } from "../server/config/config.ts";
 import { metricAreas } from "../server/metrics/catalogue.ts";
 import { skip } from "./helpers/ops-setting.ts";
 import { startServer } from "./helpers/start-server.ts";

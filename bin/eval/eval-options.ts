@@ -3,9 +3,9 @@ import { z } from "zod";
 import { scoredTaskNames, taskNames } from "../../prune/evaluation/read-tasks.ts";
 import { methods } from "../../prune/choice/recipe.ts";
 import type { Method } from "../../prune/choice/recipe.ts";
-import { integer, oneOf, text, textList } from "../../server/config-values.ts";
+import { integer, oneOf, text, textList } from "../../server/config/config-values.ts";
 import { parseOptions } from "../command-options.ts";
-import { physicalCores } from "../../server/physical-cores.ts";
+import { physicalCores } from "../../server/config/physical-cores.ts";
 
 /** Beside the package; from dist/bin/eval/ as compiled. */
 const defaultDataDir = fileURLToPath(new URL("../../../../shared/data", import.meta.url));

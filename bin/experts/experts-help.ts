@@ -1,4 +1,4 @@
-import { expertCommands } from "../../server/experts/expert-endpoints.ts";
+import { expertCommands } from "../../server/model/expert-endpoints.ts";
 import { optionsHelp } from "../command-options.ts";
 import { listSchema } from "./experts-options.ts";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { text } from "../../server/config-values.ts";
+import { text } from "../../server/config/config-values.ts";
 
 const url = text()
   .default("http://127.0.0.1:8000")

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { findExpert } from "../../prune/experts/build-expert.ts";
 import { outcomeKey, readOutcome, writeOutcome } from "../../prune/experts/build-outcome.ts";
 import type { BuildOutcome } from "../../prune/experts/build-outcome.ts";
-import { ConfigError } from "../../server/config-error.ts";
+import { ConfigError } from "../../server/base/config-error.ts";
 import type { CommandIo } from "../command-line.ts";
 import { withFileLock } from "../file-lock.ts";
 import { buildRequest, hashCorpora } from "./build-request.ts";

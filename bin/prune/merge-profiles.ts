@@ -4,7 +4,7 @@ import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { CalibrationError } from "../../prune/errors.ts";
 import { mergeShards, readProfile } from "../../prune/calibration/profile.ts";
 import type { Profile } from "../../prune/calibration/profile.ts";
-import { ConfigError } from "../../server/config-error.ts";
+import { ConfigError } from "../../server/base/config-error.ts";
 import type { CommandIo } from "../command-line.ts";
 import { artifactStore, cacheFolder } from "../model-session.ts";
 import { describeProfile, profileJson } from "./calibrate-tasks.ts";

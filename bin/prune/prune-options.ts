@@ -2,9 +2,9 @@ import { z } from "zod";
 import { builtinTasks } from "../../prune/tasks/builtin-tasks.ts";
 import { defaultMethod, isGeneralMethod, methods } from "../../prune/choice/recipe.ts";
 import { generalTask } from "../../prune/calibration/task-profiles.ts";
-import { ConfigError } from "../../server/config-error.ts";
-import { integer, oneOf, text, textList } from "../../server/config-values.ts";
-import { physicalCores } from "../../server/physical-cores.ts";
+import { ConfigError } from "../../server/base/config-error.ts";
+import { integer, oneOf, text, textList } from "../../server/config/config-values.ts";
+import { physicalCores } from "../../server/config/physical-cores.ts";
 
 /** As used in model names and as a metric label. */
 const taskPattern = /^[a-z][a-z0-9_-]{0,31}$/;

@@ -1,8 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { defaultFalseRejection } from "../../router/fit-clusters.ts";
-import { integer, oneOf, text } from "../../server/config-values.ts";
-import { physicalCores } from "../../server/physical-cores.ts";
+import { integer, oneOf, text } from "../../server/config/config-values.ts";
+import { physicalCores } from "../../server/config/physical-cores.ts";
 
 /** From dist/bin/router/ as compiled; there in a checkout of the repository. */
 const ownCases = fileURLToPath(new URL("../../../test/router/cases.jsonl", import.meta.url));

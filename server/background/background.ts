@@ -1,6 +1,6 @@
 import { Piscina } from "piscina";
 import { OverloadedError } from "../../engine/contract/errors.ts";
-import { TaskLimitError } from "./errors.ts";
+import { TaskLimitError } from "../base/task-limit-error.ts";
 
 export interface BackgroundOptions {
   /** Module whose exports are the tasks by name, and `ready`, which does nothing. */

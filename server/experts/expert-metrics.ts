@@ -2,7 +2,7 @@ import { denseExpert, evictionReasons, expertStates } from "../../engine/contrac
 import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
 import { expertMetrics, perExpertMetrics } from "../metrics/expert-metrics.ts";
 import type { MetricSet } from "../metrics/metric-set.ts";
-import type { ServedExperts } from "../model-service.ts";
+import type { ServedExperts } from "../model/model-service.ts";
 import { buildOutcomes } from "./observed-builder.ts";
 
 /** What the metrics of experts are read from, when they are scraped. */

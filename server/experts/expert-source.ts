@@ -1,5 +1,5 @@
 import type { ExpertBuilder } from "../../engine/contract/experts.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 
 /** Where experts come from. */
 export interface ExpertSource {

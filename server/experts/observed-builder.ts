@@ -1,5 +1,5 @@
 import type { BuildProgress, BuiltExpert, ExpertBuilder } from "../../engine/contract/experts.ts";
-import type { Log } from "../log.ts";
+import type { Log } from "../base/log.ts";
 
 /** How builds end; label of a metric. */
 export const buildOutcomes = ["built", "over_budget", "failed", "cancelled"] as const;

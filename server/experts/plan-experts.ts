@@ -1,7 +1,7 @@
 import { generalExpert } from "../../engine/contract/experts.ts";
 import type { ExpertOptions, TaskPolicy } from "../../engine/contract/experts.ts";
-import { ConfigError } from "../config-error.ts";
-import type { Config } from "../config.ts";
+import { ConfigError } from "../base/config-error.ts";
+import type { Config } from "../config/config.ts";
 import type { ExpertBudget, ExpertBuildSettings, ExpertSource } from "./expert-source.ts";
 
 /** Share of the available memory that experts may take where the user does not say. */

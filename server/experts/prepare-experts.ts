@@ -1,6 +1,6 @@
 import type { ExpertOptions } from "../../engine/contract/experts.ts";
-import type { Config } from "../config.ts";
-import type { Log } from "../log.ts";
+import type { Config } from "../config/config.ts";
+import type { Log } from "../base/log.ts";
 import type { ExpertBuilderOptions, ExpertSource } from "./expert-source.ts";
 import { ObservedBuilder } from "./observed-builder.ts";
 import { planExperts } from "./plan-experts.ts";

@@ -1,6 +1,6 @@
 import type { RequestHandler } from "express";
-import { errorStatuses } from "../error-response.ts";
-import { packageVersion } from "../package-version.ts";
+import { errorStatuses } from "../http/error-response.ts";
+import { packageVersion } from "../base/package-version.ts";
 import { openApiDocument } from "./document.ts";
 
 /** GET /openapi.json; made when it is first asked for. */

@@ -5,7 +5,7 @@ import {
   knownInTemplates,
 } from "../parameters/known-parameters.ts";
 import type { ParameterTable } from "../parameters/parameter-table.ts";
-import { chatSchema, completionSchema } from "../request-schemas.ts";
+import { chatSchema, completionSchema } from "../generation/request-schemas.ts";
 import { embeddingsSchema } from "../reading/embeddings.ts";
 import { routeSchema } from "../reading/route.ts";
 import { responsesSchema } from "../responses/request-schema.ts";

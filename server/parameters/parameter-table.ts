@@ -1,4 +1,4 @@
-import { UnsupportedParameterError } from "../errors.ts";
+import { UnsupportedParameterError } from "../base/errors.ts";
 
 type Body = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,4 @@
-import type { Log } from "../log.ts";
+import type { Log } from "../base/log.ts";
 
 /** Bounds what clients can make the server remember. */
 const maxRemembered = 1000;

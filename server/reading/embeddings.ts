@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { encodeInputs } from "../encode-inputs.ts";
-import { ContextLengthError, InvalidRequestError, withinContext } from "../errors.ts";
-import { checkPrompt } from "../generation.ts";
-import type { JsonEndpoint } from "../json-endpoint.ts";
-import { countedTokens } from "../request-limits.ts";
-import { chatSchema, prompts } from "../request-schemas.ts";
+import { encodeInputs } from "../text/encode-inputs.ts";
+import { ContextLengthError, InvalidRequestError, withinContext } from "../base/errors.ts";
+import { checkPrompt } from "../generation/generation.ts";
+import type { JsonEndpoint } from "../generation/json-endpoint.ts";
+import { countedTokens } from "../base/request-limits.ts";
+import { chatSchema, prompts } from "../generation/request-schemas.ts";
 import { readingRequest, readPrompts } from "./read-prompts.ts";
 
 export const embeddingsSchema = z.object({

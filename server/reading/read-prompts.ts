@@ -7,7 +7,7 @@ import type {
 } from "../../engine/contract/request.ts";
 import type { RoutingRequest } from "../../engine/sequence/routing.ts";
 import { greedy } from "../../engine/sequence/sampler.ts";
-import { settleAll } from "../choices.ts";
+import { settleAll } from "../generation/choices.ts";
 
 /** The engine takes one prompt at a time; a second one is there when the first is through. */
 const maxWaiting = 2;

@@ -1,14 +1,14 @@
 import { z } from "zod";
 import type { RouteReading } from "../../engine/contract/request.ts";
 import type { RouterMap } from "../../router/router-map.ts";
-import { toChatMessage, toPrompt } from "../chat.ts";
-import type { EncodeChatOptions, Prompt, TextCodec } from "../codec.ts";
-import { ContextLengthError, withinContext } from "../errors.ts";
-import { checkPrompt } from "../generation.ts";
-import type { JsonEndpoint } from "../json-endpoint.ts";
-import { countedTokens } from "../request-limits.ts";
-import { chatSchema } from "../request-schemas.ts";
-import { noTask } from "../routing/rules.ts";
+import { toChatMessage, toPrompt } from "../generation/chat.ts";
+import type { EncodeChatOptions, Prompt, TextCodec } from "../text/codec.ts";
+import { ContextLengthError, withinContext } from "../base/errors.ts";
+import { checkPrompt } from "../generation/generation.ts";
+import type { JsonEndpoint } from "../generation/json-endpoint.ts";
+import { countedTokens } from "../base/request-limits.ts";
+import { chatSchema } from "../generation/request-schemas.ts";
+import { noTask } from "../config/rules.ts";
 import { readingRequest, readPrompts } from "./read-prompts.ts";
 
 const { model, messages } = chatSchema.shape;

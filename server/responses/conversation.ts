@@ -1,4 +1,4 @@
-import { samplingFields } from "../sampling-fields.ts";
+import { samplingFields } from "../generation/sampling-fields.ts";
 import { type ConversationItem, joinTexts } from "./items.ts";
 import type { ResponsesBody } from "./request-schema.ts";
 

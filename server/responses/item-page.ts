@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidRequestError, quote } from "../errors.ts";
+import { InvalidRequestError, quote } from "../base/errors.ts";
 import type { ConversationItem } from "./items.ts";
 
 /** As the API has it: the last items first, unless the client wants it otherwise. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { chatSchema } from "../request-schemas.ts";
-import { requestLimits } from "../request-limits.ts";
-import { samplingFields } from "../sampling-fields.ts";
+import { chatSchema } from "../generation/request-schemas.ts";
+import { requestLimits } from "../base/request-limits.ts";
+import { samplingFields } from "../generation/sampling-fields.ts";
 import { functionOrForeign } from "../tools/foreign-tools.ts";
 
 const { metadata } = requestLimits;

@@ -1,5 +1,5 @@
-import type { ErrorResponse } from "../error-response.ts";
-import type { SseSpelling } from "../sse.ts";
+import type { ErrorResponse } from "../http/error-response.ts";
+import type { SseSpelling } from "../http/sse.ts";
 import type { ResponseEvent } from "./response-output.ts";
 
 /** Events with names and numbers; the stream ends where no more come. */

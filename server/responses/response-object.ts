@@ -1,5 +1,5 @@
 import type { FinishEvent, RoutedEvent } from "../../engine/contract/request.ts";
-import { noLimit } from "../sampling-fields.ts";
+import { noLimit } from "../generation/sampling-fields.ts";
 import { toWireRoute } from "../routing/route-wire.ts";
 import type { OutputItem } from "./items.ts";
 import type { ResponsesBody } from "./request-schema.ts";

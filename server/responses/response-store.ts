@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import { ItemNotFoundError, ResponseNotFoundError } from "../errors.ts";
+import { ItemNotFoundError, ResponseNotFoundError } from "../base/errors.ts";
 import type { ConversationItem } from "./items.ts";
 
 /** A response that a later request may go on from. */

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import type { ChatMessage } from "../codec.ts";
+import type { ChatMessage } from "../text/codec.ts";
 
 /** About 1 MiB. */
 const maxConversations = 10_000;

@@ -1,11 +1,11 @@
 import type { Route, RoutingRequest } from "../../engine/sequence/routing.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
-import type { Prompt } from "../codec.ts";
-import { InvalidRequestError, quote } from "../errors.ts";
-import { whileBuilding } from "../experts/expert-settings.ts";
+import type { Prompt } from "../text/codec.ts";
+import { InvalidRequestError, quote } from "../base/errors.ts";
+import { whileBuilding } from "../config/expert-settings.ts";
 import { ConversationTasks } from "./conversation-tasks.ts";
-import { findRule, noTask } from "./rules.ts";
-import type { RoutingRule } from "./rules.ts";
+import { findRule, noTask } from "../config/rules.ts";
+import type { RoutingRule } from "../config/rules.ts";
 
 /** Header that names a task, in requests and in answers. */
 export const taskHeader = "x-seap-task";

@@ -1,6 +1,6 @@
 import type { Response } from "express";
 import type { RoutedEvent } from "../../engine/contract/request.ts";
-import { noTask } from "./rules.ts";
+import { noTask } from "../config/rules.ts";
 import { taskHeader } from "./request-routing.ts";
 
 /** A route as answers spell it: the `seap` object of a body. */

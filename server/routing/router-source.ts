@@ -4,10 +4,10 @@ import { RouterError } from "../../router/errors.ts";
 import { readRouterFile } from "../../router/router-file.ts";
 import { createRouterMap } from "../../router/router-map.ts";
 import type { RouterMap } from "../../router/router-map.ts";
-import { ConfigError } from "../config-error.ts";
-import type { Config } from "../config.ts";
-import type { Log } from "../log.ts";
-import { noTask } from "./rules.ts";
+import { ConfigError } from "../base/config-error.ts";
+import type { Config } from "../config/config.ts";
+import type { Log } from "../base/log.ts";
+import { noTask } from "../config/rules.ts";
 
 /** Where a router comes from when the user names none. */
 export interface RouterSource {

@@ -1,5 +1,5 @@
 import type { ClientId } from "./api-keys.ts";
-import { RateLimitError } from "./errors.ts";
+import { RateLimitError } from "../base/access-errors.ts";
 import { type Quota, type Rate, RateLimit } from "./rate-limit.ts";
 
 export interface AdmissionOptions {

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { isIPv6 } from "node:net";
-import { InvalidApiKeyError } from "./errors.ts";
+import { InvalidApiKeyError } from "../base/access-errors.ts";
 
 /**
  * Whom a request is from, for limits: a key's place in the list, or without keys an address. Never the key.

@@ -1,10 +1,14 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { reportError } from "../error-response.ts";
-import type { Log } from "../log.ts";
-import type { Metrics } from "../metrics.ts";
-import { sendRawResponse } from "../raw-response.ts";
-import { HeadersTooLargeError, MalformedRequestError, RequestTimeoutError } from "./errors.ts";
+import { reportError } from "../http/error-response.ts";
+import type { Log } from "../base/log.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import { sendRawResponse } from "../http/raw-response.ts";
+import {
+  HeadersTooLargeError,
+  MalformedRequestError,
+  RequestTimeoutError,
+} from "../base/access-errors.ts";
 
 export interface ConnectionOptions {
   /** How long a client may leave its answer unread. */

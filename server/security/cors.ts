@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { RequestHandler } from "express";
-import { OriginNotAllowedError, UnguardedCommandError } from "./errors.ts";
+import { OriginNotAllowedError, UnguardedCommandError } from "../base/access-errors.ts";
 
 /** What a page may read of an answer besides its body. */
 const exposedHeaders = [

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { RequestHandler } from "express";
-import { HostNotAllowedError } from "./errors.ts";
+import { HostNotAllowedError } from "../base/access-errors.ts";
 
 /**
  * Names under which a server without keys answers. A page of another site can let its own name point to this machine

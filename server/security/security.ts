@@ -1,10 +1,10 @@
 import { BlockList, isIP } from "node:net";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { Admission } from "./admission.ts";
 import { ApiKeys } from "./api-keys.ts";
 import { AllowedOrigins } from "./cors.ts";
 import { AllowedHosts } from "./hosts.ts";
-import { readApiKeys } from "./read-api-keys.ts";
+import { readApiKeys } from "../config/read-api-keys.ts";
 
 export type SecurityConfig = Pick<
   Config,

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import { TaskLimitError } from "../background/errors.ts";
-import type { BackgroundTasks } from "../background/tasks.ts";
-import { InvalidRequestError } from "../errors.ts";
+import { TaskLimitError } from "../base/task-limit-error.ts";
+import type { BackgroundTasks } from "./compile-tasks.ts";
+import { InvalidRequestError } from "../base/errors.ts";
 import {
   compileGrammar,
   type CompiledGrammar,

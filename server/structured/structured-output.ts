@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidRequestError } from "../errors.ts";
+import { InvalidRequestError } from "../base/errors.ts";
 import type { GrammarSource } from "./compile-grammar.ts";
 
 const jsonSchema = z.union([z.record(z.string(), z.unknown()), z.boolean()], {

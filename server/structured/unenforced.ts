@@ -1,6 +1,6 @@
 import type { Response } from "express";
 import { LRUCache } from "lru-cache";
-import type { Log } from "../log.ts";
+import type { Log } from "../base/log.ts";
 
 /** Of the header; what is beyond is counted. */
 const maxHeaderLength = 1000;

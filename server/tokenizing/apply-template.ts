@@ -1,5 +1,5 @@
-import { withinTime } from "../errors.ts";
-import type { JsonEndpoint } from "../json-endpoint.ts";
+import { withinTime } from "../base/errors.ts";
+import type { JsonEndpoint } from "../generation/json-endpoint.ts";
 import { knownInTemplates } from "../parameters/known-parameters.ts";
 import { showChat } from "./shown-chat.ts";
 import { type ApplyTemplateBody, applyTemplateSchema } from "./tokenize-schemas.ts";

@@ -1,5 +1,5 @@
-import { InvalidRequestError } from "../errors.ts";
-import type { JsonEndpoint } from "../json-endpoint.ts";
+import { InvalidRequestError } from "../base/errors.ts";
+import type { JsonEndpoint } from "../generation/json-endpoint.ts";
 import { type DetokenizeBody, detokenizeSchema } from "./tokenize-schemas.ts";
 
 /** POST /detokenize: the text under vLLM's name and under llama.cpp's. */

@@ -1,7 +1,7 @@
 import type { RenderOptions } from "../../model/text/chat-template.ts";
-import { toChatMessage } from "../chat.ts";
-import type { ChatMessage, TextCodec } from "../codec.ts";
-import { readTemplateOptions } from "../template-options.ts";
+import { toChatMessage } from "../generation/chat.ts";
+import type { ChatMessage, TextCodec } from "../text/codec.ts";
+import { readTemplateOptions } from "../generation/template-options.ts";
 import { withToolPrompt } from "../tools/tool-prompt.ts";
 import { readTools } from "../tools/tool-schemas.ts";
 import type { ApplyTemplateBody } from "./tokenize-schemas.ts";

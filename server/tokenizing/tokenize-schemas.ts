@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { requestLimits } from "../request-limits.ts";
-import { chatSchema } from "../request-schemas.ts";
-import { templateFields } from "../template-options.ts";
+import { requestLimits } from "../base/request-limits.ts";
+import { chatSchema } from "../generation/request-schemas.ts";
+import { templateFields } from "../generation/template-options.ts";
 import { toolFields } from "../tools/tool-schemas.ts";
 
 const { model, messages } = chatSchema.shape;

@@ -1,10 +1,10 @@
 import { TooManyTokensError } from "../../model/errors.ts";
-import type { TextCodec } from "../codec.ts";
-import { InvalidRequestError, withinTime } from "../errors.ts";
-import type { JsonEndpoint } from "../json-endpoint.ts";
+import type { TextCodec } from "../text/codec.ts";
+import { InvalidRequestError, withinTime } from "../base/errors.ts";
+import type { JsonEndpoint } from "../generation/json-endpoint.ts";
 import { showChat } from "./shown-chat.ts";
 import { knownInTemplates } from "../parameters/known-parameters.ts";
-import { requestLimits } from "../request-limits.ts";
+import { requestLimits } from "../base/request-limits.ts";
 import { sources, type TokenizeBody, tokenizeSchema } from "./tokenize-schemas.ts";
 
 /** POST /tokenize */

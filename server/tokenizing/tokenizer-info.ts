@@ -1,5 +1,5 @@
 import type { RequestHandler } from "express";
-import type { ModelService } from "../model-service.ts";
+import type { ModelService } from "../model/model-service.ts";
 
 /** GET /tokenizer_info, in the words of `tokenizer_config.json`. */
 export function tokenizerInfo(service: ModelService): RequestHandler {

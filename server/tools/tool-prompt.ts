@@ -1,5 +1,5 @@
 import { ChatTemplateError } from "../../model/errors.ts";
-import type { ChatMessage, TextCodec } from "../codec.ts";
+import type { ChatMessage, TextCodec } from "../text/codec.ts";
 import { callText } from "./tool-call-text.ts";
 import type { Tool, ToolCall } from "./tool-schemas.ts";
 

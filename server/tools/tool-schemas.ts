@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { InvalidRequestError, quote, UnsupportedParameterError } from "../errors.ts";
-import { requestLimits } from "../request-limits.ts";
+import { InvalidRequestError, quote, UnsupportedParameterError } from "../base/errors.ts";
+import { requestLimits } from "../base/request-limits.ts";
 import { type ForeignTool, functionOrForeign } from "./foreign-tools.ts";
 
 const toolName = z

@@ -1,5 +1,5 @@
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base";
-import type { Log } from "../log.ts";
+import type { Log } from "../base/log.ts";
 
 /** An exporter that logs when the collector cannot be reached, and when it can be again: two lines, however long. */
 export class ReportingExporter implements SpanExporter {

@@ -1,7 +1,7 @@
 import type { RoutedEvent } from "../../engine/contract/request.ts";
-import type { Answer } from "../answer.ts";
-import type { ErrorResponse } from "../error-response.ts";
-import type { PieceStream } from "../piece-stream.ts";
+import type { Answer } from "../generation/answer.ts";
+import type { ErrorResponse } from "../http/error-response.ts";
+import type { PieceStream } from "../http/piece-stream.ts";
 import { toWireRoute, type WireRoute } from "../routing/route-wire.ts";
 import type { ServerEvent } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";

@@ -1,22 +1,26 @@
 import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
 import { CancelledError } from "../../engine/contract/errors.ts";
-import { streamAnswer } from "../answer.ts";
-import { createAnswerController } from "../answer-controller.ts";
-import { chatEndpoint } from "../chat.ts";
-import { checkJson } from "../check-json.ts";
-import type { Clock } from "../clock.ts";
-import { completionEndpoint } from "../completions.ts";
-import { reportError } from "../error-response.ts";
-import { InvalidRequestError, quote } from "../errors.ts";
-import { answerBeginner, type GenerationContext, usageOptions } from "../generation-endpoint.ts";
-import type { Log } from "../log.ts";
-import { requestIdOf } from "../request-middleware.ts";
-import { RequestRecord } from "../request-record.ts";
+import { streamAnswer } from "../generation/answer.ts";
+import { createAnswerController } from "../http/answer-controller.ts";
+import { chatEndpoint } from "../generation/chat.ts";
+import { checkJson } from "../http/check-json.ts";
+import type { Clock } from "../base/clock.ts";
+import { completionEndpoint } from "../generation/completions.ts";
+import { reportError } from "../http/error-response.ts";
+import { InvalidRequestError, quote } from "../base/errors.ts";
+import {
+  answerBeginner,
+  type GenerationContext,
+  usageOptions,
+} from "../generation/generation-endpoint.ts";
+import type { Log } from "../base/log.ts";
+import { requestIdOf } from "../http/request-middleware.ts";
+import { RequestRecord } from "../http/request-record.ts";
 import type { ClientId } from "../security/api-keys.ts";
-import { InvalidApiKeyError, RateLimitError } from "../security/errors.ts";
+import { InvalidApiKeyError, RateLimitError } from "../base/access-errors.ts";
 import type { Security } from "../security/security.ts";
-import { StreamStart } from "../stream-start.ts";
+import { StreamStart } from "../generation/stream-start.ts";
 import { parseTraceparent } from "../tracing/trace-context.ts";
 import { AnswerEvents, toErrorEvent } from "./answer-events.ts";
 import type { WebSocketLimits } from "./limits.ts";

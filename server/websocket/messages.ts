@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { ErrorBody } from "../error-response.ts";
-import { InvalidJsonError, InvalidRequestError } from "../errors.ts";
-import { validate } from "../parse-body.ts";
+import type { ErrorBody } from "../http/error-response.ts";
+import { InvalidJsonError, InvalidRequestError } from "../base/errors.ts";
+import { validate } from "../http/parse-body.ts";
 import type { WireRoute } from "../routing/route-wire.ts";
 
 const maxIdLength = 128;

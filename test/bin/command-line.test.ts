@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import test from "ava";
 import { ModelLoadError } from "../../model/errors.ts";
 import { runCommandLine } from "../../bin/command-line.ts";
-import { packageVersion } from "../../server/package-version.ts";
+import { packageVersion } from "../../server/base/package-version.ts";
 import { serveCommand } from "../../bin/serve-command.ts";
 import { FakeCodec } from "../helpers/fake-codec.ts";
 import { FakeEngine } from "../helpers/fake-engine.ts";

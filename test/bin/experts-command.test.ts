@@ -4,7 +4,7 @@ import { runExpertsCommand } from "../../bin/experts-command.ts";
 import { formatExperts } from "../../bin/experts/format-experts.ts";
 import { ServerRequestError } from "../../bin/experts/server-client.ts";
 import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
-import { ConfigError } from "../../server/config-error.ts";
+import { ConfigError } from "../../server/base/config-error.ts";
 import { toWireExperts } from "../../server/experts/expert-wire.ts";
 import { expertSnapshot } from "../helpers/expert-snapshot.ts";
 import { FakeEngine } from "../helpers/fake-engine.ts";

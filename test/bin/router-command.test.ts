@@ -5,7 +5,7 @@ import type { ExecutionContext } from "ava";
 import { runRouterCommand } from "../../bin/router-command.ts";
 import { RouterError } from "../../router/errors.ts";
 import type { Decision } from "../../router/router.ts";
-import { ConfigError } from "../../server/config-error.ts";
+import { ConfigError } from "../../server/base/config-error.ts";
 import { readCorpusFile } from "../../prune/tasks/corpus.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";

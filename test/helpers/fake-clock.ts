@@ -1,4 +1,4 @@
-import type { Clock } from "../../server/clock.ts";
+import type { Clock } from "../../server/base/clock.ts";
 
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {

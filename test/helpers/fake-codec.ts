@@ -1,6 +1,6 @@
 import { ChatTemplateError } from "../../model/errors.ts";
 import type { RenderOptions } from "../../model/text/chat-template.ts";
-import { TaskLimitError } from "../../server/background/errors.ts";
+import { TaskLimitError } from "../../server/base/task-limit-error.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import type {
   ChatMessage,
@@ -9,7 +9,7 @@ import type {
   EncodeTextOptions,
   TextCodec,
   TokenizerInfo,
-} from "../../server/codec.ts";
+} from "../../server/text/codec.ts";
 
 /** One token per character of the contents; remembers the conversations it was given. */
 export class FakeCodec implements TextCodec {

@@ -1,6 +1,6 @@
 import { runCommandLine } from "../../bin/command-line.ts";
 import { serveCommand } from "../../bin/serve-command.ts";
-import { loadModel } from "../../server/load-model.ts";
+import { loadModel } from "../../server/model/load-model.ts";
 import { fragileWorker } from "./fragile.ts";
 
 // `seap serve` with an engine whose thread requests can end.

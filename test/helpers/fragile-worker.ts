@@ -10,4 +10,4 @@ parentPort!.on("message", (message: ToWorker) => {
   // As native code does that never returns: what ends JavaScript does not end it.
   if (message.request.stop.includes(hanging)) spawnSync("sleep", ["60"]);
 });
-await import("../../server/engine-worker.ts");
+await import("../../server/model/engine-worker.ts");

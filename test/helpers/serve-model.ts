@@ -1,9 +1,9 @@
 import { EventEmitter, once } from "node:events";
 import OpenAI from "openai";
-import { parseConfig } from "../../server/config.ts";
-import { loadModel } from "../../server/load-model.ts";
-import type { ModelSources } from "../../server/load-model.ts";
-import { createLog } from "../../server/log.ts";
+import { parseConfig } from "../../server/config/config.ts";
+import { loadModel } from "../../server/model/load-model.ts";
+import type { ModelSources } from "../../server/model/load-model.ts";
+import { createLog } from "../../server/base/log.ts";
 import { startServer } from "../../server/start-server.ts";
 
 export interface ServedModel {

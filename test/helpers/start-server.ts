@@ -1,11 +1,11 @@
 import { EventEmitter, once } from "node:events";
 import type { ExecutionContext } from "ava";
 import OpenAI from "openai";
-import { createLog, type LogFormat } from "../../server/log.ts";
+import { createLog, type LogFormat } from "../../server/base/log.ts";
 import type { RouterMap } from "../../router/router-map.ts";
-import type { ServedExperts } from "../../server/model-service.ts";
-import type { Clock } from "../../server/clock.ts";
-import type { RoutingRule } from "../../server/routing/rules.ts";
+import type { ServedExperts } from "../../server/model/model-service.ts";
+import type { Clock } from "../../server/base/clock.ts";
+import type { RoutingRule } from "../../server/config/rules.ts";
 import type { Tracer } from "../../server/tracing/tracer.ts";
 import type { SecurityConfig } from "../../server/security/security.ts";
 import { type RunningServer, startServer as start } from "../../server/start-server.ts";

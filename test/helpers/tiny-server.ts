@@ -1,6 +1,6 @@
-import { loadModel } from "../../server/load-model.ts";
-import { parseConfig } from "../../server/config.ts";
-import { createLog } from "../../server/log.ts";
+import { loadModel } from "../../server/model/load-model.ts";
+import { parseConfig } from "../../server/config/config.ts";
+import { createLog } from "../../server/base/log.ts";
 import { startServer } from "../../server/start-server.ts";
 import { fragileWorker } from "./fragile.ts";
 import { TinyExpertSource } from "./tiny-expert-source.ts";

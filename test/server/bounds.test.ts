@@ -1,9 +1,9 @@
 import { gzipSync } from "node:zlib";
 import test from "ava";
 import fc from "fast-check";
-import { checkJson } from "../../server/check-json.ts";
-import { InvalidJsonError } from "../../server/errors.ts";
-import { jsonLimits, requestLimits } from "../../server/request-limits.ts";
+import { checkJson } from "../../server/http/check-json.ts";
+import { InvalidJsonError } from "../../server/base/errors.ts";
+import { jsonLimits, requestLimits } from "../../server/base/request-limits.ts";
 import { startServer } from "../helpers/start-server.ts";
 
 interface ErrorReply {

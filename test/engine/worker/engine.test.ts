@@ -137,7 +137,7 @@ test("the limits say what the engine was started with", async (t) => {
 });
 
 test("a router comes to the engine by its file, or not at all", async (t) => {
-  const worker = new URL("../../../server/engine-worker.js", import.meta.url);
+  const worker = new URL("../../../server/model/engine-worker.js", import.meta.url);
   const engine = await start(t, { worker });
   const path = join(tempDir(t), "router.safetensors");
   writeFileSync(path, Buffer.concat(routerFile(new FixedRouter("math"))));

@@ -1,7 +1,7 @@
 import test, { type ExecutionContext } from "ava";
 import { OverloadedError } from "../../../engine/contract/errors.ts";
 import { Background, type BackgroundOptions } from "../../../server/background/background.ts";
-import { TaskLimitError } from "../../../server/background/errors.ts";
+import { TaskLimitError } from "../../../server/base/task-limit-error.ts";
 import type * as tasks from "../../helpers/background-tasks.ts";
 
 function start(t: ExecutionContext, options: Partial<BackgroundOptions> = {}) {

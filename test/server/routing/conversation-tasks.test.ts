@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import test from "ava";
 import fc from "fast-check";
-import type { ChatMessage } from "../../../server/codec.ts";
+import type { ChatMessage } from "../../../server/text/codec.ts";
 import { ConversationTasks } from "../../../server/routing/conversation-tasks.ts";
 
 const user = (content: string): ChatMessage => ({ role: "user", content });

@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
-import { ConfigError } from "../../../server/config-error.ts";
-import { parseConfig } from "../../../server/config.ts";
+import { ConfigError } from "../../../server/base/config-error.ts";
+import { parseConfig } from "../../../server/config/config.ts";
 import { ApiKeys } from "../../../server/security/api-keys.ts";
-import { InvalidApiKeyError } from "../../../server/security/errors.ts";
-import { readApiKeys } from "../../../server/security/read-api-keys.ts";
+import { InvalidApiKeyError } from "../../../server/base/access-errors.ts";
+import { readApiKeys } from "../../../server/config/read-api-keys.ts";
 import { createSecurity, isLoopback } from "../../../server/security/security.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 import { startServer } from "../../helpers/start-server.ts";

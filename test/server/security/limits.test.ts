@@ -1,9 +1,9 @@
 import test from "ava";
 import fc from "fast-check";
-import { parseConfig } from "../../../server/config.ts";
-import { ConfigError } from "../../../server/config-error.ts";
+import { parseConfig } from "../../../server/config/config.ts";
+import { ConfigError } from "../../../server/base/config-error.ts";
 import { Admission } from "../../../server/security/admission.ts";
-import { RateLimitError } from "../../../server/security/errors.ts";
+import { RateLimitError } from "../../../server/base/access-errors.ts";
 import { formatDuration } from "../../../server/security/middleware.ts";
 import { RateLimit } from "../../../server/security/rate-limit.ts";
 import { FakeClock } from "../../helpers/fake-clock.ts";

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import test from "ava";
-import { ConfigError } from "../../../server/config-error.ts";
-import { parseConfig } from "../../../server/config.ts";
+import { ConfigError } from "../../../server/base/config-error.ts";
+import { parseConfig } from "../../../server/config/config.ts";
 import { AllowedOrigins } from "../../../server/security/cors.ts";
 import { expertSnapshot } from "../../helpers/expert-snapshot.ts";
 import { FakeEngine } from "../../helpers/fake-engine.ts";

@@ -1,5 +1,5 @@
 import test from "ava";
-import { TaskLimitError } from "../../../server/background/errors.ts";
+import { TaskLimitError } from "../../../server/base/task-limit-error.ts";
 import { compileGrammar } from "../../../server/structured/compile-grammar.ts";
 import type { GrammarSource } from "../../../server/structured/compile-grammar.ts";
 import { GrammarCompiler } from "../../../server/structured/grammar-compiler.ts";

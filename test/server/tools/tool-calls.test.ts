@@ -1,11 +1,11 @@
 import test from "ava";
 import { ChatTemplateError } from "../../../model/errors.ts";
 import { schemaGrammar } from "../../../server/structured/json-schema.ts";
-import { InvalidRequestError } from "../../../server/errors.ts";
+import { InvalidRequestError } from "../../../server/base/errors.ts";
 import { ToolCallParser } from "../../../server/tools/tool-call-parser.ts";
 import type { ToolPiece } from "../../../server/tools/tool-call-parser.ts";
 import { callStart, callText } from "../../../server/tools/tool-call-text.ts";
-import { toolGrammar } from "../../../server/tools/tool-grammar.ts";
+import { toolGrammar } from "../../../server/structured/tool-grammar.ts";
 import { toolPrompt, withoutToolRole, withToolPrompt } from "../../../server/tools/tool-prompt.ts";
 import type { ToolPrompt } from "../../../server/tools/tool-prompt.ts";
 import type { Tool } from "../../../server/tools/tool-schemas.ts";

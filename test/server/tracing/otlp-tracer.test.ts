@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { createLog } from "../../../server/log.ts";
+import { createLog } from "../../../server/base/log.ts";
 import { OtlpTracer } from "../../../server/tracing/otlp-tracer.ts";
 import { attributesOf, startCollector, type WireSpan } from "../../helpers/otlp-collector.ts";
 import { startServer } from "../../helpers/start-server.ts";
