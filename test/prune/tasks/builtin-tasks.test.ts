@@ -52,12 +52,14 @@ test("no prompt belongs to two tasks", (t) => {
 test("every corpus in the folder is a task, and the package ships the folder", (t) => {
   const folder = dirname(builtinTasks[0]!.corpusPath);
   t.deepEqual(
-    readdirSync(folder).sort(),
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".jsonl"))
+      .sort(),
     builtinTasks.map(({ corpusPath }) => basename(corpusPath)).sort(),
   );
   const text = readFileSync(new URL("../../../../package.json", import.meta.url), "utf8");
   const { files } = JSON.parse(text) as { files: string[] };
-  t.true(files.includes("prune/tasks"));
+  t.true(files.includes("prune/tasks/*.jsonl"));
 });
 
 test("the corpora stay small", (t) => {
