@@ -1,7 +1,7 @@
 import { denseExpert } from "../engine/contract/experts.ts";
 import { loadStages } from "../engine/run/load-stages.ts";
 import { ModelRunner } from "../engine/run/model-runner.ts";
-import type { Tokens } from "../engine/run/model-runner.ts";
+import type { Tokens } from "../engine/sequence/tokens.ts";
 import { openDevice } from "../engine/device/open-device.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";

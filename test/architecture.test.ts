@@ -55,6 +55,19 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "model/weights": ["model", "model/files", "model/text"],
   "model/graph": ["model/weights"],
   "model/experts": ["model", "model/files", "model/weights", "model/graph"],
+  "engine/contract": [],
+  "engine/grammar": ["engine/contract"],
+  "engine/device": ["engine/contract"],
+  "engine/sequence": ["engine/contract", "engine/grammar"],
+  "engine/run": ["engine/contract", "engine/device", "engine/sequence"],
+  "engine/experts": ["engine/contract", "engine/device"],
+  "engine/worker": [
+    "engine/contract",
+    "engine/grammar",
+    "engine/device",
+    "engine/run",
+    "engine/experts",
+  ],
 };
 
 /** Packages and files that only some of the project is to know. */
@@ -193,6 +206,8 @@ test("an import in any form that is not an arrow is found", (t) => {
   t.is(violations("model/a.ts", 'import { b } from "./graph/b.ts";').length, 1);
   t.is(violations("model/graph/a.ts", 'import { b } from "../weights/b.ts";').length, 0);
   t.is(violations("model/weights/deep/a.ts", 'import { b } from "../b.ts";').length, 0);
+  t.is(violations("engine/run/a.ts", 'import type { B } from "../experts/b.ts";').length, 1);
+  t.is(violations("engine/contract/a.ts", 'import type { B } from "../run/b.ts";').length, 1);
   t.is(violations("engine/a.ts", 'import ws from "ws"; import { b } from "./b.ts";').length, 0);
 });
 

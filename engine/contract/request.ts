@@ -1,10 +1,10 @@
 import type { SeapError } from "../../model/errors.ts";
 import type { EngineStoppedError } from "./errors.ts";
 import type { ExpertSnapshot, ServeReason } from "./experts.ts";
-import type { Automaton } from "../grammar/automaton.ts";
+import type { Automaton } from "./automaton.ts";
 import type { LogprobsParams, TokenLogprobs } from "./logprobs.ts";
 import type { Decision } from "../../router/router.ts";
-import type { Route, RoutingRequest } from "../sequence/routing.ts";
+import type { Route, RoutingRequest } from "./routing.ts";
 import type { StepReport } from "./step-meter.ts";
 
 /** How the next token is drawn. Neutral values switch a rule off. */

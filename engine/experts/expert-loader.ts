@@ -7,13 +7,20 @@ import type { Device, Stage } from "../device/device.ts";
 import { EngineStoppedError, InferenceError } from "../contract/errors.ts";
 import type { ExpertDevice, ExpertHandle } from "./expert-device.ts";
 import type { BuiltExpert } from "../contract/experts.ts";
-import type { ModelRunner } from "../run/model-runner.ts";
 import type { StepTimer } from "./step-timer.ts";
 import type { Turnstile } from "./turnstile.ts";
 
+/** What sequences run on their middles with. */
+export interface MiddleHolder {
+  /** @param name that no other has */
+  addMiddle(name: string, stages: readonly Stage[]): void;
+  /** Takes out one that no sequence is on; its stages are the caller's to dispose. */
+  removeMiddle(name: string): void;
+}
+
 export interface ExpertLoaderOptions {
   readonly device: Device;
-  readonly runner: ModelRunner;
+  readonly runner: MiddleHolder;
   readonly timer: StepTimer;
   readonly turnstile: Turnstile;
   /** Called before an expert leaves: nothing may run on it any more. */

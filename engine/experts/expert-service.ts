@@ -2,32 +2,33 @@ import { performance } from "node:perf_hooks";
 
 import { SeapError } from "../../model/errors.ts";
 import { totalBytes } from "../../model/graph/model-stages.ts";
-import type { Device } from "../device/device.ts";
-import { ExpertLoader } from "./expert-loader.ts";
+import type { CommandMessage, FromExperts, ToExperts } from "../contract/expert-messages.ts";
+import type { Device, Stage } from "../device/device.ts";
+import { ExpertLoader, type MiddleHolder } from "./expert-loader.ts";
 import { ExpertPool } from "./expert-pool.ts";
 import type { ExpertOptions } from "../contract/experts.ts";
-import type { ModelRunner, ModelStages } from "../run/model-runner.ts";
-import { stackOf } from "../contract/request-failure.ts";
 import { RemoteBuilder } from "./remote-builder.ts";
-import { ShadowCheck } from "./shadow-check.ts";
+import { ShadowCheck, type TextScorer } from "./shadow-check.ts";
 import { StepTimer } from "./step-timer.ts";
 import { Turnstile } from "./turnstile.ts";
-import type { FromWorker, ToWorker } from "../worker/worker-protocol.ts";
 
 export interface ExpertServiceOptions {
   readonly experts: ExpertOptions;
   readonly device: Device;
-  readonly runner: ModelRunner;
-  readonly stages: ModelStages;
+  readonly runner: MiddleHolder & TextScorer;
+  /** Of the unpruned model. */
+  readonly stages: { readonly trunk: Stage; readonly middle: readonly Stage[] };
   readonly vocabSize: number;
   /** KV memory that no sequence needs now. */
   readonly freeKvBytes: () => number;
-  readonly send: (message: FromWorker) => void;
+  readonly send: (message: FromExperts) => void;
+  /** One line for a person. */
+  readonly log: (line: string) => void;
+  /** Told of errors that nobody expects. */
+  readonly onProblem: (error: unknown) => void;
   /** Called when something waits at the turnstile. */
   readonly onWork: () => void;
 }
-
-type CommandMessage = Extract<ToWorker, { type: "command_expert" }>;
 
 /** The longest delay of a timer of Node. */
 const longestMs = 2 ** 31 - 1;
@@ -37,28 +38,29 @@ export class ExpertService {
   readonly pool: ExpertPool;
   readonly turnstile: Turnstile;
   readonly shadow: ShadowCheck;
-  readonly builder: RemoteBuilder;
+  readonly #builder: RemoteBuilder;
   readonly #loader: ExpertLoader;
-  readonly #send: (message: FromWorker) => void;
+  readonly #send: (message: FromExperts) => void;
+  readonly #onProblem: (error: unknown) => void;
 
   private constructor(options: ExpertServiceOptions, parts: Parts) {
-    const { experts, runner, stages, vocabSize, freeKvBytes, send } = options;
+    const { experts, runner, stages, vocabSize, freeKvBytes, send, log, onProblem } = options;
     const { turnstile, timer, denseCost } = parts;
-    const log = (text: string) => send({ type: "progress", text });
     this.#send = send;
+    this.#onProblem = onProblem;
     this.turnstile = turnstile;
     this.shadow = new ShadowCheck({
       ...{ runner, vocabSize, freeKvBytes, log },
       share: experts.shadow.share,
       record: (name, record) => this.pool.recordShadow(name, record),
     });
-    this.builder = new RemoteBuilder(send);
+    this.#builder = new RemoteBuilder(send);
     this.#loader = new ExpertLoader({
       ...{ device: options.device, runner, timer, turnstile },
       onRelease: (name) => this.shadow.forget(name),
     });
     this.pool = new ExpertPool({
-      ...{ options: experts, builder: this.builder, device: this.#loader, denseCost, log },
+      ...{ options: experts, builder: this.#builder, device: this.#loader, denseCost, log },
       denseBytes: totalBytes(stages.middle.map(({ model }) => model)),
       nowMs: () => Date.now(),
       setTimer: (callback, delayMs) => {
@@ -82,14 +84,15 @@ export class ExpertService {
     return new ExpertService(options, { turnstile, timer, denseCost });
   }
 
-  command(message: CommandMessage): void {
-    void this.#command(message);
+  receive(message: ToExperts): void {
+    if (message.type === "command_expert") void this.#command(message);
+    else this.#builder.receive(message);
   }
 
   /** Gives up what is being built and loaded, and frees all memory, once no sequence is left. */
   async close(): Promise<void> {
     const closed = this.pool.close();
-    this.builder.close();
+    this.#builder.close();
     this.#loader.close();
     await this.turnstile.open();
     await closed;
@@ -100,8 +103,8 @@ export class ExpertService {
       const snapshot = await this.pool.command(name, command);
       this.#send({ type: "expert_commanded", id, snapshot });
     } catch (error) {
-      if (!(error instanceof SeapError)) this.#send({ type: "problem", text: stackOf(error) });
       const isExpected = error instanceof SeapError;
+      if (!isExpected) this.#onProblem(error);
       const message = isExpected ? error.message : `${command} failed: the log says why.`;
       this.#send({ type: "expert_refused", id, message });
     }

@@ -1,3 +1,4 @@
+import type { FromBuilder, ToBuilder } from "../contract/builder-messages.ts";
 import { EngineStoppedError, ExpertBuildError } from "../contract/errors.ts";
 import type {
   BuildOptions,
@@ -5,17 +6,6 @@ import type {
   BuiltExpert,
   ExpertBuilder,
 } from "../contract/experts.ts";
-
-/** What the engine's thread asks of the builder, which lives in another. */
-export type ToBuilder =
-  | { readonly type: "find_expert" | "build_expert"; readonly id: number; readonly task: string }
-  /** The answer is not waited for any more. */
-  | { readonly type: "stop_build"; readonly id: number };
-
-export type FromBuilder =
-  | { readonly type: "build_progress"; readonly id: number; readonly progress: BuildProgress }
-  | { readonly type: "builder_done"; readonly id: number; readonly built: BuiltExpert | null }
-  | { readonly type: "builder_failed"; readonly id: number; readonly message: string };
 
 interface Pending {
   readonly resolve: (built: BuiltExpert | null) => void;

@@ -1,12 +1,48 @@
 import { messageOf } from "./build-queue.ts";
 import type { ShadowRecord } from "./expert-entry.ts";
+import type { ExpertLease } from "../contract/expert-choice.ts";
+import type { GenerateRequest } from "../contract/request.ts";
 import { denseExpert } from "../contract/experts.ts";
-import type { KvBorrower } from "../run/engine-loop.ts";
-import type { ModelRunner, Tokens } from "../run/model-runner.ts";
-import type { Sequence } from "../sequence/sequence.ts";
+import type { KvBorrower } from "../contract/kv-borrower.ts";
+
+/** A text that is there already. */
+export interface GivenText {
+  readonly numTokens: number;
+  readonly lastTokenId: number;
+  /** Tokens `[start, end)`; `end` may lie past the last. */
+  tokenIds(start: number, end: number): Uint32Array;
+}
+
+export interface ScoreOptions {
+  readonly middle: string;
+  /** Tokens of one step. */
+  readonly chunk: number;
+  /** First token whose logits count. */
+  readonly from: number;
+}
+
+/** What tells a middle's opinion of a text. */
+export interface TextScorer {
+  /**
+   * One step over a text.
+   * @returns logits `[tokens of the step from `from` on, vocabSize]`, where it has such; null when the text is through
+   * @throws InferenceError
+   */
+  score(text: GivenText, options: ScoreOptions): Promise<Float32Array | null>;
+  /** Frees what the text takes. May be called twice. */
+  release(text: GivenText): void;
+  /** KV bytes that a text of some length takes. */
+  kvBytesFor(numTokens: number): number;
+}
+
+/** A sequence that has come to its end. */
+export interface FinishedSequence extends Pick<GivenText, "numTokens" | "tokenIds"> {
+  readonly request: Pick<GenerateRequest, "promptTokenIds">;
+  readonly lease: Pick<ExpertLease, "expert"> | null;
+}
 
 export interface ShadowCheckOptions {
-  readonly runner: Pick<ModelRunner, "score" | "release" | "kvBytesFor">;
+  readonly runner: TextScorer;
   /** KV memory that nobody needs now. */
   readonly freeKvBytes: () => number;
   /** Share of the finished sequences to compare, 0 to 1. */
@@ -34,8 +70,8 @@ interface Comparison {
   readonly finished: Finished;
   /** Of both runs. */
   readonly kvBytes: number;
-  readonly dense: Tokens;
-  readonly own: Tokens;
+  readonly dense: GivenText;
+  readonly own: GivenText;
   /** Of the chunk that the expert is to see next. */
   denseLogits: Float32Array | null;
   tokens: number;
@@ -73,7 +109,7 @@ export class ShadowCheck implements KvBorrower {
   }
 
   /** A sequence that has come to its end: every so many of those on experts are kept. */
-  offer(sequence: Pick<Sequence, "request" | "lease" | "numTokens" | "tokenIds">): void {
+  offer(sequence: FinishedSequence): void {
     const { share } = this.#options;
     const numPromptTokens = sequence.request.promptTokenIds.length;
     const expert = sequence.lease?.expert ?? denseExpert;
@@ -156,7 +192,7 @@ export class ShadowCheck implements KvBorrower {
 }
 
 /** All tokens but the last, which was drawn and never seen. */
-class GivenTokens implements Tokens {
+class GivenTokens implements GivenText {
   readonly numTokens: number;
   readonly #tokenIds: Uint32Array;
 

@@ -1,4 +1,4 @@
-import { type Automaton, ending } from "./automaton.ts";
+import { type Automaton, ending } from "../contract/automaton.ts";
 import type { Stack, StackParts, Stacks } from "./stacks.ts";
 import type { WorkLimit } from "./work-limit.ts";
 

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { TokenTable } from "../../model/text/token-table.ts";
-import type { Automaton } from "./automaton.ts";
+import type { Automaton } from "../contract/automaton.ts";
 import { Matcher } from "./matcher.ts";
 import { Positions } from "./positions.ts";
 import { TokenTrie } from "./token-trie.ts";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Automaton } from "./automaton.ts";
+import type { Automaton } from "../contract/automaton.ts";
 import { ClosureFinder, type Places } from "./closure.ts";
 import { bottom, type Stack, Stacks } from "./stacks.ts";
 import type { TokenMask } from "./token-mask.ts";

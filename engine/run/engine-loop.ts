@@ -6,26 +6,22 @@ import {
   InferenceError,
   TooManyParkedError,
 } from "../contract/errors.ts";
-import type { ExpertLease, ExpertPool } from "../experts/expert-pool.ts";
+import type { ExpertChooser, ExpertLease } from "../contract/expert-choice.ts";
 import { denseExpert } from "../contract/experts.ts";
-import type { ModelRunner, Tokens } from "./model-runner.ts";
+import type { Tokens } from "../sequence/tokens.ts";
+import type { ModelRunner } from "./model-runner.ts";
+import type { KvBorrower } from "../contract/kv-borrower.ts";
+import type { ProgressEvent } from "../contract/progress-event.ts";
 import type { GenerateEvent, GenerateRequest } from "../contract/request.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Sequence } from "../sequence/sequence.ts";
 import type { Vocabulary } from "../sequence/sequence.ts";
 import type { StepMeter } from "../contract/step-meter.ts";
-import type { ProgressEvent } from "../worker/worker-protocol.ts";
 
 /** What the loop tells of a request. After `finish` or an error nothing more comes. */
 export type EngineOutput =
   | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }
   | { readonly id: string; readonly error: SeapError };
-
-/** Who uses KV memory of the budget as long as no sequence needs it. */
-export interface KvBorrower {
-  readonly kvBytes: number;
-  giveBack(): void;
-}
 
 export interface EngineLoopOptions {
   readonly runner: ModelRunner;
@@ -39,7 +35,7 @@ export interface EngineLoopOptions {
   /** Called once or twice a step with everything that is new. */
   readonly emit: (outputs: readonly EngineOutput[]) => void;
   /** Chooses what a sequence runs on. @default dense for all */
-  readonly experts?: Pick<ExpertPool, "choose">;
+  readonly experts?: ExpertChooser;
   /** Sequences that may wait for their expert. @default no limit */
   readonly maxParked?: number;
   /** Called when a step has something to do again that had to wait for an expert. */

@@ -1,5 +1,4 @@
 import type { ModelRunner } from "./model-runner.ts";
-import { timedPositions } from "../experts/step-timer.ts";
 
 export interface KvBudget {
   /** All that is ever allocated. */
@@ -12,16 +11,18 @@ export interface KvBudgetOptions {
   /** Asked for. */
   readonly maxBytes: number;
   readonly contextLength: number;
-  readonly hasExperts: boolean;
+  /** KV positions that timing an expert takes for a moment; 0 where there are none. */
+  readonly timedPositions: number;
 }
 
 /** What was asked for, but at least one sequence of the largest length: it could never run otherwise. */
 export function kvBudget(
   runner: Pick<ModelRunner, "kvBytesFor" | "moveBytesFor">,
-  { maxBytes, contextLength, hasExperts }: KvBudgetOptions,
+  { maxBytes, contextLength, timedPositions }: KvBudgetOptions,
 ): KvBudget {
   const reserved =
-    runner.moveBytesFor(contextLength) + (hasExperts ? runner.kvBytesFor(timedPositions) : 0);
+    runner.moveBytesFor(contextLength) +
+    (timedPositions > 0 ? runner.kvBytesFor(timedPositions) : 0);
   const totalBytes = Math.max(maxBytes, runner.kvBytesFor(contextLength) + reserved);
   return { totalBytes, sequenceBytes: totalBytes - reserved };
 }

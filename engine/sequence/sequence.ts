@@ -1,10 +1,10 @@
 import type { TokenTable } from "../../model/text/token-table.ts";
 import { Detokenizer } from "./detokenizer.ts";
-import type { ExpertLease } from "../experts/expert-pool.ts";
+import type { ExpertLease } from "../contract/expert-choice.ts";
 import type { Grammars } from "../grammar/grammars.ts";
 import type { Matcher } from "../grammar/matcher.ts";
 import { PromptLogprobs, tokenLogprobs } from "../contract/logprobs.ts";
-import type { Tokens } from "../run/model-runner.ts";
+import type { Tokens } from "./tokens.ts";
 import { PromptPool } from "./prompt-pool.ts";
 import type { PromptRouter } from "../../router/prompt-router.ts";
 import type {

@@ -1,5 +1,5 @@
 import type { BuiltExpert, ExpertBuilder } from "../contract/experts.ts";
-import type { FromBuilder, ToBuilder } from "../experts/remote-builder.ts";
+import type { FromBuilder, ToBuilder } from "../contract/builder-messages.ts";
 
 /** Lets a builder work for a `RemoteBuilder` in another thread. */
 export class BuilderHost {

@@ -7,6 +7,7 @@ import { openModel } from "../../model/weights/open-model.ts";
 import type { PromptRouter } from "../../router/prompt-router.ts";
 import { EngineLoop } from "../run/engine-loop.ts";
 import type { EngineOutput } from "../run/engine-loop.ts";
+import { timedPositions } from "../experts/step-timer.ts";
 import { ExpertService } from "../experts/expert-service.ts";
 import { Grammars } from "../grammar/grammars.ts";
 import { kvBudget } from "../run/kv-budget.ts";
@@ -79,6 +80,8 @@ async function load(): Promise<Loaded> {
             ...{ device, runner, stages, vocabSize, send },
             experts: options.experts,
             freeKvBytes: () => loop.freeKvBytes,
+            log: (text) => send({ type: "progress", text }),
+            onProblem: reportProblem,
             onWork: () => wakeUp.call(),
           });
     const loop = new EngineLoop({
@@ -125,8 +128,10 @@ async function load(): Promise<Loaded> {
 
 function sequenceBytesOf(runner: ModelRunner): number {
   const { kvMemoryBytes: maxBytes, contextLength } = options;
-  const hasExperts = options.experts !== undefined;
-  const { totalBytes, sequenceBytes } = kvBudget(runner, { maxBytes, contextLength, hasExperts });
+  const { totalBytes, sequenceBytes } = kvBudget(runner, {
+    ...{ maxBytes, contextLength },
+    timedPositions: options.experts === undefined ? 0 : timedPositions,
+  });
   if (totalBytes > maxBytes) {
     const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
     send({
@@ -156,11 +161,11 @@ async function serve(loaded: Loaded, openRouter: OpenRouter): Promise<void> {
       case "use_router":
         return useRouter(loaded, message.path, openRouter);
       case "command_expert":
-        return experts ? experts.command(message) : refuse(message.id);
+        return experts ? experts.receive(message) : refuse(message.id);
       case "build_progress":
       case "builder_done":
       case "builder_failed":
-        return experts?.builder.receive(message);
+        return experts?.receive(message);
       case "ping":
         return send({ type: "pong" });
       case "close":

@@ -1,14 +1,10 @@
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { TokenTable } from "../../model/text/token-table.ts";
-import type { ExpertOptions, ExpertSnapshot } from "../contract/experts.ts";
-import type { FromBuilder, ToBuilder } from "../experts/remote-builder.ts";
+import type { FromExperts, ToExperts } from "../contract/expert-messages.ts";
+import type { ExpertOptions } from "../contract/experts.ts";
+import type { ProgressEvent } from "../contract/progress-event.ts";
 import type { RequestFailure } from "../contract/request-failure.ts";
-import type {
-  EngineMemory,
-  ExpertCommand,
-  GenerateEvent,
-  GenerateRequest,
-} from "../contract/request.ts";
+import type { EngineMemory, GenerateEvent, GenerateRequest } from "../contract/request.ts";
 import type { StepReport } from "../contract/step-meter.ts";
 
 /** Handed to the worker when it starts. */
@@ -38,14 +34,7 @@ export type ToWorker =
   | { readonly type: "cancel"; readonly id: string }
   /** Answered by `router_used` or `router_failed`, in order. */
   | { readonly type: "use_router"; readonly path: string }
-  /** Answered by `expert_commanded` or `expert_refused`. */
-  | {
-      readonly type: "command_expert";
-      readonly id: number;
-      readonly name: string;
-      readonly command: ExpertCommand;
-    }
-  | FromBuilder
+  | ToExperts
   /** Answered by `pong`, between two steps at the latest. */
   | { readonly type: "ping" }
   /** Cancel everything, release the device, end. A worker is never terminated while it may run. */
@@ -60,11 +49,7 @@ export type FromWorker =
   | { readonly type: "load_failed"; readonly message: string }
   | { readonly type: "router_used" }
   | { readonly type: "router_failed"; readonly message: string }
-  /** Whenever something about them has changed. */
-  | { readonly type: "experts"; readonly snapshots: readonly ExpertSnapshot[] }
-  | { readonly type: "expert_commanded"; readonly id: number; readonly snapshot: ExpertSnapshot }
-  | { readonly type: "expert_refused"; readonly id: number; readonly message: string }
-  | ToBuilder
+  | FromExperts
   /** When it has changed and there is no output to tell it with. */
   | { readonly type: "memory"; readonly memory: EngineMemory }
   | {
@@ -75,9 +60,6 @@ export type FromWorker =
       /** On the clock of `steadySeconds`. */
       readonly sentAtSeconds: number;
     };
-
-/** For the counts: a request started, or it waits again, for its expert. */
-export type ProgressEvent = { readonly type: "started" } | { readonly type: "parked" };
 
 export type WorkerOutput =
   | { readonly id: string; readonly event: GenerateEvent | ProgressEvent }

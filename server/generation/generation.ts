@@ -1,7 +1,7 @@
-import type { Automaton } from "../../engine/grammar/automaton.ts";
+import type { Automaton } from "../../engine/contract/automaton.ts";
 import type { LogprobsParams } from "../../engine/contract/logprobs.ts";
 import type { EngineLimits, GenerateRequest } from "../../engine/contract/request.ts";
-import type { RoutingRequest } from "../../engine/sequence/routing.ts";
+import type { RoutingRequest } from "../../engine/contract/routing.ts";
 import type { Prompt, TextCodec } from "../text/codec.ts";
 import { ContextLengthError, InvalidRequestError } from "../base/errors.ts";
 import { findNamed } from "../parameters/aliases.ts";

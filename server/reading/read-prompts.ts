@@ -5,7 +5,7 @@ import type {
   GenerateRequest,
   Reading,
 } from "../../engine/contract/request.ts";
-import type { RoutingRequest } from "../../engine/sequence/routing.ts";
+import type { RoutingRequest } from "../../engine/contract/routing.ts";
 import { greedy } from "../../engine/sequence/sampler.ts";
 import { settleAll } from "../generation/choices.ts";
 

@@ -1,4 +1,4 @@
-import type { Route, RoutingRequest } from "../../engine/sequence/routing.ts";
+import type { Route, RoutingRequest } from "../../engine/contract/routing.ts";
 import { wholePrompt } from "../../router/prompt-spans.ts";
 import type { Prompt } from "../text/codec.ts";
 import { InvalidRequestError, quote } from "../base/errors.ts";

@@ -1,5 +1,6 @@
 import { GrammarError } from "../../engine/contract/errors.ts";
-import { type Automaton, buildAutomaton } from "../../engine/grammar/automaton.ts";
+import type { Automaton } from "../../engine/contract/automaton.ts";
+import { buildAutomaton } from "../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { Positions } from "../../engine/grammar/positions.ts";
 import { InvalidRequestError } from "../base/errors.ts";

@@ -19,7 +19,7 @@ import type {
   RoutedEvent,
   StepObserver,
 } from "../../engine/contract/request.ts";
-import type { Route } from "../../engine/sequence/routing.ts";
+import type { Route } from "../../engine/contract/routing.ts";
 import type { Decision } from "../../router/router.ts";
 
 /** What a fake answer does next: a text per token ("" while text is held back), a pause, or a failure. */

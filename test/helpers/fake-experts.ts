@@ -1,10 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { ExpertDevice, ExpertHandle } from "../../engine/experts/expert-device.ts";
-import {
-  type ChooseOptions,
-  type ExpertLease,
-  ExpertPool,
-} from "../../engine/experts/expert-pool.ts";
+import type { ChooseOptions, ExpertLease } from "../../engine/contract/expert-choice.ts";
+import { ExpertPool } from "../../engine/experts/expert-pool.ts";
 import type {
   BuildProgress,
   BuiltExpert,

@@ -1,4 +1,4 @@
-import type { Tokens } from "../../engine/run/model-runner.ts";
+import type { Tokens } from "../../engine/sequence/tokens.ts";
 
 /** Tokens that the test decides, whatever the logits say. */
 export class GivenTokens implements Tokens {

@@ -1,10 +1,12 @@
 import type { ExecutionContext } from "ava";
 import type { Device, Stage } from "../../engine/device/device.ts";
 import { EngineLoop } from "../../engine/run/engine-loop.ts";
-import type { EngineLoopOptions, EngineOutput, KvBorrower } from "../../engine/run/engine-loop.ts";
+import type { KvBorrower } from "../../engine/contract/kv-borrower.ts";
+import type { EngineLoopOptions, EngineOutput } from "../../engine/run/engine-loop.ts";
 import { loadStages } from "../../engine/run/load-stages.ts";
 import { ModelRunner } from "../../engine/run/model-runner.ts";
-import type { ModelStages, Tokens } from "../../engine/run/model-runner.ts";
+import type { Tokens } from "../../engine/sequence/tokens.ts";
+import type { ModelStages } from "../../engine/run/model-runner.ts";
 import { openDevice } from "../../engine/device/open-device.ts";
 import type { GenerateRequest, RoutedEvent } from "../../engine/contract/request.ts";
 import type { Sequence } from "../../engine/sequence/sequence.ts";

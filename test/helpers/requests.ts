@@ -1,6 +1,6 @@
 import { greedy } from "../../engine/sequence/sampler.ts";
 import type { GenerateRequest, SamplingParams } from "../../engine/contract/request.ts";
-import type { RoutingRequest } from "../../engine/sequence/routing.ts";
+import type { RoutingRequest } from "../../engine/contract/routing.ts";
 import type { TokenTable } from "../../model/text/token-table.ts";
 
 export { greedy };

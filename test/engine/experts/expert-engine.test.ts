@@ -15,7 +15,7 @@ import {
   type ExpertOptions,
 } from "../../../engine/contract/experts.ts";
 import type { Engine, GenerateEvent, GenerateRequest } from "../../../engine/contract/request.ts";
-import type { RoutingRequest } from "../../../engine/sequence/routing.ts";
+import type { RoutingRequest } from "../../../engine/contract/routing.ts";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import { ModelLoadError } from "../../../model/errors.ts";
 import { expertArtifact } from "../../../model/experts/expert-artifact.ts";

@@ -7,7 +7,7 @@ import {
   InferenceError,
   TooManyParkedError,
 } from "../../../engine/contract/errors.ts";
-import type { ChooseOptions, ExpertChoice } from "../../../engine/experts/expert-pool.ts";
+import type { ChooseOptions, ExpertChoice } from "../../../engine/contract/expert-choice.ts";
 import type { GenerateRequest } from "../../../engine/contract/request.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { Gate } from "../../helpers/fake-engine.ts";

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import test from "ava";
 import fc from "fast-check";
 import { ExpertCommandError, InferenceError } from "../../../engine/contract/errors.ts";
-import type { ExpertCommand, ExpertLease } from "../../../engine/experts/expert-pool.ts";
+import type { ExpertLease } from "../../../engine/contract/expert-choice.ts";
+import type { ExpertCommand } from "../../../engine/experts/expert-pool.ts";
 import type {
   ExpertOptions,
   ExpertSnapshot,

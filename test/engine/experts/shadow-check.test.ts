@@ -1,6 +1,6 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import type { ExpertChoice } from "../../../engine/experts/expert-pool.ts";
+import type { ExpertChoice } from "../../../engine/contract/expert-choice.ts";
 import type { ShadowRecord } from "../../../engine/experts/expert-entry.ts";
 import type { ModelRunner } from "../../../engine/run/model-runner.ts";
 import { ShadowCheck } from "../../../engine/experts/shadow-check.ts";

@@ -1,7 +1,8 @@
 import test from "ava";
 import fc from "fast-check";
 import { GrammarError } from "../../../engine/contract/errors.ts";
-import { type Automaton, buildAutomaton } from "../../../engine/grammar/automaton.ts";
+import type { Automaton } from "../../../engine/contract/automaton.ts";
+import { buildAutomaton } from "../../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../../engine/grammar/grammar.ts";
 import { Positions } from "../../../engine/grammar/positions.ts";
 import { maxWork } from "../../../engine/grammar/work-limit.ts";

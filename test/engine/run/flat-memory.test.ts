@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import test from "ava";
-import type { ExpertChoice } from "../../../engine/experts/expert-pool.ts";
+import type { ExpertChoice } from "../../../engine/contract/expert-choice.ts";
 import type { GenerateRequest } from "../../../engine/contract/request.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { loadModel, LoopRun } from "../../helpers/loop-run.ts";

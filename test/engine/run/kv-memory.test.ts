@@ -1,13 +1,13 @@
 import { setImmediate } from "node:timers/promises";
 import test from "ava";
 import fc from "fast-check";
-import type { KvBorrower } from "../../../engine/run/engine-loop.ts";
-import type { ExpertChoice } from "../../../engine/experts/expert-pool.ts";
+import type { KvBorrower } from "../../../engine/contract/kv-borrower.ts";
+import type { ExpertChoice } from "../../../engine/contract/expert-choice.ts";
 import { kvBudget } from "../../../engine/run/kv-budget.ts";
 import { ModelRunner } from "../../../engine/run/model-runner.ts";
 import type { GenerateRequest } from "../../../engine/contract/request.ts";
 import { ShadowCheck } from "../../../engine/experts/shadow-check.ts";
-import { StepTimer } from "../../../engine/experts/step-timer.ts";
+import { StepTimer, timedPositions } from "../../../engine/experts/step-timer.ts";
 import { Turnstile } from "../../../engine/experts/turnstile.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { Gate } from "../../helpers/fake-engine.ts";
@@ -107,7 +107,8 @@ class Setting implements KvBorrower {
     const { device } = this;
     this.#loaded = loaded;
     const probe = new ModelRunner({ device, stages: loaded.stages, prefillChunk: 32 });
-    const budget = (maxBytes: number) => kvBudget(probe, { maxBytes, contextLength, hasExperts });
+    const budget = (maxBytes: number) =>
+      kvBudget(probe, { maxBytes, contextLength, timedPositions: hasExperts ? timedPositions : 0 });
     const { totalBytes, sequenceBytes } = budget(excess * budget(0).totalBytes);
     this.totalBytes = totalBytes + prefixCacheBytes;
     const choose = (task: string | null): ExpertChoice => {

@@ -2,7 +2,7 @@ import test from "ava";
 import type { Device, HiddenStates, Stage } from "../../../engine/device/device.ts";
 import { InferenceError } from "../../../engine/contract/errors.ts";
 import { ModelRunner } from "../../../engine/run/model-runner.ts";
-import type { Tokens } from "../../../engine/run/model-runner.ts";
+import type { Tokens } from "../../../engine/sequence/tokens.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";
 import { loadModel } from "../../helpers/loop-run.ts";
 import type { LoadedStages } from "../../helpers/loop-run.ts";

@@ -3,7 +3,7 @@ import type { ExecutionContext } from "ava";
 import { CancelledError } from "../../../engine/contract/errors.ts";
 import type { FinishEvent } from "../../../engine/contract/request.ts";
 import { SequenceRouting } from "../../../engine/sequence/routing.ts";
-import type { RoutingRequest } from "../../../engine/sequence/routing.ts";
+import type { RoutingRequest } from "../../../engine/contract/routing.ts";
 import { FeaturePool, numTrunkFeatures } from "../../../router/features.ts";
 import { createPromptRouter } from "../../../router/prompt-router.ts";
 import type { PromptRouter } from "../../../router/prompt-router.ts";

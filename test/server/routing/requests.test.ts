@@ -1,6 +1,6 @@
 import test from "ava";
 import type { GenerateRequest } from "../../../engine/contract/request.ts";
-import type { Route } from "../../../engine/sequence/routing.ts";
+import type { Route } from "../../../engine/contract/routing.ts";
 import { FakeEngine, Gate, type Script } from "../../helpers/fake-engine.ts";
 import { readEvents, startServer } from "../../helpers/start-server.ts";
 
