@@ -1,6 +1,7 @@
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import type { ModelConfig } from "../model/weights/config.ts";
+import { plainLayer } from "../model/weights/layer-spec.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
 import { physicalCores } from "../server/config/physical-cores.ts";
 import { defaultModelSide, llamaShapedSide } from "./expert-sides.ts";
@@ -28,9 +29,13 @@ const rounds = Number(values.rounds);
 const targets = values.sparsity.split(",").map(Number);
 
 /** Layer shapes of Llama 2 7B (arXiv 2307.09288), with a small vocabulary: only layers are measured. */
+const numLayers = Number(values.layers);
+const ropeInverseFrequencies = Float32Array.from({ length: 64 }, (_, i) => 10_000 ** (-i / 64));
+const layer = plainLayer({ headDim: 128, isInterleaved: false });
 const llama2: ModelConfig = {
   architecture: "llama",
-  numLayers: Number(values.layers),
+  numLayers,
+  layers: Array.from({ length: numLayers }, () => layer),
   hiddenSize: 4096,
   numHeads: 32,
   numKvHeads: 32,
@@ -39,7 +44,10 @@ const llama2: ModelConfig = {
   vocabSize: 512,
   contextLength: 4096,
   rmsNormEps: 1e-5,
-  ropeInverseFrequencies: Float32Array.from({ length: 64 }, (_, i) => 10_000 ** (-i / 64)),
+  embeddingScale: 1,
+  logitScale: 1,
+  rotaryTables: [ropeInverseFrequencies],
+  ropeInverseFrequencies,
   ropeInterleaved: false,
   tiedEmbeddings: true,
 };

@@ -1,4 +1,4 @@
-import type { LayerShape } from "../model/graph/stage-graph.ts";
+import type { LayerShape } from "../model/weights/layer-spec.ts";
 import type { Feeds, Tensor } from "./tensor.ts";
 import { tensor } from "./tensor.ts";
 

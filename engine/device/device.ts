@@ -1,4 +1,5 @@
-import type { LayerShape, StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { LayerShape } from "../../model/weights/layer-spec.ts";
 
 export interface DeviceOptions {
   /** Threads of one forward pass. */

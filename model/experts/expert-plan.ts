@@ -4,7 +4,7 @@ import { ModelLoadError } from "../errors.ts";
 import { parseJson } from "../files/json-file.ts";
 import { stageBorders } from "../graph/model-stages.ts";
 import { denseShape } from "../graph/stage-graph.ts";
-import type { LayerShape } from "../graph/stage-graph.ts";
+import type { LayerShape } from "../weights/layer-spec.ts";
 
 const SCHEMA_VERSION = 1;
 

@@ -1,17 +1,9 @@
 import type { BiasRole, LayerTensorRole, ModelConfig, ModelWeights } from "../weights/config.ts";
+import type { LayerShape } from "../weights/layer-spec.ts";
 import { GraphBuilder } from "./graph-builder.ts";
 import type { GraphModel } from "./graph-builder.ts";
 import { writeLmHead } from "./lm-head.ts";
 import type { WeightFormat } from "../weights/quantize.ts";
-
-/** Widths of one layer; pruning makes them differ. 0 heads or 0 channels: the module is left out. */
-export interface LayerShape {
-  /** Query heads, a multiple of `numKvHeads`. */
-  readonly numHeads: number;
-  readonly numKvHeads: number;
-  /** MLP channels. */
-  readonly intermediateSize: number;
-}
 
 /** A contiguous part of the model that runs as one session. */
 export interface StageModel extends GraphModel {

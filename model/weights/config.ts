@@ -1,8 +1,12 @@
+import type { LayerDescription } from "./layer-spec.ts";
+
 /** Dimensions and constants of one decoder-only transformer, independent of the file it came from. */
 export interface ModelConfig {
   /** Architecture table key, for instance `llama`. */
   readonly architecture: string;
   readonly numLayers: number;
+  /** What each of the `numLayers` layers computes. */
+  readonly layers: readonly LayerDescription[];
   readonly hiddenSize: number;
   readonly numHeads: number;
   readonly numKvHeads: number;
@@ -13,6 +17,15 @@ export interface ModelConfig {
   /** Largest number of positions the model was trained for. */
   readonly contextLength: number;
   readonly rmsNormEps: number;
+  /** Multiplies the rows of the embedding. */
+  readonly embeddingScale: number;
+  /** Multiplies the logits. */
+  readonly logitScale: number;
+  /**
+   * What layers say their rotary embedding by: angles per position, in radians, one for each pair of values, scaling
+   * (Llama 3, linear) already applied. Shape `[rotary.size / 2]` each.
+   */
+  readonly rotaryTables: readonly Float32Array[];
   /**
    * Rotary angle per position and frequency, in radians, scaling (Llama 3, linear) already applied.
    * Shape `[headDim / 2]`.

@@ -1,5 +1,5 @@
 import type { Engine } from "../../engine/contract/request.ts";
-import type { LayerShape } from "../../model/graph/stage-graph.ts";
+import type { LayerShape } from "../../model/weights/layer-spec.ts";
 import type { RouterMap } from "../../router/router-map.ts";
 import type { TextCodec } from "../text/codec.ts";
 import type { ObservedBuilder } from "../experts/observed-builder.ts";

@@ -1,5 +1,5 @@
 import type { ModelConfig, ModelWeights } from "../../model/weights/config.ts";
-import type { LayerShape } from "../../model/graph/stage-graph.ts";
+import type { LayerShape } from "../../model/weights/layer-spec.ts";
 
 export interface PlainForwardOptions {
   /** Widths per layer; the configuration's for all where absent. */

@@ -5,8 +5,9 @@ import type {
   ModelTensorRole,
   ModelWeights,
 } from "../../model/weights/config.ts";
+import { plainLayer } from "../../model/weights/layer-spec.ts";
 import { plainRopeFrequencies } from "../../model/weights/rope.ts";
-import type { LayerShape } from "../../model/graph/stage-graph.ts";
+import type { LayerShape } from "../../model/weights/layer-spec.ts";
 
 export interface TinyModelOptions {
   /** @default 5 */
@@ -59,9 +60,14 @@ const layerRoles: readonly LayerTensorRole[] = [
 export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
   const { ropeTheta = 10_000, seed = 1 } = options;
   const headDim = options.headDim ?? 16;
+  const numLayers = options.numLayers ?? 5;
+  const ropeInterleaved = options.ropeInterleaved ?? false;
+  const layer = plainLayer({ headDim, isInterleaved: ropeInterleaved });
+  const ropeInverseFrequencies = plainRopeFrequencies(headDim, ropeTheta);
   const config: ModelConfig = {
     architecture: "llama",
-    numLayers: options.numLayers ?? 5,
+    numLayers,
+    layers: Array.from({ length: numLayers }, () => layer),
     hiddenSize: options.hiddenSize ?? 64,
     numHeads: options.numHeads ?? 4,
     numKvHeads: options.numKvHeads ?? 2,
@@ -70,8 +76,11 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     vocabSize: options.vocabSize ?? 256,
     contextLength: options.contextLength ?? 2048,
     rmsNormEps: 1e-5,
-    ropeInverseFrequencies: plainRopeFrequencies(headDim, ropeTheta),
-    ropeInterleaved: options.ropeInterleaved ?? false,
+    embeddingScale: 1,
+    logitScale: 1,
+    rotaryTables: [ropeInverseFrequencies],
+    ropeInverseFrequencies,
+    ropeInterleaved,
     tiedEmbeddings: options.tiedEmbeddings ?? true,
   };
   const { hiddenSize, vocabSize } = config;

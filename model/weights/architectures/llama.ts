@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ModelConfig } from "../config.ts";
+import { plainLayer } from "../layer-spec.ts";
 import { ModelLoadError } from "../../errors.ts";
 import type { GgufCheckpoint } from "../../files/gguf.ts";
 import { describeIssues } from "../../files/json-file.ts";
@@ -107,9 +108,13 @@ function configFromGguf(checkpoint: GgufCheckpoint): ModelConfig {
   if (!vocabSize) {
     throw new ModelLoadError(path, "metadata: expected tokenizer.ggml.tokens or llama.vocab_size");
   }
+  const numLayers = metadata["llama.block_count"];
+  const layer = plainLayer({ headDim, isInterleaved: true });
+  const ropeInverseFrequencies = ggufRopeFrequencies(checkpoint, "llama", headDim);
   return {
     architecture: "llama",
-    numLayers: metadata["llama.block_count"],
+    numLayers,
+    layers: Array.from({ length: numLayers }, () => layer),
     hiddenSize,
     numHeads,
     numKvHeads,
@@ -121,7 +126,10 @@ function configFromGguf(checkpoint: GgufCheckpoint): ModelConfig {
       metadata["llama.attention.sliding_window"],
     ),
     rmsNormEps: metadata["llama.attention.layer_norm_rms_epsilon"],
-    ropeInverseFrequencies: ggufRopeFrequencies(checkpoint, "llama", headDim),
+    embeddingScale: 1,
+    logitScale: 1,
+    rotaryTables: [ropeInverseFrequencies],
+    ropeInverseFrequencies,
     // The converter permutes the rows of query and key so that rotary pairs are neighbours.
     ropeInterleaved: true,
     tiedEmbeddings: checkpoint.tensorShape(llama.ggufTensors.model.lmHead) === undefined,
@@ -164,9 +172,13 @@ function configFromHuggingFace(checkpoint: SafetensorsCheckpoint): ModelConfig {
     numKvHeads,
     headDim: config.head_dim,
   });
+  const numLayers = config.num_hidden_layers;
+  const layer = plainLayer({ headDim, isInterleaved: false });
+  const ropeInverseFrequencies = huggingFaceRopeFrequencies(path, config, headDim);
   return {
     architecture: "llama",
-    numLayers: config.num_hidden_layers,
+    numLayers,
+    layers: Array.from({ length: numLayers }, () => layer),
     hiddenSize,
     numHeads,
     numKvHeads,
@@ -175,7 +187,10 @@ function configFromHuggingFace(checkpoint: SafetensorsCheckpoint): ModelConfig {
     vocabSize: config.vocab_size,
     contextLength: clampToWindow(config.max_position_embeddings, config.sliding_window),
     rmsNormEps: config.rms_norm_eps,
-    ropeInverseFrequencies: huggingFaceRopeFrequencies(path, config, headDim),
+    embeddingScale: 1,
+    logitScale: 1,
+    rotaryTables: [ropeInverseFrequencies],
+    ropeInverseFrequencies,
     ropeInterleaved: false,
     tiedEmbeddings: config.tie_word_embeddings ?? false,
   };

@@ -19,7 +19,8 @@ import {
 } from "../../../model/graph/model-stages.ts";
 import type { WeightFormat } from "../../../model/weights/quantize.ts";
 import { buildStage } from "../../../model/graph/stage-graph.ts";
-import type { LayerShape, StageModel } from "../../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../../model/graph/stage-graph.ts";
+import type { LayerShape } from "../../../model/weights/layer-spec.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";

@@ -48,15 +48,12 @@ function refuses(t: ExecutionContext, read: () => unknown, message: RegExp): voi
 }
 
 test("GGUF metadata give the configuration, with neighbouring rotary pairs", (t) => {
-  t.deepEqual(fromGguf(t, {}), {
-    ...model.config,
-    rmsNormEps: Math.fround(model.config.rmsNormEps),
-    ropeInterleaved: true,
-  });
+  const { config } = tinyModel({ numLayers: 2, ropeInterleaved: true });
+  t.deepEqual(fromGguf(t, {}), { ...config, rmsNormEps: Math.fround(config.rmsNormEps) });
 });
 
 test("config.json gives the configuration, with half-split rotary pairs", (t) => {
-  t.deepEqual(fromHuggingFace(t, {}), { ...model.config, ropeInterleaved: false });
+  t.deepEqual(fromHuggingFace(t, {}), model.config);
 });
 
 test("absent optional fields take their defaults", (t) => {
