@@ -3,7 +3,7 @@ import { openDevice } from "../engine/device/open-device.ts";
 import type { ModelConfig, ModelWeights } from "../model/weights/config.ts";
 import { createExpertPlan, planShapes } from "../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../model/experts/expert-plan.ts";
-import { buildHead, buildMiddle, buildTrunk, stageBorders } from "../model/graph/model-stages.ts";
+import { buildHead, buildMiddle, buildTrunk, stageBorders } from "../model/stages/model-stages.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import { prunedWeights } from "../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";

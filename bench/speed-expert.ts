@@ -5,7 +5,7 @@ import { openDevice } from "../engine/device/open-device.ts";
 import { ArtifactStore } from "../model/experts/artifact-store.ts";
 import { expertArtifact, readExpert } from "../model/experts/expert-artifact.ts";
 import { planShapes } from "../model/experts/expert-plan.ts";
-import { buildMiddleSegments, totalBytes } from "../model/graph/model-stages.ts";
+import { buildMiddleSegments, totalBytes } from "../model/stages/model-stages.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import { prunedWeights } from "../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";

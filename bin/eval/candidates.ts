@@ -1,6 +1,6 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { readExpert } from "../../model/experts/expert-artifact.ts";
-import { buildMiddleSegments, totalBytes } from "../../model/graph/model-stages.ts";
+import { buildMiddleSegments, totalBytes } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { buildExpert, expertKey } from "../../prune/experts/build-expert.ts";
 import type { BuildExpertOptions } from "../../prune/experts/build-expert.ts";

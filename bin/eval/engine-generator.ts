@@ -6,7 +6,7 @@ import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/run/model-runne
 import { openDevice } from "../../engine/device/open-device.ts";
 import { greedy } from "../../engine/sequence/sampler.ts";
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { buildHead, buildTrunk } from "../../model/graph/model-stages.ts";
+import { buildHead, buildTrunk } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { StageModel } from "../../model/graph/stage-graph.ts";
 import type { TokenTable } from "../../model/text/token-table.ts";

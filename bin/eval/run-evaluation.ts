@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { withTempDir } from "../../model/files/file-cache.ts";
-import { stageBorders } from "../../model/graph/model-stages.ts";
+import { stageBorders } from "../../model/stages/model-stages.ts";
 import type { CorpusRow } from "../../prune/tasks/corpus.ts";
 import { encodeTask } from "../../prune/evaluation/encode-task.ts";
 import { EvaluationError } from "../../prune/tasks/errors.ts";

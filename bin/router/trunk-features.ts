@@ -1,5 +1,5 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { buildTrunk } from "../../model/graph/model-stages.ts";
+import { buildTrunk } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { throwAsCalibrationError } from "../../prune/errors.ts";
 import { packedMask } from "../../prune/packed-mask.ts";

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 
 import { SeapError } from "../../model/errors.ts";
-import { totalBytes } from "../../model/graph/model-stages.ts";
+import { totalBytes } from "../../model/stages/model-stages.ts";
 import type { CommandMessage, FromExperts, ToExperts } from "../contract/expert-messages.ts";
 import type { Device, Stage } from "../device/device.ts";
 import { ExpertLoader, type MiddleHolder } from "./expert-loader.ts";

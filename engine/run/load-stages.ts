@@ -1,5 +1,5 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { buildHead, buildMiddle, buildTrunk } from "../../model/graph/model-stages.ts";
+import { buildHead, buildMiddle, buildTrunk } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { Device } from "../device/device.ts";
 import { denseExpert } from "../contract/experts.ts";

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ModelConfig } from "../weights/config.ts";
 import { ModelLoadError } from "../errors.ts";
 import { parseJson } from "../files/json-file.ts";
-import { stageBorders } from "../graph/model-stages.ts";
+import { stageBorders } from "../stages/model-stages.ts";
 import { denseShape } from "../graph/stage-graph.ts";
 import type { LayerShape } from "../weights/layer-spec.ts";
 

@@ -1,6 +1,6 @@
 import type { BiasRole, LayerTensorRole, ModelWeights } from "../weights/config.ts";
 import type { ExpertPlan, LayerPlan } from "./expert-plan.ts";
-import { stageBorders } from "../graph/model-stages.ts";
+import { stageBorders } from "../stages/model-stages.ts";
 
 /** A projection refitted to the inputs that a plan keeps. */
 export interface Replacement {

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { ArtifactError } from "../../model/errors.ts";
 import type { ArtifactFile, ArtifactStore } from "../../model/experts/artifact-store.ts";
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { buildTrunk, stageBorders } from "../../model/graph/model-stages.ts";
+import { buildTrunk, stageBorders } from "../../model/stages/model-stages.ts";
 import { attentionFeeds } from "../../runtime/attention-feeds.ts";
 import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
 import { RotaryTable } from "../../runtime/rotary-table.ts";

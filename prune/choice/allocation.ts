@@ -1,4 +1,4 @@
-import { stageBorders } from "../../model/graph/model-stages.ts";
+import { stageBorders } from "../../model/stages/model-stages.ts";
 import type { ModelConfig } from "../../model/weights/config.ts";
 import { attentionParameters } from "./attention-choices.ts";
 import type { AttentionChoice } from "./attention-choices.ts";

@@ -5,7 +5,7 @@ import type { ModelWeights } from "../../model/weights/config.ts";
 import { ArtifactError } from "../../model/errors.ts";
 import { createExpertPlan } from "../../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
-import { stageBorders } from "../../model/graph/model-stages.ts";
+import { stageBorders } from "../../model/stages/model-stages.ts";
 import { allocateGlobal, allocateLogistic, allocateUniform } from "./allocation.ts";
 import type { Accounting, AllocationProblem, LayerWidths } from "./allocation.ts";
 import { maskLayer } from "./masks.ts";

@@ -1,5 +1,5 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { stageBorders } from "../../model/graph/model-stages.ts";
+import { stageBorders } from "../../model/stages/model-stages.ts";
 import { choicesByScore } from "./attention-choices.ts";
 import type { AttentionChoice } from "./attention-choices.ts";
 import { CalibrationError } from "../errors.ts";

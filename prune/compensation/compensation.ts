@@ -1,6 +1,6 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
 import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
-import { stageBorders } from "../../model/graph/model-stages.ts";
+import { stageBorders } from "../../model/stages/model-stages.ts";
 import { headRows } from "../../model/experts/pruned-weights.ts";
 import type { Replacements } from "../../model/experts/pruned-weights.ts";
 import type { StatisticsReader } from "../calibration/mixed-statistics.ts";

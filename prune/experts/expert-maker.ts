@@ -4,7 +4,7 @@ import type { ModelWeights } from "../../model/weights/config.ts";
 import type { StoredExpert } from "../../model/experts/expert-artifact.ts";
 import { planShapes } from "../../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
-import { buildMiddleSegments } from "../../model/graph/model-stages.ts";
+import { buildMiddleSegments } from "../../model/stages/model-stages.ts";
 import { prunedWeights } from "../../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { StageModel } from "../../model/graph/stage-graph.ts";

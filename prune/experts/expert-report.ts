@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import type { StoredExpert } from "../../model/experts/expert-artifact.ts";
 import { ArtifactError } from "../../model/errors.ts";
-import { totalBytes } from "../../model/graph/model-stages.ts";
+import { totalBytes } from "../../model/stages/model-stages.ts";
 import type { HeldOutJudge } from "./held-out-judge.ts";
 
 /** Grows when what the numbers mean changes. */

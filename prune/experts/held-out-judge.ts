@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { buildMiddleSegments, totalBytes } from "../../model/graph/model-stages.ts";
+import { buildMiddleSegments, totalBytes } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { StageModel } from "../../model/graph/stage-graph.ts";
 import { bootstrapRatio } from "../scoring/intervals.ts";

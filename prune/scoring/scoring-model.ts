@@ -1,5 +1,5 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { buildTrunk, stageBorders } from "../../model/graph/model-stages.ts";
+import { buildTrunk, stageBorders } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { buildStage } from "../../model/graph/stage-graph.ts";
 import type { StageModel } from "../../model/graph/stage-graph.ts";

@@ -4,7 +4,7 @@ import type { Engine } from "../../engine/contract/request.ts";
 import { SupervisedEngine } from "../../engine/worker/supervised-engine.ts";
 import { systemTimer } from "../../engine/contract/timer.ts";
 import type { ModelConfig } from "../../model/weights/config.ts";
-import { stageBorders } from "../../model/graph/model-stages.ts";
+import { stageBorders } from "../../model/stages/model-stages.ts";
 import { openModel } from "../../model/weights/open-model.ts";
 import { resolveModel } from "../../model/source/source.ts";
 import type { ResolvedModel } from "../../model/source/source.ts";

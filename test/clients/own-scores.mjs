@@ -1,4 +1,4 @@
-import { buildMiddleSegments } from "../../dist/model/graph/model-stages.js";
+import { buildMiddleSegments } from "../../dist/model/stages/model-stages.js";
 import { openModel } from "../../dist/model/weights/open-model.js";
 import { createTokenizer } from "../../dist/model/text/tokenizer.js";
 import { encodeQuestions } from "../../dist/prune/evaluation/multiple-choice.js";

@@ -3,7 +3,7 @@ import type { Stage } from "../../engine/device/device.ts";
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { createExpertPlan, planShapes } from "../../model/experts/expert-plan.ts";
 import type { ExpertPlan, LayerPlan } from "../../model/experts/expert-plan.ts";
-import { buildMiddleSegments, stageBorders } from "../../model/graph/model-stages.ts";
+import { buildMiddleSegments, stageBorders } from "../../model/stages/model-stages.ts";
 import { prunedWeights } from "../../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { StageModel } from "../../model/graph/stage-graph.ts";

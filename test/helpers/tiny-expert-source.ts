@@ -3,7 +3,7 @@ import type { BuiltExpert, ExpertBuilder } from "../../engine/contract/experts.t
 import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { expertArtifact } from "../../model/experts/expert-artifact.ts";
 import { createExpertPlan, planShapes } from "../../model/experts/expert-plan.ts";
-import { buildMiddleSegments, stageBorders, totalBytes } from "../../model/graph/model-stages.ts";
+import { buildMiddleSegments, stageBorders, totalBytes } from "../../model/stages/model-stages.ts";
 import { openModel } from "../../model/weights/open-model.ts";
 import { prunedWeights } from "../../model/experts/pruned-weights.ts";
 import type { ExpertSource } from "../../server/experts/expert-source.ts";

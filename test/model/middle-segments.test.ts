@@ -1,5 +1,5 @@
 import test from "ava";
-import { buildMiddle, buildMiddleSegments, totalBytes } from "../../model/graph/model-stages.ts";
+import { buildMiddle, buildMiddleSegments, totalBytes } from "../../model/stages/model-stages.ts";
 import { denseShape } from "../../model/graph/stage-graph.ts";
 import type { StageModel } from "../../model/graph/stage-graph.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";

@@ -1,5 +1,5 @@
 import test from "ava";
-import { buildHead, buildMiddle, buildTrunk } from "../../model/graph/model-stages.ts";
+import { buildHead, buildMiddle, buildTrunk } from "../../model/stages/model-stages.ts";
 import { continuedAttention } from "../../runtime/attention-feeds.ts";
 import { RuntimeError } from "../../runtime/errors.ts";
 import { pastFeeds } from "../../runtime/past-feeds.ts";

@@ -16,7 +16,7 @@ import {
   buildMiddle,
   buildTrunk,
   stageBorders,
-} from "../../../model/graph/model-stages.ts";
+} from "../../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../../model/weights/quantize.ts";
 import { buildStage } from "../../../model/graph/stage-graph.ts";
 import type { StageModel } from "../../../model/graph/stage-graph.ts";

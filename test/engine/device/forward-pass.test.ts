@@ -5,7 +5,7 @@ import type { ForwardPass } from "../../../engine/device/device.ts";
 import { denseExpert } from "../../../engine/contract/experts.ts";
 import { loadStages } from "../../../engine/run/load-stages.ts";
 import { ModelRunner } from "../../../engine/run/model-runner.ts";
-import { buildMiddle } from "../../../model/graph/model-stages.ts";
+import { buildMiddle } from "../../../model/stages/model-stages.ts";
 import { RotaryTable } from "../../../runtime/rotary-table.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";
 import { somePrompt } from "../../helpers/requests.ts";

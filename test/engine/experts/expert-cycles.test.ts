@@ -15,7 +15,7 @@ import {
   buildMiddleSegments,
   stageBorders,
   totalBytes,
-} from "../../../model/graph/model-stages.ts";
+} from "../../../model/stages/model-stages.ts";
 import { prunedWeights } from "../../../model/experts/pruned-weights.ts";
 import { builtOf } from "../../helpers/fake-experts.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";

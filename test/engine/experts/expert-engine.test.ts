@@ -19,7 +19,7 @@ import type { RoutingRequest } from "../../../engine/contract/routing.ts";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import { ModelLoadError } from "../../../model/errors.ts";
 import { expertArtifact } from "../../../model/experts/expert-artifact.ts";
-import { buildMiddle, totalBytes } from "../../../model/graph/model-stages.ts";
+import { buildMiddle, totalBytes } from "../../../model/stages/model-stages.ts";
 import { openModel } from "../../../model/weights/open-model.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { builtOf, FakeBuilder } from "../../helpers/fake-experts.ts";

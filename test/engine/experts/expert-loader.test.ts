@@ -14,7 +14,7 @@ import { Turnstile } from "../../../engine/experts/turnstile.ts";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import { ArtifactError } from "../../../model/errors.ts";
 import { expertArtifact } from "../../../model/experts/expert-artifact.ts";
-import { totalBytes } from "../../../model/graph/model-stages.ts";
+import { totalBytes } from "../../../model/stages/model-stages.ts";
 import { builtOf } from "../../helpers/fake-experts.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";
 import { loadModel } from "../../helpers/loop-run.ts";

@@ -14,7 +14,7 @@ import type { GenerateRequest } from "../../../engine/contract/request.ts";
 import { ShadowCheck } from "../../../engine/experts/shadow-check.ts";
 import { StepTimer } from "../../../engine/experts/step-timer.ts";
 import { Turnstile } from "../../../engine/experts/turnstile.ts";
-import { totalBytes } from "../../../model/graph/model-stages.ts";
+import { totalBytes } from "../../../model/stages/model-stages.ts";
 import type { StageModel } from "../../../model/graph/stage-graph.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { builtOf, FakeClock } from "../../helpers/fake-experts.ts";

@@ -9,7 +9,7 @@ import {
   readStoredPlan,
 } from "../../../model/experts/expert-artifact.ts";
 import { createExpertPlan } from "../../../model/experts/expert-plan.ts";
-import { buildMiddleSegments } from "../../../model/graph/model-stages.ts";
+import { buildMiddleSegments } from "../../../model/stages/model-stages.ts";
 import { stageContent } from "../../helpers/stage-content.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";

@@ -8,7 +8,7 @@ import {
   buildMiddle,
   buildTrunk,
   stageBorders,
-} from "../../../model/graph/model-stages.ts";
+} from "../../../model/stages/model-stages.ts";
 import { headRows, prunedWeights } from "../../../model/experts/pruned-weights.ts";
 import type { Replacement, Replacements } from "../../../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../../../model/weights/quantize.ts";

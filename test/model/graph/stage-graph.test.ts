@@ -6,7 +6,7 @@ import {
   buildMiddle,
   buildTrunk,
   stageBorders,
-} from "../../../model/graph/model-stages.ts";
+} from "../../../model/stages/model-stages.ts";
 import { denseShape } from "../../../model/graph/stage-graph.ts";
 import type { StageModel } from "../../../model/graph/stage-graph.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";

@@ -1,7 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
 import type { ModelConfig } from "../../../model/weights/config.ts";
-import { stageBorders } from "../../../model/graph/model-stages.ts";
+import { stageBorders } from "../../../model/stages/model-stages.ts";
 import {
   allocateGlobal,
   allocateLogistic,

@@ -5,7 +5,7 @@ import type { ExecutionContext } from "ava";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import type { ChatTemplate } from "../../../model/text/chat-template.ts";
 import { createExpertPlan } from "../../../model/experts/expert-plan.ts";
-import { buildMiddle } from "../../../model/graph/model-stages.ts";
+import { buildMiddle } from "../../../model/stages/model-stages.ts";
 import { denseShape } from "../../../model/graph/stage-graph.ts";
 import type { Tokenizer } from "../../../model/text/tokenizer.ts";
 import { CorpusEncoder } from "../../../prune/tasks/corpus-encoder.ts";

@@ -6,7 +6,7 @@ import type { ExecutionContext } from "ava";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import { readExpert } from "../../../model/experts/expert-artifact.ts";
 import { checkExpertPlan, planShapes } from "../../../model/experts/expert-plan.ts";
-import { buildMiddleSegments } from "../../../model/graph/model-stages.ts";
+import { buildMiddleSegments } from "../../../model/stages/model-stages.ts";
 import { prunedWeights } from "../../../model/experts/pruned-weights.ts";
 import { buildExpert, expertKey } from "../../../prune/experts/build-expert.ts";
 import { calibrate } from "../../../prune/calibration/calibrate.ts";

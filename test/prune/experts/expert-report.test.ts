@@ -2,7 +2,7 @@ import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import { readExpert } from "../../../model/experts/expert-artifact.ts";
-import { buildMiddle, totalBytes } from "../../../model/graph/model-stages.ts";
+import { buildMiddle, totalBytes } from "../../../model/stages/model-stages.ts";
 import { buildExpert } from "../../../prune/experts/build-expert.ts";
 import { calibrate } from "../../../prune/calibration/calibrate.ts";
 import {

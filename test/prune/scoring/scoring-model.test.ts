@@ -1,7 +1,7 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import { ModelRunner } from "../../../engine/run/model-runner.ts";
-import { buildMiddle, buildMiddleSegments } from "../../../model/graph/model-stages.ts";
+import { buildMiddle, buildMiddleSegments } from "../../../model/stages/model-stages.ts";
 import { denseShape } from "../../../model/graph/stage-graph.ts";
 import type { StageModel } from "../../../model/graph/stage-graph.ts";
 import type { ModelWeights } from "../../../model/weights/config.ts";

@@ -1,8 +1,8 @@
 import type { ModelConfig, ModelWeights } from "../weights/config.ts";
 import { storedBytes } from "../weights/quantize.ts";
 import type { WeightFormat } from "../weights/quantize.ts";
-import { buildStage, denseShape } from "./stage-graph.ts";
-import type { StageModel } from "./stage-graph.ts";
+import { buildStage, denseShape } from "../graph/stage-graph.ts";
+import type { StageModel } from "../graph/stage-graph.ts";
 import type { LayerShape } from "../weights/layer-spec.ts";
 
 /** Layers at each end that pruning never touches (SEAP protects the first 2 and the last 2). */
