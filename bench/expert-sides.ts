@@ -3,12 +3,18 @@ import { openDevice } from "../engine/device/open-device.ts";
 import type { ModelConfig, ModelWeights } from "../model/weights/config.ts";
 import { createExpertPlan, planShapes } from "../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../model/experts/expert-plan.ts";
-import { buildHead, buildMiddle, buildTrunk, stageBorders } from "../model/stages/model-stages.ts";
+import {
+  buildHead,
+  buildMiddle,
+  buildTrunk,
+  stageBorders,
+  totalBytes,
+} from "../model/stages/model-stages.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import { prunedWeights } from "../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
 import { resolveModel } from "../model/source/source.ts";
-import { buildStage } from "../model/graph/stage-graph.ts";
+import { buildStage } from "../model/stages/build-stage.ts";
 import { allocateLogistic } from "../prune/choice/allocation.ts";
 import { choicesByScore } from "../prune/choice/attention-choices.ts";
 import { maskLayer } from "../prune/choice/masks.ts";
@@ -57,7 +63,7 @@ export async function defaultModelSide(
   const side = new EngineSide(runner);
   return {
     sparsity: plan.sparsity.middle,
-    sizeBytes: middle.sizeBytes,
+    sizeBytes: totalBytes([middle]),
     prefill: (numTokens) => side.prefill(numTokens),
     decode: (run) => side.decode(run),
     close: () => side.close(),
@@ -71,7 +77,8 @@ export async function llamaShapedSide(
   { format, numThreads }: SideOptions,
 ): Promise<ExpertSide> {
   // Two protected layers at each end that are not run, so that all that are can be pruned.
-  const weights = new RandomWeights({ ...config, numLayers: config.numLayers + 4 });
+  const layers = [...config.layers, ...Array.from({ length: 4 }, () => config.layers[0]!)];
+  const weights = new RandomWeights({ ...config, layers, numLayers: layers.length });
   const plan = shapePlan(weights, target);
   const { middle, head } = stageBorders(weights.config);
   const stage = buildStage(prunedWeights(weights, plan), {
@@ -85,7 +92,7 @@ export async function llamaShapedSide(
   });
   const { sparsity } = plan;
   const side = await StageSide.load(stage, config.ropeInverseFrequencies, numThreads);
-  return Object.assign(side, { sparsity: sparsity.middle, sizeBytes: stage.sizeBytes });
+  return Object.assign(side, { sparsity: sparsity.middle, sizeBytes: totalBytes([stage]) });
 }
 
 /** A plan at some sparsity; which channels go does not matter to the speed. */

@@ -1,7 +1,7 @@
 import type { Device, KvArena, Stage } from "../engine/device/device.ts";
 import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import { openDevice } from "../engine/device/open-device.ts";
-import type { StageModel } from "../model/graph/stage-graph.ts";
+import type { StageModel } from "../model/stages/stage-spec.ts";
 import type { DecodeRun } from "./llama-peer.ts";
 
 /** One stage with the embedding, run on its own. */
@@ -57,7 +57,7 @@ export class StageSide {
   }
 
   #arena(capacity: number, numSlots: number): KvArena {
-    const { layers, headDim } = this.#stage.model;
+    const { layers, headDim } = this.#stage.spec;
     return this.#device.createArena({ layers, headDim, capacity, numSlots });
   }
 

@@ -7,7 +7,7 @@ export interface LayerPast {
   /** Place in the stage, counting layers without attention. */
   readonly index: number;
   readonly numKvHeads: number;
-  /** `[numSequences, numKvHeads, headDim, capacity]`: transposed, see `buildStage`. */
+  /** `[numSequences, numKvHeads, headDim, capacity]`: transposed, see `writeStage`. */
   readonly keys: Float32Array;
   /** `[numSequences, numKvHeads, capacity, headDim]` */
   readonly values: Float32Array;

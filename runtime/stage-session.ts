@@ -1,4 +1,6 @@
-import type { StageModel } from "../model/graph/stage-graph.ts";
+import { writeStage } from "../model/graph/stage-graph.ts";
+import type { ModuleObserver } from "../model/graph/stage-graph.ts";
+import type { StageModel, StageSpec } from "../model/stages/stage-spec.ts";
 import type { AttentionFeeds } from "./attention-feeds.ts";
 import { noPastFeeds } from "./past-feeds.ts";
 import { Session } from "./session.ts";
@@ -19,23 +21,30 @@ export interface StagePass {
 
 export type StageResults = Readonly<Record<string, Float32Array>>;
 
-/** The only one that knows how a graph of `buildStage` wants to be fed and what its results are called. */
+/** A stage in a graph of its own: the only one that knows how that wants to be fed and what its results are called. */
 export class StageSession {
-  /** Without the weights, of which the session has its own copy. */
-  readonly model: StageModel;
+  readonly spec: StageSpec;
   readonly #session: Session;
   readonly #hasAttention: boolean;
 
-  private constructor(model: StageModel, session: Session) {
-    this.model = { ...model, weights: new Map() };
+  private constructor(spec: StageSpec, session: Session) {
+    this.spec = spec;
     this.#session = session;
-    this.#hasAttention = model.layers.some((layer) => layer.numHeads > 0);
+    this.#hasAttention = spec.layers.some((layer) => layer.numHeads > 0);
   }
 
-  /** @throws RuntimeError when ONNX Runtime refuses the stage; nothing is kept then. */
-  static async load(model: StageModel, numThreads: number): Promise<StageSession> {
-    const session = await Session.load(model, { title: `Stage ${model.name}`, numThreads });
-    return new StageSession(model, session);
+  /**
+   * Keeps nothing of the weights: the session has its own copy.
+   * @throws RuntimeError when ONNX Runtime refuses the stage; nothing is kept then.
+   */
+  static async load(
+    model: StageModel,
+    numThreads: number,
+    observe?: ModuleObserver,
+  ): Promise<StageSession> {
+    const title = `Stage ${model.spec.name}`;
+    const session = await Session.load(writeStage(model, observe), { title, numThreads });
+    return new StageSession(model.spec, session);
   }
 
   /**
@@ -44,7 +53,7 @@ export class StageSession {
    * @throws RuntimeError when the pass fails
    */
   async run({ input, attention, past, rows, observed }: StagePass): Promise<StageResults> {
-    const { layers, headDim, hiddenSize } = this.model;
+    const { layers, headDim, hiddenSize } = this.spec;
     const { numSequences, numNewTokens } = attention;
     const dims = [numSequences, numNewTokens];
     const fetches = ["hidden_out", ...(observed?.fetches ?? [])];

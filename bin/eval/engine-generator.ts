@@ -8,7 +8,7 @@ import { greedy } from "../../engine/sequence/sampler.ts";
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { buildHead, buildTrunk } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import type { TokenTable } from "../../model/text/token-table.ts";
 import type { AnswerGenerator, OpenGenerator } from "../../prune/evaluation/answer-generator.ts";
 

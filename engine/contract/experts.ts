@@ -57,7 +57,7 @@ export interface BuiltExpert {
   readonly key: string;
   /** Folder of the artifact store. */
   readonly storeDir: string;
-  /** Of graph and weights. */
+  /** Of its weights. */
   readonly sizeBytes: number;
   /** True share of the middle's parameters that is gone. */
   readonly sparsity: number;

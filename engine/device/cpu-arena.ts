@@ -9,7 +9,7 @@ interface LayerKv {
   /** Place in the stage, counting layers without attention. */
   readonly index: number;
   readonly numKvHeads: number;
-  /** `[numSlots, numKvHeads, headDim, capacity]`: transposed, see `buildStage`. */
+  /** `[numSlots, numKvHeads, headDim, capacity]`: transposed, see `writeStage`. */
   readonly keys: SlotMemory;
   /** `[numSlots, numKvHeads, capacity, headDim]` */
   readonly values: SlotMemory;

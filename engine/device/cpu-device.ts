@@ -1,4 +1,5 @@
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import { totalBytes } from "../../model/stages/model-stages.ts";
+import type { StageModel, StageSpec } from "../../model/stages/stage-spec.ts";
 import { RuntimeError } from "../../runtime/errors.ts";
 import { RotaryTable } from "../../runtime/rotary-table.ts";
 import { StageSession } from "../../runtime/stage-session.ts";
@@ -41,8 +42,9 @@ export class CpuDevice implements Device {
 
   async loadStage(model: StageModel): Promise<Stage> {
     const session = await StageSession.load(model, this.#numThreads).catch(throwAsInferenceError);
-    this.#weightBytes += model.sizeBytes;
-    return new CpuStage(session, () => (this.#weightBytes -= model.sizeBytes));
+    const sizeBytes = totalBytes([model]);
+    this.#weightBytes += sizeBytes;
+    return new CpuStage(session, sizeBytes, () => (this.#weightBytes -= sizeBytes));
   }
 
   createArena(spec: ArenaSpec): KvArena {
@@ -92,22 +94,24 @@ class CpuHidden implements HiddenStates {
 }
 
 class CpuStage implements Stage {
-  readonly model: StageModel;
+  readonly spec: StageSpec;
+  readonly weightBytes: number;
   readonly #session: StageSession;
   readonly #onDispose: () => void;
   #isDisposed = false;
 
-  constructor(session: StageSession, onDispose: () => void) {
-    this.model = session.model;
+  constructor(session: StageSession, weightBytes: number, onDispose: () => void) {
+    this.spec = session.spec;
+    this.weightBytes = weightBytes;
     this.#session = session;
     this.#onDispose = onDispose;
   }
 
   async forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates> {
     const kept = Array.from({ length: batch.pass.numNewTokens }, (_, row) => row);
-    const rows = this.model.hasHead ? { rows: { kept, logits: [] } } : {};
+    const rows = this.spec.hasHead ? { rows: { kept, logits: [] } } : {};
     const results = await this.#run(input, batch, rows);
-    return new CpuHidden(results["hidden_out"]!, this.model.hiddenSize);
+    return new CpuHidden(results["hidden_out"]!, this.spec.hiddenSize);
   }
 
   async forwardLogits(

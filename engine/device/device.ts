@@ -1,4 +1,4 @@
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel, StageSpec } from "../../model/stages/stage-spec.ts";
 import type { LayerShape } from "../../model/weights/layer-spec.ts";
 
 export interface DeviceOptions {
@@ -13,11 +13,14 @@ export interface DeviceOptions {
  * tensor or a KV buffer, so that a device may keep all three in memory that JavaScript cannot see.
  */
 export interface Device {
-  /** Bytes of the loaded stages' weights and graphs. */
+  /** Bytes of the loaded stages' weights. */
   readonly weightBytes: number;
   /** Bytes of the allocated arenas. */
   readonly kvBytes: number;
-  /** @throws InferenceError when the session cannot be created; nothing is kept then. */
+  /**
+   * Makes of a stage what runs here. Its weights stay the caller's, and are not read afterwards.
+   * @throws InferenceError when it cannot be loaded; nothing is kept then.
+   */
   loadStage(model: StageModel): Promise<Stage>;
   createArena(spec: ArenaSpec): KvArena;
   /**
@@ -112,7 +115,9 @@ export type StageInput = Uint32Array | HiddenStates;
 
 /** A loaded stage. Passes of one device never overlap: the caller awaits each. */
 export interface Stage {
-  readonly model: StageModel;
+  readonly spec: StageSpec;
+  /** Of its weights. */
+  readonly weightBytes: number;
   /**
    * Appends the new tokens' KV to the arena and returns the stage's hidden states; of a stage with the head, those that
    * its norm would take.

@@ -11,14 +11,14 @@ export class StageRunner<Owner> {
 
   /** @param maxBatch sequences that decode at once */
   constructor(device: Device, stage: Stage, maxBatch: number) {
-    const { layers, headDim } = stage.model;
+    const { layers, headDim } = stage.spec;
     this.stage = stage;
     this.pool = new KvPool(device, { layers, headDim }, maxBatch);
   }
 
   /** KV bytes of one position. */
   get bytesPerPosition(): number {
-    const { layers, headDim } = this.stage.model;
+    const { layers, headDim } = this.stage.spec;
     return layers.reduce((sum, { numHeads, numKvHeads }) => {
       return numHeads > 0 ? sum + 2 * numKvHeads * headDim * Float32Array.BYTES_PER_ELEMENT : sum;
     }, 0);
@@ -26,7 +26,7 @@ export class StageRunner<Owner> {
 
   /** Bytes of one position in the keys of the layer that has most. */
   get largestKvBytes(): number {
-    const { layers, headDim } = this.stage.model;
+    const { layers, headDim } = this.stage.spec;
     const numHeads = layers.map((layer) => (layer.numHeads > 0 ? layer.numKvHeads : 0));
     return Math.max(0, ...numHeads) * headDim * Float32Array.BYTES_PER_ELEMENT;
   }
@@ -76,7 +76,7 @@ export class StageRunner<Owner> {
     inputOf: (slots: readonly KvSlot<Owner>[]) => StageInput,
   ): Promise<Map<Owner, Float32Array>> {
     const logits = new Map<Owner, Float32Array>();
-    const { vocabSize } = this.stage.model;
+    const { vocabSize } = this.stage.spec;
     for (const { slots, batch } of this.#batches(step)) {
       const all = await this.stage.forwardLogits(inputOf(slots), batch, [0]);
       for (const [row, slot] of slots.entries()) {

@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { ArtifactError, SeapError } from "../../model/errors.ts";
 import { expertBuffers, readExpert } from "../../model/experts/expert-artifact.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import type { BuiltExpert } from "../contract/experts.ts";
 
 /** What this thread tells, once. */

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 
 import { ArtifactError } from "../../model/errors.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import type { ReaderMessage } from "./artifact-reader.ts";
 import type { Device, Stage } from "../device/device.ts";
 import { EngineStoppedError, InferenceError } from "../contract/errors.ts";

@@ -1,7 +1,6 @@
 import { performance } from "node:perf_hooks";
 
 import { SeapError } from "../../model/errors.ts";
-import { totalBytes } from "../../model/stages/model-stages.ts";
 import type { CommandMessage, FromExperts, ToExperts } from "../contract/expert-messages.ts";
 import type { Device, Stage } from "../device/device.ts";
 import { ExpertLoader, type MiddleHolder } from "./expert-loader.ts";
@@ -61,7 +60,7 @@ export class ExpertService {
     });
     this.pool = new ExpertPool({
       ...{ options: experts, builder: this.#builder, device: this.#loader, denseCost, log },
-      denseBytes: totalBytes(stages.middle.map(({ model }) => model)),
+      denseBytes: stages.middle.reduce((sum, { weightBytes }) => sum + weightBytes, 0),
       nowMs: () => Date.now(),
       setTimer: (callback, delayMs) => {
         const timeout = setTimeout(callback, Math.min(delayMs, longestMs));

@@ -37,7 +37,7 @@ export class StepTimer {
   async measure(stages: readonly Stage[]): Promise<StepCost> {
     const { device, trunk } = this.#options;
     const [first, ...rest] = [trunk, ...stages].map((stage): Place => {
-      const { layers, headDim } = stage.model;
+      const { layers, headDim } = stage.spec;
       const arena = device.createArena({ layers, headDim, capacity, numSlots: manyRows });
       return { stage, arena };
     });

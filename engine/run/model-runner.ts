@@ -106,7 +106,7 @@ export class ModelRunner {
     this.#head = new StageRunner(device, stages.head, maxBatch);
     this.addMiddle(denseExpert, stages.middle);
     this.#dense = this.#middles.get(denseExpert)!;
-    const bytesPerHidden = stages.trunk.model.hiddenSize * Float32Array.BYTES_PER_ELEMENT;
+    const bytesPerHidden = stages.trunk.spec.hiddenSize * Float32Array.BYTES_PER_ELEMENT;
     const blockBytes = prefillChunk * (this.#dense.bytesPerPosition + bytesPerHidden);
     const cacheOptions = { device, blockTokens: prefillChunk, blockBytes };
     this.#prefixCache =
@@ -233,7 +233,7 @@ export class ModelRunner {
     const isRead = promptLogprobs?.isReading ?? false;
     const rows = Array.from({ length: numRows }, (_, row) => row);
     const logits = await this.#restChunk(state, isRead ? rows : isLast ? [numRows - 1] : []);
-    const { vocabSize } = this.#head.stage.model;
+    const { vocabSize } = this.#head.stage.spec;
     if (isRead) promptLogprobs?.add(start, logits, vocabSize);
     if (!isLast) return null;
     state.isDecoding = true;

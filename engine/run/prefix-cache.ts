@@ -135,7 +135,7 @@ export class PrefixCache {
     // Before, so that there is never more than there may be.
     while (this.sizeBytes + sizeBytes > this.#blocks.maxSize && this.#blocks.pop());
     const arenas = slots.map(({ runner, slot }) => {
-      const { layers, headDim } = runner.stage.model;
+      const { layers, headDim } = runner.stage.spec;
       const spec = { layers, headDim, capacity: size, numSlots: 1 };
       const arena = this.#device.createArena(spec);
       const [from, fromStart] = [slot.index, slot.length - size];

@@ -3,7 +3,7 @@ import type { ModelConfig } from "../weights/config.ts";
 import { ModelLoadError } from "../errors.ts";
 import { parseJson } from "../files/json-file.ts";
 import { stageBorders } from "../stages/model-stages.ts";
-import { denseShape } from "../graph/stage-graph.ts";
+import { denseShape } from "../weights/layer-spec.ts";
 import type { LayerShape } from "../weights/layer-spec.ts";
 
 const SCHEMA_VERSION = 1;

@@ -6,8 +6,8 @@ import type {
   OnnxNode,
   OnnxValueInfo,
 } from "./onnx-proto.ts";
-import { QUANT_BLOCK_SIZE, quantize } from "../weights/quantize.ts";
-import type { WeightFormat } from "../weights/quantize.ts";
+import type { PlainTensor, StageTensor, StageWeights } from "../stages/stage-tensor.ts";
+import { QUANT_BLOCK_SIZE } from "../weights/quantize.ts";
 
 /** An ONNX model whose weights lie beside it, each under the name of its external data file. */
 export interface GraphModel {
@@ -15,14 +15,20 @@ export interface GraphModel {
   readonly weights: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Collects nodes and weights. Values are addressed by the names that the methods return. */
+/** Collects nodes and weights. Values are addressed by the names that the methods return, weights by their own. */
 export class GraphBuilder {
+  readonly #tensors: StageWeights;
   readonly #nodes: OnnxNode[] = [];
   readonly #initializers: OnnxInitializer[] = [];
   readonly #inputs: OnnxValueInfo[] = [];
   readonly #outputs: OnnxValueInfo[] = [];
   readonly #weights = new Map<string, Uint8Array>();
   #numValues = 0;
+
+  /** @param tensors that the graph may read */
+  constructor(tensors: StageWeights = new Map()) {
+    this.#tensors = tensors;
+  }
 
   input(name: string, type: OnnxElementType, shape: readonly (number | string)[]): string {
     this.#inputs.push({ name, type, shape });
@@ -92,91 +98,62 @@ export class GraphBuilder {
     return name;
   }
 
-  weight(
-    name: string,
-    type: OnnxElementType,
-    shape: readonly number[],
-    data: Float32Array | Uint8Array,
-  ): string {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    this.#weights.set(name, bytes);
-    this.#initializers.push({
-      name,
-      type,
-      shape,
-      data: { file: name, offset: 0, length: bytes.length },
-    });
-    return name;
+  hasTensor(name: string): boolean {
+    return this.#tensors.has(name);
   }
 
-  /**
-   * x · matrixᵀ + bias.
-   * @param matrix shape `[rows, columns]`, row-major: `columns` is the last dimension of `x`
-   * @param bias shape `[rows]`
-   */
-  linear(
-    name: string,
-    x: string,
-    matrix: Float32Array,
-    rows: number,
-    format: WeightFormat,
-    bias: Float32Array | null = null,
-  ): string {
-    const columns = matrix.length / rows;
-    const addend = bias && this.weight(`${name}.bias`, "float32", [rows], bias);
-    if (format === "f32") {
-      const transposed = transpose(matrix, rows, columns);
-      const weight = this.weight(name, "float32", [columns, rows], transposed);
-      const product = this.op("MatMul", [x, weight]);
-      return addend ? this.op("Add", [product, addend]) : product;
+  /** A tensor of plain values as it is. */
+  plain(name: string): string {
+    const tensor = this.#tensor(name);
+    if (tensor.kind === "plain") return this.#addPlain(name, tensor);
+    throw new Error(`weight ${name} is quantised`);
+  }
+
+  /** The matrix `name` applied to the last dimension of x, and `<name>.bias` added where there is one. */
+  linear(name: string, x: string): string {
+    const biasName = `${name}.bias`;
+    const bias = this.hasTensor(biasName) ? this.plain(biasName) : null;
+    const matrix = this.#tensor(name);
+    if (matrix.kind === "plain") {
+      const product = this.op("MatMul", [x, this.#addPlain(name, matrix)]);
+      return bias === null ? product : this.op("Add", [product, bias]);
     }
-    const quantized = quantize(matrix, rows, columns, format === "q8" ? 8 : 4);
+    const { bits, rows, columns, data, scales, zeroPoints } = matrix;
     const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
-    const bytesPerBlock = (QUANT_BLOCK_SIZE * quantized.bits) / 8;
+    const bytesPerBlock = (QUANT_BLOCK_SIZE * bits) / 8;
     const inputs = [
       x,
-      this.weight(name, "uint8", [rows, numBlocks, bytesPerBlock], quantized.data),
-      this.weight(`${name}.scales`, "float32", [rows * numBlocks], quantized.scales),
+      this.#weight(name, "uint8", [rows, numBlocks, bytesPerBlock], data),
+      this.#weight(`${name}.scales`, "float32", [rows * numBlocks], scales),
     ];
-    if (quantized.zeroPoints) {
-      const shape = [quantized.zeroPoints.length];
-      inputs.push(this.weight(`${name}.zeros`, "uint8", shape, quantized.zeroPoints));
+    if (zeroPoints !== null) {
+      inputs.push(this.#weight(`${name}.zeros`, "uint8", [zeroPoints.length], zeroPoints));
     }
-    if (addend) {
+    if (bias !== null) {
       // Zero points, if absent, and g_idx are left out by an empty name.
       while (inputs.length < 5) inputs.push("");
-      inputs.push(addend);
+      inputs.push(bias);
     }
     return this.contrib("MatMulNBits", inputs, {
       K: BigInt(columns),
       N: BigInt(rows),
-      bits: BigInt(quantized.bits),
+      bits: BigInt(bits),
       block_size: BigInt(QUANT_BLOCK_SIZE),
       // Activations as 8-bit integers per block: ONNX Runtime's fastest CPU kernels.
       accuracy_level: 4n,
     });
   }
 
-  /**
-   * Rows of a matrix by index.
-   * @param matrix shape `[rows, columns]`, row-major
-   */
-  lookUp(
-    name: string,
-    indices: string,
-    matrix: Float32Array,
-    rows: number,
-    format: WeightFormat,
-  ): string {
-    const columns = matrix.length / rows;
-    // The quantised operator has no padding for a row's last block.
-    if (format === "f32" || columns % QUANT_BLOCK_SIZE !== 0) {
-      return this.op("Gather", [this.weight(name, "float32", [rows, columns], matrix), indices]);
+  /** Rows of the matrix `name` by index. */
+  lookUp(name: string, indices: string): string {
+    const matrix = this.#tensor(name);
+    if (matrix.kind === "plain") {
+      return this.op("Gather", [this.#addPlain(name, matrix), indices]);
     }
-    const quantized = quantize(matrix, rows, columns, 8);
+    const { rows, columns } = matrix;
     const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
-    const data = this.weight(name, "uint8", [rows, columns], quantized.data);
-    const scales = this.weight(`${name}.scales`, "float32", [rows, numBlocks], quantized.scales);
+    const data = this.#weight(name, "uint8", [rows, columns], matrix.data);
+    const scales = this.#weight(`${name}.scales`, "float32", [rows, numBlocks], matrix.scales);
     return this.contrib("GatherBlockQuantized", [data, indices, scales], {
       bits: 8n,
       block_size: BigInt(QUANT_BLOCK_SIZE),
@@ -207,17 +184,34 @@ export class GraphBuilder {
     return outputs;
   }
 
+  #tensor(name: string): StageTensor {
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) throw new Error(`there is no weight ${name}`);
+    return tensor;
+  }
+
+  #addPlain(name: string, { shape, values }: PlainTensor): string {
+    return this.#weight(name, "float32", shape, values);
+  }
+
+  #weight(
+    name: string,
+    type: OnnxElementType,
+    shape: readonly number[],
+    data: Float32Array | Uint8Array,
+  ): string {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.#weights.set(name, bytes);
+    this.#initializers.push({
+      name,
+      type,
+      shape,
+      data: { file: name, offset: 0, length: bytes.length },
+    });
+    return name;
+  }
+
   #newValue(kind: string): string {
     return `${kind}_${this.#numValues++}`;
   }
-}
-
-function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(matrix.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      result[column * rows + row] = matrix[row * columns + column]!;
-    }
-  }
-  return result;
 }

@@ -1,9 +1,11 @@
 import type { ModelConfig, ModelWeights } from "../weights/config.ts";
 import { storedBytes } from "../weights/quantize.ts";
 import type { WeightFormat } from "../weights/quantize.ts";
-import { buildStage, denseShape } from "../graph/stage-graph.ts";
-import type { StageModel } from "../graph/stage-graph.ts";
+import { denseShape } from "../weights/layer-spec.ts";
 import type { LayerShape } from "../weights/layer-spec.ts";
+import { buildStage } from "./build-stage.ts";
+import type { StageModel } from "./stage-spec.ts";
+import { tensorBytes } from "./stage-tensor.ts";
 
 /** Layers at each end that pruning never touches (SEAP protects the first 2 and the last 2). */
 const PROTECTED_LAYERS = 2;
@@ -93,9 +95,13 @@ export function buildMiddleSegments(
   return segments;
 }
 
-/** Graphs and weights of several stages. */
+/** Of the weights of several stages. */
 export function totalBytes(stages: readonly StageModel[]): number {
-  return stages.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let sizeBytes = 0;
+  for (const { weights } of stages) {
+    for (const tensor of weights.values()) sizeBytes += tensorBytes(tensor);
+  }
+  return sizeBytes;
 }
 
 /** Weights of a layer in a stage, with a bias for each module. */

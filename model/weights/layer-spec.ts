@@ -55,6 +55,11 @@ export interface LayerShape {
   readonly intermediateSize: number;
 }
 
+/** The widths alone: those of an unpruned layer when given a model's configuration. */
+export function denseShape({ numHeads, numKvHeads, intermediateSize }: LayerShape): LayerShape {
+  return { numHeads, numKvHeads, intermediateSize };
+}
+
 /** All that there is to know of a layer but its weights. */
 export interface LayerSpec extends LayerDescription, LayerShape {}
 

@@ -1,15 +1,5 @@
-import type { ModelWeights } from "../../model/weights/config.ts";
 import type { GraphBuilder } from "../../model/graph/graph-builder.ts";
-import type { WeightFormat } from "../../model/weights/quantize.ts";
-import { buildStage } from "../../model/graph/stage-graph.ts";
-import type { ObservedModule, StageModel } from "../../model/graph/stage-graph.ts";
-
-export interface CalibrationLayerOptions {
-  readonly layer: number;
-  readonly format: WeightFormat;
-  /** Weighted sums of x xᵀ as well. */
-  readonly withComoment: boolean;
-}
+import type { ModuleObserver, ObservedModule } from "../../model/graph/stage-graph.ts";
 
 /** The modules of a layer whose inputs are measured. */
 export const observedRoles = ["output", "down"] as const;
@@ -37,8 +27,8 @@ export function outerBlocks(role: ObservedModule["role"], size: number): OuterBl
 }
 
 /**
- * One dense layer that also measures the inputs of its output and down projection, so that activations
- * stay inside the graph. Besides the feeds and results of {@link buildStage}:
+ * Lets a stage of one dense layer measure the inputs of its output and down projection too, so that activations stay
+ * inside the graph. Besides the feeds and results of `writeStage`:
  *
  * | feed | shape | |
  * |---|---|---|
@@ -54,39 +44,35 @@ export function outerBlocks(role: ObservedModule["role"], size: number): OuterBl
  * A token's weight w is 1 / mean square of the residual stream before the module. The last two rows of
  * either table only with comoment.
  */
-export function buildCalibrationLayer(
-  weights: ModelWeights,
-  { layer, format, withComoment }: CalibrationLayerOptions,
-): StageModel {
+export function calibrationObserver({
+  hiddenSize,
+  withComoment,
+}: {
+  readonly hiddenSize: number;
+  /** Weighted sums of x xᵀ as well. */
+  readonly withComoment: boolean;
+}): ModuleObserver {
   let tokenRows: string | null = null;
-  return buildStage(weights, {
-    name: `calibration.${layer}`,
-    firstLayer: layer,
-    numLayers: 1,
-    hasEmbedding: false,
-    hasHead: false,
-    format,
-    observe: (graph, module) => {
-      tokenRows ??= graph.input("token_rows", "int64", ["T"]);
-      const { role, size } = module;
-      const x = rowsOf(graph, module.input, size, tokenRows); // [T, size]
-      const overTokens = graph.int64([0]);
-      const total = (value: string): string =>
-        graph.op("ReduceSum", [value, overTokens], { keepdims: 0n });
-      graph.output(`${role}.sum`, total(x), [size]);
-      // Three times as fast as ReduceSumSquare.
-      const squares = total(graph.op("Mul", [x, x]));
-      graph.output(`${role}.sum_of_squares`, squares, [size]);
-      if (!withComoment) return;
-      const residual = rowsOf(graph, module.residual, weights.config.hiddenSize, tokenRows);
-      const square = graph.op("Mul", [residual, residual]);
-      const meanSquare = graph.op("ReduceMean", [square, graph.int64([1])], { keepdims: 1n });
-      const weight = graph.op("Reciprocal", [meanSquare]); // [T, 1]
-      graph.output(`${role}.weight`, total(weight), [1]);
-      graph.output(`${role}.weighted_sum`, total(graph.op("Mul", [x, weight])), [size]);
-      writeOuter(graph, module, graph.op("Mul", [x, graph.op("Sqrt", [weight])]));
-    },
-  });
+  return (graph, module) => {
+    tokenRows ??= graph.input("token_rows", "int64", ["T"]);
+    const { role, size } = module;
+    const x = rowsOf(graph, module.input, size, tokenRows); // [T, size]
+    const overTokens = graph.int64([0]);
+    const total = (value: string): string =>
+      graph.op("ReduceSum", [value, overTokens], { keepdims: 0n });
+    graph.output(`${role}.sum`, total(x), [size]);
+    // Three times as fast as ReduceSumSquare.
+    const squares = total(graph.op("Mul", [x, x]));
+    graph.output(`${role}.sum_of_squares`, squares, [size]);
+    if (!withComoment) return;
+    const residual = rowsOf(graph, module.residual, hiddenSize, tokenRows);
+    const square = graph.op("Mul", [residual, residual]);
+    const meanSquare = graph.op("ReduceMean", [square, graph.int64([1])], { keepdims: 1n });
+    const weight = graph.op("Reciprocal", [meanSquare]); // [T, 1]
+    graph.output(`${role}.weight`, total(weight), [1]);
+    graph.output(`${role}.weighted_sum`, total(graph.op("Mul", [x, weight])), [size]);
+    writeOuter(graph, module, graph.op("Mul", [x, graph.op("Sqrt", [weight])]));
+  };
 }
 
 /** The rows of a `[B, S, size]` value that are counted: `[T, size]`. */

@@ -1,14 +1,24 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
-import { denseShape } from "../../model/graph/stage-graph.ts";
+import { denseShape } from "../../model/weights/layer-spec.ts";
+import { buildStage } from "../../model/stages/build-stage.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
 import { StageSession } from "../../runtime/stage-session.ts";
 import type { StageResults } from "../../runtime/stage-session.ts";
 import { tensor } from "../../runtime/tensor.ts";
 import type { Feeds } from "../../runtime/tensor.ts";
-import { buildCalibrationLayer, observedRoles, outerBlocks } from "./calibration-graph.ts";
-import type { CalibrationLayerOptions, OuterBlock } from "./calibration-graph.ts";
+import { calibrationObserver, observedRoles, outerBlocks } from "./calibration-graph.ts";
+import type { OuterBlock } from "./calibration-graph.ts";
 import { ModuleStatistics } from "./statistics.ts";
 import type { LayerStatistics } from "./statistics.ts";
+
+export interface LayerCalibrationOptions {
+  readonly layer: number;
+  readonly format: WeightFormat;
+  /** Weighted sums of x xᵀ as well. */
+  readonly withComoment: boolean;
+  readonly numThreads: number;
+}
 
 /** One dense layer and the sums over the tokens that have passed it. */
 export class LayerCalibration {
@@ -23,12 +33,20 @@ export class LayerCalibration {
   /** @throws RuntimeError when ONNX Runtime refuses the layer. */
   static async load(
     weights: ModelWeights,
-    options: CalibrationLayerOptions & { readonly numThreads: number },
+    { layer, format, withComoment, numThreads }: LayerCalibrationOptions,
   ): Promise<LayerCalibration> {
     const { config } = weights;
     const { numHeads, intermediateSize } = denseShape(config);
-    const { withComoment, numThreads } = options;
-    const session = await StageSession.load(buildCalibrationLayer(weights, options), numThreads);
+    const stage = buildStage(weights, {
+      name: `calibration.${layer}`,
+      firstLayer: layer,
+      numLayers: 1,
+      hasEmbedding: false,
+      hasHead: false,
+      format,
+    });
+    const observe = calibrationObserver({ hiddenSize: config.hiddenSize, withComoment });
+    const session = await StageSession.load(stage, numThreads, observe);
     return new LayerCalibration(
       session,
       new ModuleSums("output", numHeads * config.headDim, withComoment),

@@ -1,4 +1,4 @@
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 
 /** Writes answers with a middle of choice. */
 export interface AnswerGenerator {

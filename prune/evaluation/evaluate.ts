@@ -1,4 +1,4 @@
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import type { AnswerGenerator } from "./answer-generator.ts";
 import type { EncodedGeneration, EncodedTask } from "./encode-task.ts";
 import { solveProblems } from "./math-answers.ts";

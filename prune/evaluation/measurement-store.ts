@@ -17,7 +17,7 @@ export type Outcomes = ChoiceOutcomes | TextOutcomes | MathOutcomes;
 export interface MeasuredMiddle {
   /** Null for dense. */
   readonly plan: ExpertPlan | null;
-  /** Of graph and weights. */
+  /** Of its weights. */
   readonly sizeBytes: number;
   /** Null for dense, and where it had been built before. */
   readonly buildSeconds: number | null;

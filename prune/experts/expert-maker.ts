@@ -7,7 +7,7 @@ import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
 import { buildMiddleSegments } from "../../model/stages/model-stages.ts";
 import { prunedWeights } from "../../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { compensate } from "../compensation/compensation.ts";
 import type { CompensateOptions } from "../compensation/compensation.ts";
 import { planExpert, thinModel, thinningVersion } from "../choice/plan-expert.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { buildMiddleSegments, totalBytes } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { bootstrapRatio } from "../scoring/intervals.ts";
 import type { Estimate } from "../scoring/intervals.ts";
 import type { ScoredSequence } from "../scoring/scoring-batches.ts";

@@ -1,4 +1,4 @@
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
 import { StageSession } from "../../runtime/stage-session.ts";
 

@@ -1,7 +1,7 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { GraphBuilder } from "../../model/graph/graph-builder.ts";
 import type { GraphModel } from "../../model/graph/graph-builder.ts";
-import { writeLmHead } from "../../model/graph/lm-head.ts";
+import { headTensors } from "../../model/stages/head-tensors.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 
 /**
@@ -27,13 +27,8 @@ export function buildScoring(
 ): GraphModel & { readonly name: string } {
   const { hiddenSize, rmsNormEps } = weights.config;
   const name = withComparison ? "comparison" : "scoring";
-  const graph = new GraphBuilder();
-  const gamma = graph.weight(
-    "final_norm",
-    "float32",
-    [hiddenSize],
-    weights.readTensor("finalNorm"),
-  );
+  const graph = new GraphBuilder(headTensors(weights, format));
+  const gamma = graph.plain("final_norm");
   const normOf = (input: string): string =>
     graph.op(
       "SimplifiedLayerNormalization",
@@ -45,9 +40,7 @@ export function buildScoring(
     );
   /** Log-probabilities of the whole vocabulary; both models' rows in one product. */
   const logProbsOf = (norm: string): string =>
-    graph.op("LogSoftmax", [writeLmHead(graph, weights, norm, format)], {
-      axis: -1n,
-    });
+    graph.op("LogSoftmax", [graph.linear("lm_head", norm)], { axis: -1n });
   const top = (logProbs: string): string =>
     graph.op("Cast", [graph.op("ArgMax", [logProbs], { axis: -1n, keepdims: 0n })], { to: 1n });
 

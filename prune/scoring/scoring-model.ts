@@ -1,8 +1,8 @@
 import type { ModelWeights } from "../../model/weights/config.ts";
 import { buildTrunk, stageBorders } from "../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
-import { buildStage } from "../../model/graph/stage-graph.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import { buildStage } from "../../model/stages/build-stage.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { attentionFeeds } from "../../runtime/attention-feeds.ts";
 import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
 import { RotaryTable } from "../../runtime/rotary-table.ts";

@@ -8,7 +8,7 @@ import { stageBorders } from "../../model/stages/model-stages.ts";
 import { openModel } from "../../model/weights/open-model.ts";
 import { resolveModel } from "../../model/source/source.ts";
 import type { ResolvedModel } from "../../model/source/source.ts";
-import { denseShape } from "../../model/graph/stage-graph.ts";
+import { denseShape } from "../../model/weights/layer-spec.ts";
 import { BackgroundCodec, type CodecTasks } from "../text/background-codec.ts";
 import { Background } from "../background/background.ts";
 import { ConfigError } from "../base/config-error.ts";

@@ -10,6 +10,7 @@ import { artifactStore } from "../../bin/model-session.ts";
 import { ExpertBuildError } from "../../engine/contract/errors.ts";
 import type { BuildProgress } from "../../engine/contract/experts.ts";
 import { readExpert } from "../../model/experts/expert-artifact.ts";
+import { totalBytes } from "../../model/stages/model-stages.ts";
 import { openModel } from "../../model/weights/open-model.ts";
 import type { ExpertBudget, ExpertBuilderOptions } from "../../server/experts/expert-source.ts";
 import { tempDir } from "../helpers/temp-dir.ts";
@@ -72,10 +73,7 @@ test("of two servers one builds, the other waits for it, and a third finds the e
   t.deepEqual(found, { ...one!, buildSeconds: null });
   t.is(two!.key, one!.key);
   const { segments } = readExpert((await store.read(one!.key))!);
-  t.is(
-    segments.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-    one!.sizeBytes,
-  );
+  t.is(totalBytes(segments), one!.sizeBytes);
 
   const path = (await store.read(one!.key))!.path("weights-0.bin");
   const bytes = readFileSync(path);

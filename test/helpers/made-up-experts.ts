@@ -6,7 +6,7 @@ import type { ExpertPlan, LayerPlan } from "../../model/experts/expert-plan.ts";
 import { buildMiddleSegments, stageBorders } from "../../model/stages/model-stages.ts";
 import { prunedWeights } from "../../model/experts/pruned-weights.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import type { LoadedStages } from "./loop-run.ts";
 
 /** Enough layers that a middle has three, of the default widths of a tiny model. */

@@ -1,10 +1,14 @@
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import { describeTensor } from "../../model/experts/segment-file.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
+import { tensorParts } from "../../model/stages/stage-tensor.ts";
 
-/** A stage's description and bytes, to be compared wherever the bytes lie. */
-export function stageContent({ graph, weights, ...stage }: StageModel) {
+/** A stage's description and values, to be compared wherever these lie. */
+export function stageContent({ spec, weights }: StageModel) {
   return {
-    ...stage,
-    graph: Uint8Array.from(graph),
-    weights: Array.from(weights, ([name, bytes]) => [name, Uint8Array.from(bytes)] as const),
+    spec,
+    weights: Array.from(weights, ([name, tensor]) => ({
+      ...describeTensor(name, tensor),
+      parts: tensorParts(tensor).map(([suffix, data]) => [suffix, data.slice()] as const),
+    })),
   };
 }

@@ -1,7 +1,7 @@
 import test from "ava";
 import { buildMiddle, buildMiddleSegments, totalBytes } from "../../model/stages/model-stages.ts";
-import { denseShape } from "../../model/graph/stage-graph.ts";
-import type { StageModel } from "../../model/graph/stage-graph.ts";
+import { denseShape } from "../../model/weights/layer-spec.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
 
 const full = denseShape(tinyModel().config);
@@ -14,8 +14,7 @@ const shapes = [
 ];
 const weights = tinyModel({ numLayers: 9, layerShapes: [full, full, ...shapes, full, full] });
 
-const weightBytes = ({ weights }: StageModel): number =>
-  [...weights.values()].reduce((sum, { length }) => sum + length, 0);
+const weightBytes = (stage: StageModel): number => totalBytes([stage]);
 
 for (const format of ["q8", "q4", "f32"] as const) {
   test(`segments have whole layers, in order, as many as fit: ${format}`, (t) => {
@@ -23,7 +22,7 @@ for (const format of ["q8", "q4", "f32"] as const) {
     const single = buildMiddleSegments(weights, format, { name: "code", shapes });
     t.is(single.length, 1);
     t.deepEqual(single[0]!.weights, whole.weights);
-    t.is(totalBytes(single), single[0]!.sizeBytes);
+    t.is(totalBytes(single), weightBytes(single[0]!));
     const layer = weightBytes(buildMiddle(tinyModel(), format, { name: "dense" }));
     const maxSegmentBytes = 2.5 * layer;
     const segments = buildMiddleSegments(weights, format, {
@@ -32,7 +31,7 @@ for (const format of ["q8", "q4", "f32"] as const) {
       maxSegmentBytes,
     });
     t.deepEqual(
-      segments.map(({ name, layers }) => [name, layers]),
+      segments.map(({ spec }) => [spec.name, spec.layers.map(denseShape)]),
       [
         ["code.0", shapes.slice(0, 4)],
         ["code.1", shapes.slice(4)],
@@ -50,7 +49,7 @@ test("a layer that is too large for a segment is one by itself", (t) => {
   const options = { name: "code", shapes, maxSegmentBytes: 1 };
   const segments = buildMiddleSegments(weights, "q8", options);
   t.deepEqual(
-    segments.map(({ layers }) => layers),
+    segments.map(({ spec }) => spec.layers.map(denseShape)),
     shapes.map((shape) => [shape]),
   );
 });

@@ -2,7 +2,7 @@ import test from "ava";
 import type { ExecutionContext } from "ava";
 import { EngineGenerator } from "../../../bin/eval/engine-generator.ts";
 import { buildMiddle } from "../../../model/stages/model-stages.ts";
-import { denseShape } from "../../../model/graph/stage-graph.ts";
+import { denseShape } from "../../../model/weights/layer-spec.ts";
 import { plainGreedy } from "../../helpers/plain-forward.ts";
 import { numberedTokens, somePrompt, tokenIdsOf } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";

@@ -16,11 +16,13 @@ import {
   buildMiddle,
   buildTrunk,
   stageBorders,
+  totalBytes,
 } from "../../../model/stages/model-stages.ts";
 import type { WeightFormat } from "../../../model/weights/quantize.ts";
-import { buildStage } from "../../../model/graph/stage-graph.ts";
-import type { StageModel } from "../../../model/graph/stage-graph.ts";
+import { buildStage } from "../../../model/stages/build-stage.ts";
+import type { StageModel } from "../../../model/stages/stage-spec.ts";
 import type { LayerShape } from "../../../model/weights/layer-spec.ts";
+import { brokenStage } from "../../helpers/broken-stage.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
@@ -48,7 +50,7 @@ class Pipeline {
     const arenas: KvArena[] = [];
     for (const model of buildStages(weights, format, layerShapes)) {
       stages.push(await device.loadStage(model));
-      const { layers, headDim } = model;
+      const { layers, headDim } = model.spec;
       arenas.push(device.createArena({ layers, headDim, capacity: 64, numSlots: 1 }));
     }
     return new Pipeline(device, stages, arenas);
@@ -211,12 +213,13 @@ test("the device counts the bytes of loaded stages and allocated arenas", async 
   const { weights, device } = await tinyDevice();
   const model = buildTrunk(weights, "q8");
   const stage = await device.loadStage(model);
-  t.is(device.weightBytes, model.sizeBytes);
+  t.is(device.weightBytes, totalBytes([model]));
+  t.is(stage.weightBytes, device.weightBytes);
   await stage.dispose();
   await stage.dispose();
   t.is(device.weightBytes, 0);
 
-  const { layers, headDim } = model;
+  const { layers, headDim } = model.spec;
   const spec = { layers, headDim, capacity: 64 };
   const arena = device.createArena({ ...spec, numSlots: 2 });
   // 2 layers of 2 KV heads, keys and values
@@ -237,7 +240,7 @@ test("the device counts the bytes of loaded stages and allocated arenas", async 
 
 test("a stage that cannot be loaded is an InferenceError with its name and costs nothing", async (t) => {
   const { weights, device } = await tinyDevice();
-  const model = { ...buildTrunk(weights, "q8"), graph: Uint8Array.of(1, 2, 3) };
+  const model = brokenStage(buildTrunk(weights, "q8"));
   const error = await t.throwsAsync(device.loadStage(model), { instanceOf: InferenceError });
   t.regex(error.message, /^Stage trunk could not be loaded: /);
   t.is(device.weightBytes, 0);
@@ -246,7 +249,7 @@ test("a stage that cannot be loaded is an InferenceError with its name and costs
 test("a pass that fails and a pass after the release are InferenceErrors with the stage's name", async (t) => {
   const { weights, device } = await tinyDevice();
   const stage = await device.loadStage(buildTrunk(weights, "q8"));
-  const { layers, headDim } = stage.model;
+  const { layers, headDim } = stage.spec;
   const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 1 });
   const batch = { arena, firstSlot: 0, pass: device.createPass([0], 1) };
   const beyondVocabulary = Uint32Array.of(weights.config.vocabSize);
@@ -266,7 +269,7 @@ test("rows of hidden states can be gathered from several batches in any order", 
   const { weights, device } = await tinyDevice();
   const stage = await device.loadStage(buildTrunk(weights, "f32"));
   t.teardown(() => stage.dispose());
-  const { layers, headDim } = stage.model;
+  const { layers, headDim } = stage.spec;
   const run = (tokenIds: readonly number[]) => {
     const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 1 });
     const pass = device.createPass([0], tokenIds.length);

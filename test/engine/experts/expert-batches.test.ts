@@ -148,7 +148,8 @@ test("a middle whose pass fails costs its own sequences, whose neighbours' bits 
   let isFailing = false;
   const [first, second, ...rest] = experts.get("code")!;
   const failing: Stage = {
-    model: second!.model,
+    spec: second!.spec,
+    weightBytes: second!.weightBytes,
     forward: (input, batch) =>
       isFailing ? Promise.reject(new InferenceError("no memory")) : second!.forward(input, batch),
     forwardLogits: (input, batch, rows) => second!.forwardLogits(input, batch, rows),

@@ -188,7 +188,7 @@ test("a person can have an expert loaded and sent away", async (t) => {
   t.like(evicted, { state: "stored", residentBytes: 0, evictions: 1 });
   t.deepEqual(engine.experts()[1], evicted);
   const middle = buildMiddle(weights, "q8", { name: denseExpert });
-  t.like(engine.experts()[0], { state: "resident", residentBytes: middle.sizeBytes });
+  t.like(engine.experts()[0], { state: "resident", residentBytes: totalBytes([middle]) });
   await t.throwsAsync(engine.commandExpert("poetry", "load"), {
     instanceOf: ExpertCommandError,
     message: /poetry/,

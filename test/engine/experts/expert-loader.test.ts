@@ -183,7 +183,8 @@ test("a step's cost is a line through the fastest steps of one and four rows", a
   const seconds = { 1: [9, 0.5, 0.2, 0.4], 4: [9, 0.8, 0.9, 0.7] };
   const middle = {
     ...stages.middle[0]!,
-    model: stages.middle[0]!.model,
+    spec: stages.middle[0]!.spec,
+    weightBytes: stages.middle[0]!.weightBytes,
     forward: async (...args: Parameters<(typeof stages.middle)[0]["forward"]>) => {
       const numRows = args[1].pass.pastLengths.length as 1 | 4;
       now += 1000 * seconds[numRows].shift()!;

@@ -268,7 +268,8 @@ test("however a sequence ends, its expert is let go once, and after its KV", asy
   let isFailing = false;
   const [first, ...rest] = setting.middles.get("math")!;
   const failing: Stage = {
-    model: first!.model,
+    spec: first!.spec,
+    weightBytes: first!.weightBytes,
     forward: (input, batch) =>
       isFailing ? Promise.reject(new InferenceError("no memory")) : first!.forward(input, batch),
     forwardLogits: (input, batch, rows) => first!.forwardLogits(input, batch, rows),

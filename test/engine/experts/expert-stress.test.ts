@@ -15,7 +15,7 @@ import { ShadowCheck } from "../../../engine/experts/shadow-check.ts";
 import { StepTimer } from "../../../engine/experts/step-timer.ts";
 import { Turnstile } from "../../../engine/experts/turnstile.ts";
 import { totalBytes } from "../../../model/stages/model-stages.ts";
-import type { StageModel } from "../../../model/graph/stage-graph.ts";
+import type { StageModel } from "../../../model/stages/stage-spec.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { builtOf, FakeClock } from "../../helpers/fake-experts.ts";
 import { answerAlone, loadModel, LoopRun } from "../../helpers/loop-run.ts";

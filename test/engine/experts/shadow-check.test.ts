@@ -6,7 +6,7 @@ import type { ModelRunner } from "../../../engine/run/model-runner.ts";
 import { ShadowCheck } from "../../../engine/experts/shadow-check.ts";
 import { planShapes } from "../../../model/experts/expert-plan.ts";
 import { prunedWeights } from "../../../model/experts/pruned-weights.ts";
-import { denseShape } from "../../../model/graph/stage-graph.ts";
+import { denseShape } from "../../../model/weights/layer-spec.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { loadModel, LoopRun } from "../../helpers/loop-run.ts";
 import {

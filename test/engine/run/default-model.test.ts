@@ -1,6 +1,6 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import type { HiddenStates, StageInput } from "../../../engine/device/device.ts";
+import type { HiddenStates, Stage, StageInput } from "../../../engine/device/device.ts";
 import { createChatTemplate } from "../../../model/text/chat-template.ts";
 import { openModel } from "../../../model/weights/open-model.ts";
 import { resolveModel } from "../../../model/source/source.ts";
@@ -31,7 +31,7 @@ async function allLogits(
   tokenIds: Uint32Array,
 ): Promise<Float32Array> {
   const pass = device.createPass([0], tokenIds.length);
-  const batchFor = ({ model: { layers, headDim } }: { model: typeof stages.head.model }) => ({
+  const batchFor = ({ spec: { layers, headDim } }: Pick<Stage, "spec">) => ({
     arena: device.createArena({ layers, headDim, capacity: 64, numSlots: 1 }),
     firstSlot: 0,
     pass,

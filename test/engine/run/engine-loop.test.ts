@@ -233,7 +233,8 @@ test("cancelling what has finished is nothing", async (t) => {
 function withFailure(loaded: LoadedStages, failure: { next: boolean }): LoadedStages {
   const middle = loaded.stages.middle[0]!;
   const failing: Stage = {
-    model: middle.model,
+    spec: middle.spec,
+    weightBytes: middle.weightBytes,
     forward: (input, batch) => {
       if (!failure.next) return middle.forward(input, batch);
       failure.next = false;

@@ -270,7 +270,8 @@ function watched(
   wrap: (states: HiddenStates) => HiddenStates = (states) => states,
 ): Stage {
   return {
-    model: stage.model,
+    spec: stage.spec,
+    weightBytes: stage.weightBytes,
     async forward(input, batch) {
       before();
       return wrap(await stage.forward(input instanceof Uint32Array ? input : inner(input), batch));

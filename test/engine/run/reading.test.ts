@@ -109,7 +109,8 @@ const failing: Stage["forward"] = () => Promise.reject(new Error("not to be used
 test("a route is told with all that the router thinks, and only the trunk runs", async (t) => {
   const loaded = await loadModel(t, weights, "q8");
   const broken = (stage: Stage): Stage => ({
-    model: stage.model,
+    spec: stage.spec,
+    weightBytes: stage.weightBytes,
     forward: failing,
     forwardLogits: () => Promise.reject(new Error("not to be used")),
     dispose: () => Promise.resolve(),

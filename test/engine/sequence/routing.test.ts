@@ -79,7 +79,7 @@ async function route(
 
 /** The trunk's output of all tokens at once, added up. */
 async function pooled({ device, stages }: LoadedStages): Promise<Float32Array> {
-  const { layers, headDim } = stages.trunk.model;
+  const { layers, headDim } = stages.trunk.spec;
   const arena = device.createArena({ layers, headDim, capacity: 128, numSlots: 1 });
   const hidden = await stages.trunk.forward(Uint32Array.from(somePrompt(100)), {
     arena,

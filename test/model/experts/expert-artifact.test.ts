@@ -10,6 +10,7 @@ import {
 } from "../../../model/experts/expert-artifact.ts";
 import { createExpertPlan } from "../../../model/experts/expert-plan.ts";
 import { buildMiddleSegments } from "../../../model/stages/model-stages.ts";
+import { tensorParts } from "../../../model/stages/stage-tensor.ts";
 import { stageContent } from "../../helpers/stage-content.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
@@ -29,7 +30,7 @@ test("an expert of several segments comes back as it was written", async (t) => 
   const store = new ArtifactStore(tempDir(t));
   const { metadata, files } = expertArtifact({ plan, segments });
   const artifact = await store.write("expert-1", metadata, files);
-  t.is(artifact.fileNames.length, 5);
+  t.deepEqual(artifact.fileNames, ["plan.json", "weights-0.bin", "weights-1.bin"]);
   const read = readExpert((await store.read("expert-1"))!);
   t.deepEqual(read.plan, plan);
   t.deepEqual(read.segments.map(stageContent), segments.map(stageContent));
@@ -48,10 +49,12 @@ test("what is read can be transferred to another thread, and lies aligned", asyn
   const { metadata, files } = expertArtifact({ plan, segments });
   const read = readExpert(await store.write("expert-1", metadata, files));
   for (const { weights: views } of read.segments) {
-    for (const { byteOffset } of views.values()) t.is(byteOffset % 64, 0);
+    for (const [, { byteOffset }] of [...views.values()].flatMap(tensorParts)) {
+      t.is(byteOffset % 64, 0);
+    }
   }
   const buffers = expertBuffers(read);
-  t.is(buffers.length, 4);
+  t.is(buffers.length, 2);
   const moved = structuredClone(read, { transfer: buffers });
   t.true(buffers.every(({ byteLength }) => byteLength === 0));
   t.deepEqual(moved.segments.map(stageContent), segments.map(stageContent));

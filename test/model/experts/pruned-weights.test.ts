@@ -66,7 +66,7 @@ async function expertLogits(
   const pass = device.createPass([0], ids.length);
   const batch = (i: number) => ({
     arena: device.createArena({
-      layers: models[i]!.layers,
+      layers: models[i]!.spec.layers,
       headDim: config.headDim,
       capacity: 64,
       numSlots: 1,

@@ -6,14 +6,17 @@ import {
   buildMiddle,
   buildTrunk,
   stageBorders,
+  totalBytes,
 } from "../../../model/stages/model-stages.ts";
-import { denseShape } from "../../../model/graph/stage-graph.ts";
-import type { StageModel } from "../../../model/graph/stage-graph.ts";
+import { writeStage } from "../../../model/graph/stage-graph.ts";
+import { denseShape } from "../../../model/weights/layer-spec.ts";
+import type { StageModel } from "../../../model/stages/stage-spec.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 async function open(t: ExecutionContext, model: StageModel): Promise<ort.InferenceSession> {
-  const session = await ort.InferenceSession.create(model.graph, {
-    externalData: Array.from(model.weights, ([path, data]) => ({ path, data })),
+  const { graph, weights } = writeStage(model);
+  const session = await ort.InferenceSession.create(graph, {
+    externalData: Array.from(weights, ([path, data]) => ({ path, data })),
   });
   t.teardown(() => session.release());
   return session;
@@ -56,8 +59,8 @@ test("a pruned middle has its own widths, and modules of width 0 are left out", 
   const dense = [denseShape(config), denseShape(config)];
   const weights = tinyModel({ numLayers: 7, layerShapes: [...dense, ...shapes, ...dense] });
   const middle = buildMiddle(weights, "f32", { name: "expert", shapes });
-  t.is(middle.name, "expert");
-  t.deepEqual(middle.layers, shapes);
+  t.is(middle.spec.name, "expert");
+  t.deepEqual(middle.spec.layers.map(denseShape), shapes);
   const session = await open(t, middle);
   t.deepEqual(
     session.inputNames.toSorted(),
@@ -70,7 +73,7 @@ test("a pruned middle has its own widths, and modules of width 0 are left out", 
     64 + 64 * (2 + 1 + 1) * 16 + 2 * 16 * 64,
     2 * 64 + 64 * (4 + 2 + 2) * 16 + 4 * 16 * 64 + 3 * 64 * 64,
   );
-  t.is(middle.sizeBytes, expected + middle.graph.length);
+  t.is(totalBytes([middle]), expected);
 });
 
 test("a middle without attention needs no positions, no mask and no KV", async (t) => {
@@ -84,14 +87,14 @@ test("a middle without attention needs no positions, no mask and no KV", async (
 test("8-bit weights take a good quarter of the bytes of fp32, 4-bit ones a sixth or less", (t) => {
   const weights = tinyModel({ hiddenSize: 256, intermediateSize: 512 });
   const size = (format: "f32" | "q8" | "q4") =>
-    buildMiddle(weights, format, { name: "dense" }).sizeBytes;
+    totalBytes([buildMiddle(weights, format, { name: "dense" })]);
   t.true(size("q8") < 0.3 * size("f32"));
   t.true(size("q4") < 0.2 * size("f32"));
 });
 
 test("graphs are kilobytes: all weights lie beside them", (t) => {
   const model = buildHead(tinyModel({ hiddenSize: 256, vocabSize: 4096 }), "q8");
-  t.true(model.graph.length < 10_000);
+  t.true(writeStage(model).graph.length < 10_000);
 });
 
 test("trunk and head have two layers each, fewer in models of fewer than five", (t) => {

@@ -5,8 +5,8 @@ import type { ExecutionContext } from "ava";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import type { ChatTemplate } from "../../../model/text/chat-template.ts";
 import { createExpertPlan } from "../../../model/experts/expert-plan.ts";
-import { buildMiddle } from "../../../model/stages/model-stages.ts";
-import { denseShape } from "../../../model/graph/stage-graph.ts";
+import { buildMiddle, totalBytes } from "../../../model/stages/model-stages.ts";
+import { denseShape } from "../../../model/weights/layer-spec.ts";
 import type { Tokenizer } from "../../../model/text/tokenizer.ts";
 import { CorpusEncoder } from "../../../prune/tasks/corpus-encoder.ts";
 import { splitCorpus } from "../../../prune/tasks/corpus.ts";
@@ -151,7 +151,7 @@ function candidates() {
           return Promise.resolve({
             segments: [stage],
             plan,
-            sizeBytes: stage.sizeBytes,
+            sizeBytes: totalBytes([stage]),
             buildSeconds,
           });
         },
@@ -217,7 +217,8 @@ async function setUp(t: ExecutionContext) {
       Promise.resolve({
         open: ([first]) =>
           Promise.resolve({
-            generate: () => Promise.resolve(first!.name === "thin" ? "#### 5" : "So 4.\n#### 4"),
+            generate: () =>
+              Promise.resolve(first!.spec.name === "thin" ? "#### 5" : "So 4.\n#### 4"),
             close: () => Promise.resolve(),
           }),
       }),

@@ -1,0 +1,101 @@
+import { z } from "zod";
+import { tensorParts } from "../stages/stage-tensor.ts";
+import type { StageTensor, StageWeights } from "../stages/stage-tensor.ts";
+import { QUANT_BLOCK_SIZE } from "../weights/quantize.ts";
+
+/** Of each array in its file. */
+const alignment = 64;
+
+const size = z.int().nonnegative();
+
+/** What a file of weights says of each tensor, in the order of the file. */
+export const storedTensorSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ name: z.string(), kind: z.literal("plain"), shape: z.array(size) }),
+  z.strictObject({
+    name: z.string(),
+    kind: z.literal("quantized"),
+    bits: z.literal([8, 4]),
+    rows: size,
+    columns: size,
+  }),
+]);
+
+export type StoredTensor = z.infer<typeof storedTensorSchema>;
+
+/** A tensor without its values. */
+export function describeTensor(name: string, tensor: StageTensor): StoredTensor {
+  if (tensor.kind === "plain") return { name, kind: "plain", shape: [...tensor.shape] };
+  const { bits, rows, columns } = tensor;
+  return { name, kind: "quantized", bits, rows, columns };
+}
+
+/** The content of a file: the arrays of the tensors, each at the next multiple of 64 bytes. */
+export function* segmentBytes(weights: StageWeights): Generator<Uint8Array> {
+  for (const tensor of weights.values()) {
+    for (const [, { buffer, byteOffset, byteLength }] of tensorParts(tensor)) {
+      yield new Uint8Array(buffer, byteOffset, byteLength);
+      const padding = alignedEnd(byteLength) - byteLength;
+      if (padding > 0) yield new Uint8Array(padding);
+    }
+  }
+}
+
+/**
+ * The tensors of a file, in its memory.
+ * @param bytes in a buffer of their own
+ * @returns null when the file has not the size that the tensors have
+ */
+export function readSegment(
+  stored: readonly StoredTensor[],
+  bytes: Uint8Array<ArrayBuffer>,
+): StageWeights | null {
+  const { buffer } = bytes;
+  if (stored.reduce((sum, tensor) => sum + fileBytes(tensor), 0) !== buffer.byteLength) return null;
+  let offset = 0;
+  const place = (byteLength: number): number => {
+    const start = offset;
+    offset += alignedEnd(byteLength);
+    return start;
+  };
+  const floats = (length: number) => new Float32Array(buffer, place(4 * length), length);
+  const integers = (length: number) => new Uint8Array(buffer, place(length), length);
+  const weights = new Map<string, StageTensor>();
+  for (const { name, ...tensor } of stored) {
+    if (tensor.kind === "plain") {
+      weights.set(name, { ...tensor, values: floats(product(tensor.shape)) });
+      continue;
+    }
+    const { data, scales, zeroPoints } = lengthsOf(tensor);
+    weights.set(name, {
+      ...tensor,
+      data: integers(data),
+      scales: floats(scales),
+      zeroPoints: zeroPoints === null ? null : integers(zeroPoints),
+    });
+  }
+  return weights;
+}
+
+function fileBytes(tensor: StoredTensor): number {
+  if (tensor.kind === "plain") return alignedEnd(4 * product(tensor.shape));
+  const { data, scales, zeroPoints } = lengthsOf(tensor);
+  return alignedEnd(data) + alignedEnd(4 * scales) + alignedEnd(zeroPoints ?? 0);
+}
+
+/** Elements of each array. */
+function lengthsOf({ bits, rows, columns }: { bits: 8 | 4; rows: number; columns: number }) {
+  const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
+  return {
+    data: (rows * numBlocks * QUANT_BLOCK_SIZE * bits) / 8,
+    scales: rows * numBlocks,
+    zeroPoints: bits === 4 ? rows * Math.ceil(numBlocks / 2) : null,
+  };
+}
+
+function product(shape: readonly number[]): number {
+  return shape.reduce((result, length) => result * length, 1);
+}
+
+function alignedEnd(offset: number): number {
+  return Math.ceil(offset / alignment) * alignment;
+}
