@@ -1,5 +1,6 @@
-import type { ExpertEntry } from "./expert-entry.ts";
 import type { BuiltExpert, ExpertBuilder } from "../contract/experts.ts";
+import { messageOf } from "./error-message.ts";
+import type { ExpertEntry } from "./expert-entry.ts";
 
 export interface BuildQueueOptions {
   readonly builder: ExpertBuilder;
@@ -15,9 +16,11 @@ export interface BuildQueueOptions {
 /** Owns what is to be built: in order of the first request, one at a time. */
 export class BuildQueue {
   readonly #options: BuildQueueOptions;
+  /** What was looked for on disk: nothing is built before. */
+  readonly #sought = new Set<ExpertEntry>();
   /** In order of the first request. */
   readonly #planned: ExpertEntry[] = [];
-  /** Of these, what is built after all others. */
+  /** Planned ones that are built after all others. */
   readonly #last = new Set<ExpertEntry>();
   readonly #abort = new AbortController();
   #building: Promise<void> | null = null;
@@ -26,12 +29,12 @@ export class BuildQueue {
     this.#options = options;
   }
 
-  /** Looks for each on disk, in this order. One is not built before it was looked for. */
+  /** Looks for each on disk, in this order. */
   async find(entries: Iterable<ExpertEntry>): Promise<void> {
     for (const entry of entries) {
       const built = await this.#find(entry.name);
       if (this.#abort.signal.aborted) return;
-      entry.isSought = true;
+      this.#sought.add(entry);
       if (built !== null) this.#found(entry, built);
       this.#options.onChange();
       this.#pump();
@@ -44,7 +47,7 @@ export class BuildQueue {
     if (!this.#planned.includes(entry)) {
       this.#planned.push(entry);
       if (isLast) this.#last.add(entry);
-      entry.moveTo("planned");
+      entry.plan();
     }
     this.#pump();
   }
@@ -67,18 +70,14 @@ export class BuildQueue {
 
   #found(entry: ExpertEntry, built: BuiltExpert): void {
     const index = this.#planned.indexOf(entry);
-    if (index >= 0) {
-      this.#planned.splice(index, 1);
-      this.#options.onBuilt(entry, built);
-    } else {
-      entry.built = built;
-      entry.moveTo("stored");
-    }
+    if (index < 0) return entry.store(built);
+    this.#planned.splice(index, 1);
+    this.#options.onBuilt(entry, built);
   }
 
   #pump(): void {
     if (this.#building !== null || this.#abort.signal.aborted) return;
-    const sought = this.#planned.filter((entry) => entry.isSought);
+    const sought = this.#planned.filter((entry) => this.#sought.has(entry));
     const next = sought.find((entry) => !this.#last.has(entry)) ?? sought[0];
     if (next === undefined) return;
     this.#planned.splice(this.#planned.indexOf(next), 1);
@@ -93,7 +92,7 @@ export class BuildQueue {
     const { builder, nowMs, log, onChange, onBuilt } = this.#options;
     const { signal } = this.#abort;
     const startedAtMs = nowMs();
-    entry.moveTo("building");
+    entry.startBuild();
     log(`Expert ${entry.name} is being built.`);
     onChange();
     let built: BuiltExpert | null;
@@ -101,28 +100,23 @@ export class BuildQueue {
       built = await builder.build(entry.name, {
         signal,
         onProgress: (progress) => {
-          if (entry.phase !== "building") return;
-          entry.progress = progress;
+          // A late word of a build that has ended.
+          if (entry.state.kind !== "building") return;
+          entry.showProgress(progress);
           onChange();
         },
       });
     } catch (error) {
-      if (signal.aborted) return entry.moveTo("absent");
-      entry.fail(messageOf(error), nowMs());
+      if (signal.aborted) return entry.stopBuild();
+      entry.failBuild(messageOf(error), nowMs());
       return log(`Expert ${entry.name} was not built: ${messageOf(error)}`);
     }
-    if (signal.aborted) return entry.moveTo("absent");
+    if (signal.aborted) return entry.stopBuild();
     if (built === null) {
-      entry.moveTo("over-budget");
-      entry.problem = "No sparsity keeps the quality that was asked for.";
+      entry.exceedBudget("No sparsity keeps the quality that was asked for.");
       return log(`Expert ${entry.name} was not built: no sparsity keeps the quality asked for.`);
     }
     log(`Expert ${entry.name} was built in ${Math.round((nowMs() - startedAtMs) / 1000)} s.`);
     onBuilt(entry, built);
   }
-}
-
-/** What a person is told of a failure. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,3 @@
-import { ExpertDemand } from "./expert-demand.ts";
-import type { ExpertHandle } from "./expert-device.ts";
 import type {
   BuildProgress,
   BuiltExpert,
@@ -8,195 +6,237 @@ import type {
   ExpertState,
   TaskPolicy,
 } from "../contract/experts.ts";
+import { type EntryIntent, type EntryState, passingStates } from "./entry-state.ts";
+import { ExpertCounts } from "./expert-counts.ts";
+import { ExpertDemand } from "./expert-demand.ts";
+import type { ExpertHandle } from "./expert-device.ts";
+import { FailureHistory } from "./failure-history.ts";
+import type { Middle } from "./middle.ts";
+import type { StepCost } from "./serve-policy.ts";
+import { ShadowTally } from "./shadow-tally.ts";
 
-/** Comparison of one finished request with dense, summed over its tokens. */
-export interface ShadowRecord {
-  readonly tokens: number;
-  /** Sum of the KL divergences from dense to the expert, nats. */
-  readonly kl: number;
-  /** Tokens whose most likely next token is dense's. */
-  readonly agreeing: number;
-}
+type StateOf<Kind extends EntryState["kind"]> = Extract<EntryState, { readonly kind: Kind }>;
 
-/** Where an expert really is, whatever was decided about its use. */
-export type ExpertPhase = Exclude<ExpertState, "suspended" | "off">;
-
-/** Phases that another one follows by itself. */
-const passing: ReadonlySet<ExpertPhase> = new Set(["planned", "building", "loading", "draining"]);
-
-const firstRetryMs = 60_000;
-const lastRetryMs = 30 * 60_000;
-
-/** All that is known of one expert. {@link BuildQueue} and {@link ExpertMemory} move it through its phases. */
-export class ExpertEntry {
+/**
+ * All that is known of one expert: the state that it is in, and what is wanted of it. {@link BuildQueue} and
+ * {@link ExpertMemory} take it from state to state; each step throws where it cannot follow on the state it finds.
+ */
+export class ExpertEntry implements Middle {
   readonly name: string;
   readonly policy: TaskPolicy;
-  /** What it takes without ever having been loaded: the unpruned middle is there from the start. */
-  ownBytes = 0;
-  /** It was asked for, so it is loaded as soon as it is built. */
-  isWanted = false;
-  /** Who asked for it waits, or is a person: it comes in place of busier ones. */
-  isUrgent = false;
+  readonly counts = new ExpertCounts();
   /** Requests that it was to answer, whatever did. */
   readonly demand = new ExpertDemand();
-  /** It was looked for on disk. */
-  isSought = false;
-  /** Its artifact was damaged; the one built after that has not been loaded yet. */
-  isReplaced = false;
-  /** It leaves memory as soon as it has come. */
-  isUnwelcome = false;
-  built: BuiltExpert | null = null;
-  /** From the end of its load to the end of its release. */
-  handle: ExpertHandle | null = null;
-  progress: BuildProgress | null = null;
-  problem: string | null = null;
-  loadSeconds: number | null = null;
-  lastUsedMs: number | null = null;
-  running = 0;
-  hits = 0;
-  misses = 0;
-  loads = 0;
-  loadsPutOff = 0;
-  stepSeconds: number | null = null;
-  readonly evictionReasons: Partial<Record<EvictionReason, number>> = {};
-  #phase: ExpertPhase;
-  #retryAtMs: number | null = null;
-  #numFailures = 0;
-  #shadow: ShadowRecord & { readonly requests: number } = noShadow;
-  #suspension: string | null = null;
+  shadow = new ShadowTally();
+  #state: EntryState = { kind: "absent" };
+  #intent: EntryIntent = { kind: "store" };
+  #failures = new FailureHistory();
   readonly #waiters: (() => void)[] = [];
 
-  constructor(name: string, policy: TaskPolicy, phase: ExpertPhase = "absent") {
+  constructor(name: string, policy: TaskPolicy) {
     this.name = name;
     this.policy = policy;
-    this.#phase = phase;
   }
 
-  get phase(): ExpertPhase {
-    return this.#phase;
+  get state(): EntryState {
+    return this.#state;
   }
 
-  get isSuspended(): boolean {
-    return this.#suspension !== null;
+  get intent(): EntryIntent {
+    return this.#intent;
   }
 
-  get state(): ExpertState {
+  /** What everybody else is told of state and intent. */
+  get shownState(): ExpertState {
     if (!this.policy.isServed) return "off";
-    return this.isSuspended ? "suspended" : this.#phase;
+    return this.#intent.kind === "suspend" ? "suspended" : this.#state.kind;
   }
 
-  /** Somebody waits for what comes after this phase. */
+  /** Null while there is none that could be loaded. */
+  get built(): BuiltExpert | null {
+    return "built" in this.#state ? this.#state.built : null;
+  }
+
+  get cost(): StepCost | null {
+    return this.shownState === "resident" ? this.#in("resident").handle.cost : null;
+  }
+
+  /** Somebody waits for what comes after this state. */
   get hasWaiters(): boolean {
     return this.#waiters.length > 0;
   }
 
-  /** Failed, and the time to try again has come. */
-  canRetry(nowMs: number): boolean {
-    return this.#phase === "failed" && this.#retryAtMs !== null && nowMs >= this.#retryAtMs;
+  /** It is to be in memory. What was urgent stays so until it is loaded. */
+  want({ isUrgent = false } = {}): void {
+    const wasUrgent = this.#intent.kind === "load" && this.#intent.isUrgent;
+    this.#intent = { kind: "load", isUrgent: isUrgent || wasUrgent };
   }
 
-  moveTo(phase: ExpertPhase): void {
-    this.#phase = phase;
-    if (phase !== "failed") this.#retryAtMs = null;
-    if (phase === "resident") {
-      this.#numFailures = 0;
-      this.isReplaced = false;
-    }
-    if (phase === "resident" || phase === "loading" || phase === "building") this.problem = null;
-    if (phase !== "building") this.progress = null;
-    if (passing.has(phase)) return;
-    this.isUrgent = false;
-    this.settle();
+  /** It need not be in memory. */
+  forgo(): void {
+    if (this.#intent.kind !== "suspend") this.#intent = { kind: "store" };
   }
 
-  /** It is tried again later, each time after twice as long. */
-  fail(problem: string, nowMs: number): void {
-    const delayMs = Math.min(firstRetryMs * 2 ** this.#numFailures, lastRetryMs);
-    this.#numFailures++;
-    this.failForGood(problem);
-    this.#retryAtMs = nowMs + delayMs;
-  }
-
-  failForGood(problem: string): void {
-    this.moveTo("failed");
-    this.problem = problem;
-  }
-
-  /** It gets no new sequences until a person says otherwise. */
   suspend(problem: string): void {
-    this.#suspension = problem;
+    this.#intent = { kind: "suspend", problem };
     this.settle();
   }
 
   /** Nothing holds it back any more: it is where it would be, had nothing been found against it. */
   lift(): void {
-    if (this.isSuspended) this.#shadow = noShadow;
-    this.#suspension = null;
-    this.#numFailures = 0;
-    if (this.#phase === "failed" || this.#phase === "over-budget") this.retry();
+    if (this.#intent.kind === "suspend") {
+      this.shadow = new ShadowTally();
+      this.#intent = { kind: "store" };
+    }
+    this.#failures.forgive();
+    if (this.#state.kind === "failed" || this.#state.kind === "over-budget") this.#retry();
   }
 
-  /** Forgets that it failed, but not how often. */
-  retry(): void {
-    this.problem = null;
-    this.moveTo(this.built === null ? "absent" : "stored");
+  /** It waits to be built; or to be built anew, where it was being loaded and is damaged. */
+  plan(): void {
+    this.#in("absent", "loading");
+    this.#moveTo({ kind: "planned" });
   }
 
-  /** Resolves when the phase that it is in, and those that follow by themselves, are over. Never rejects. */
+  startBuild(): void {
+    this.#in("planned");
+    this.#moveTo({ kind: "building", progress: null });
+  }
+
+  showProgress(progress: BuildProgress): void {
+    this.#in("building");
+    this.#state = { kind: "building", progress };
+  }
+
+  /** Nobody needs the build any more. */
+  stopBuild(): void {
+    this.#in("building");
+    this.#moveTo({ kind: "absent" });
+  }
+
+  /** It is tried again later, each time after twice as long. */
+  failBuild(problem: string, nowMs: number): void {
+    this.#in("building");
+    const retryAtMs = nowMs + this.#failures.add();
+    this.#moveTo({ kind: "failed", problem, built: null, retryAtMs });
+  }
+
+  /** No sparsity keeps the quality that was asked for. */
+  exceedBudget(problem: string): void {
+    this.#in("building");
+    this.#moveTo({ kind: "over-budget", problem });
+  }
+
+  /** @param problem why it was not loaded, where that was wanted */
+  store(built: BuiltExpert, problem: string | null = null): void {
+    this.#in("absent", "planned", "building", "stored");
+    this.forgo();
+    this.#moveTo({ kind: "stored", built, problem });
+  }
+
+  /** It can never be loaded as it is. */
+  refuse(built: BuiltExpert, problem: string): void {
+    this.#in("planned", "building", "stored");
+    this.forgo();
+    this.#moveTo({ kind: "failed", problem, built, retryAtMs: null });
+  }
+
+  startLoad(built: BuiltExpert): void {
+    this.#in("planned", "building", "stored");
+    this.#intent = { kind: "load", isUrgent: false };
+    this.#moveTo({ kind: "loading", built });
+  }
+
+  /** What lies on disk is damaged. @returns whether it may help to `plan` it anew: only once before it is loaded */
+  addDamage(): boolean {
+    this.#in("loading");
+    return this.#failures.addDamage();
+  }
+
+  /**
+   * It is tried again later, each time after twice as long.
+   * @param isDamaged and is built anew then
+   */
+  failLoad(problem: string, nowMs: number, isDamaged: boolean): void {
+    const { built } = this.#in("loading");
+    const retryAtMs = nowMs + this.#failures.add();
+    this.forgo();
+    this.#moveTo({ kind: "failed", problem, built: isDamaged ? null : built, retryAtMs });
+  }
+
+  endLoad(handle: ExpertHandle): void {
+    const { built } = this.#in("loading");
+    this.#failures = new FailureHistory();
+    this.#moveTo({ kind: "resident", built, handle });
+  }
+
+  /** It gets no new sequences, and leaves after the last. */
+  drain(reason: EvictionReason): void {
+    const { built, handle } = this.#in("resident");
+    this.counts.evicted(reason);
+    this.forgo();
+    this.#moveTo({ kind: "draining", built, handle });
+  }
+
+  /** It stays after all. */
+  stay(): void {
+    const { built, handle } = this.#in("draining");
+    this.#moveTo({ kind: "resident", built, handle });
+  }
+
+  endRelease(): void {
+    const { built } = this.#in("draining");
+    this.#moveTo({ kind: "stored", built, problem: null });
+  }
+
+  /** One that failed is as if it had not, once it is time. */
+  retryIfDue(nowMs: number): void {
+    if (this.#state.kind !== "failed" || this.#state.retryAtMs === null) return;
+    if (nowMs >= this.#state.retryAtMs) this.#retry();
+  }
+
+  /** Resolves when the state that it is in, and those that follow by themselves, are over. Never rejects. */
   whenSettled(): Promise<void> {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  countEviction(reason: EvictionReason): void {
-    this.evictionReasons[reason] = (this.evictionReasons[reason] ?? 0) + 1;
-  }
-
+  /** Nobody waits any longer. */
   settle(): void {
     for (const resolve of this.#waiters.splice(0)) resolve();
   }
 
-  /** @returns the mean KL divergence so far, nats a token */
-  addShadow(record: ShadowRecord): number {
-    const before = this.#shadow;
-    this.#shadow = {
-      requests: before.requests + 1,
-      tokens: before.tokens + record.tokens,
-      kl: before.kl + record.kl,
-      agreeing: before.agreeing + record.agreeing,
-    };
-    return this.#shadow.tokens === 0 ? 0 : this.#shadow.kl / this.#shadow.tokens;
-  }
-
-  get shadowRequests(): number {
-    return this.#shadow.requests;
-  }
-
   snapshot(): ExpertSnapshot {
-    const { requests, tokens, kl, agreeing } = this.#shadow;
+    const state = this.#state;
+    const stateProblem = "problem" in state ? state.problem : null;
     return {
       name: this.name,
-      state: this.state,
-      residentBytes: this.handle === null ? this.ownBytes : (this.built?.sizeBytes ?? 0),
+      state: this.shownState,
+      residentBytes: "handle" in state ? state.built.sizeBytes : 0,
       built: this.built,
-      progress: this.progress,
-      running: this.running,
-      hits: this.hits,
-      misses: this.misses,
-      evictions: Object.values(this.evictionReasons).reduce((sum, count) => sum + count, 0),
-      evictionReasons: { ...this.evictionReasons },
-      loads: this.loads,
-      loadsPutOff: this.loadsPutOff,
-      loadSeconds: this.loadSeconds,
-      stepSeconds: this.stepSeconds,
-      lastUsedMs: this.lastUsedMs,
-      problem: this.#suspension ?? this.problem,
-      retryAtMs: this.#retryAtMs,
-      shadow:
-        tokens === 0
-          ? null
-          : { requests, tokens, kl: kl / tokens, topAgreement: agreeing / tokens },
+      progress: state.kind === "building" ? state.progress : null,
+      ...this.counts.snapshot(),
+      problem: this.#intent.kind === "suspend" ? this.#intent.problem : stateProblem,
+      retryAtMs: state.kind === "failed" ? state.retryAtMs : null,
+      shadow: this.shadow.summary(),
     };
   }
-}
 
-const noShadow = { requests: 0, tokens: 0, kl: 0, agreeing: 0 };
+  #retry(): void {
+    const { built } = this;
+    this.#moveTo(built === null ? { kind: "absent" } : { kind: "stored", built, problem: null });
+  }
+
+  #moveTo(state: EntryState): void {
+    this.#state = state;
+    if (passingStates.has(state.kind)) return;
+    if (this.#intent.kind === "load") this.#intent = { kind: "load", isUrgent: false };
+    this.settle();
+  }
+
+  /** The state, which must be one of these. */
+  #in<Kind extends EntryState["kind"]>(...kinds: readonly Kind[]): StateOf<Kind> {
+    const state = this.#state;
+    if ((kinds as readonly string[]).includes(state.kind)) return state as StateOf<Kind>;
+    throw new Error(`Expert ${this.name} is ${state.kind}; expected ${kinds.join(" or ")}.`);
+  }
+}

@@ -1,12 +1,12 @@
 import { LRUCache } from "lru-cache";
 import { ArtifactError } from "../../model/errors.ts";
-import { messageOf } from "./build-queue.ts";
 import { EngineStoppedError } from "../contract/errors.ts";
+import { messageOf } from "./error-message.ts";
 import { leavesFor } from "./expert-demand.ts";
 import type { ExpertDevice, ExpertHandle } from "./expert-device.ts";
 import type { ExpertEntry } from "./expert-entry.ts";
 import { type BuiltExpert, type EvictionReason, generalExpert } from "../contract/experts.ts";
-import { secondsOfOne } from "./serve-policy.ts";
+import { IdleTimers } from "./idle-timers.ts";
 import type { SetTimer } from "../contract/timer.ts";
 
 export interface ExpertMemoryOptions {
@@ -40,7 +40,7 @@ export class ExpertMemory {
   /** Their bytes count as free for who waits until they are. */
   readonly #releasing = new Set<Promise<void>>();
   readonly #claimedUntilMs = new Map<ExpertEntry, number>();
-  readonly #idleTimers = new Map<ExpertEntry, () => void>();
+  readonly #idleTimers: IdleTimers<ExpertEntry>;
   #isClosed = false;
   #onEmpty: () => void = () => undefined;
 
@@ -50,31 +50,39 @@ export class ExpertMemory {
       maxSize: Math.max(1, Math.floor(options.memoryBytes)),
       sizeCalculation: sizeOf,
     });
+    this.#idleTimers = new IdleTimers({
+      ...{ idleMs: options.idleMs, setTimer: options.setTimer },
+      onIdle: (entry) => this.evict(entry, "idle"),
+    });
   }
 
-  /** Loads what was built, if there is room or room can be made. */
-  load(entry: ExpertEntry, built: BuiltExpert): void {
+  /**
+   * Loads what was built, if there is room or room can be made.
+   * @param isUrgent busier ones leave for it too, as they do where somebody waits for it
+   */
+  load(entry: ExpertEntry, built: BuiltExpert, isUrgent: boolean): void {
     const { memoryBytes, onChange } = this.#options;
-    entry.built = built;
-    entry.isUnwelcome = false;
     onChange();
     if (built.sizeBytes > memoryBytes) {
-      return entry.failForGood(
+      return entry.refuse(
+        built,
         `It takes ${built.sizeBytes} bytes, and all experts together may take ${memoryBytes}.`,
       );
     }
     const idle = this.#idle();
-    const leaving = this.#toLeave(built.sizeBytes, this.#leavingFor(entry, idle));
+    const mayLeave = isUrgent || entry.hasWaiters ? idle : this.#leavingFor(entry, idle);
+    const leaving = this.#toLeave(built.sizeBytes, mayLeave);
     if (leaving === null) {
       const isPutOff = this.#toLeave(built.sizeBytes, idle) !== null;
-      if (isPutOff) entry.loadsPutOff++;
+      if (isPutOff) entry.counts.loadsPutOff++;
       const others = isPutOff ? "those that are asked for more" : "those in use";
-      entry.moveTo("stored");
-      entry.problem = `It takes ${built.sizeBytes} bytes, and ${others} leave no room for it.`;
-      return;
+      return entry.store(
+        built,
+        `It takes ${built.sizeBytes} bytes, and ${others} leave no room for it.`,
+      );
     }
     for (const other of leaving) this.evict(other, "memory");
-    entry.moveTo("loading");
+    entry.startLoad(built);
     this.#pinned.add(entry);
     void this.#load(entry, built);
   }
@@ -83,37 +91,34 @@ export class ExpertMemory {
   use(entry: ExpertEntry): void {
     this.#resident.get(entry.name);
     this.#claimedUntilMs.delete(entry);
-    this.#cancelIdleTimer(entry);
+    this.#idleTimers.cancel(entry);
   }
 
   /** The last sequence has left it. */
   rest(entry: ExpertEntry): void {
     this.#resident.get(entry.name);
-    if (entry.phase === "draining") void this.#release(entry);
+    if (entry.state.kind === "draining") void this.#release(entry);
     else this.#startIdleTimer(entry);
   }
 
-  /** Sends it away: after the last sequence on it, and after its load. */
+  /** Sends one that is there away, after the last sequence on it. */
   evict(entry: ExpertEntry, reason: EvictionReason): void {
-    if (entry.phase === "loading") entry.isUnwelcome = true;
-    if (entry.phase !== "resident") return;
+    if (entry.state.kind !== "resident") return;
     this.#resident.delete(entry.name);
     this.#claimedUntilMs.delete(entry);
-    this.#cancelIdleTimer(entry);
-    entry.countEviction(reason);
-    entry.moveTo("draining");
+    this.#idleTimers.cancel(entry);
+    entry.drain(reason);
     this.#pinned.add(entry);
-    if (entry.running === 0) void this.#release(entry);
+    if (entry.counts.running === 0) void this.#release(entry);
     this.#options.onChange();
   }
 
   /** One that goes when its last sequence has left stays after all. */
   keep(entry: ExpertEntry): void {
-    entry.isUnwelcome = false;
-    if (entry.phase !== "draining" || entry.running === 0) return;
+    if (entry.state.kind !== "draining" || entry.counts.running === 0) return;
     this.#pinned.delete(entry);
     this.#resident.set(entry.name, entry);
-    entry.moveTo("resident");
+    entry.stay();
     this.#options.onChange();
   }
 
@@ -127,17 +132,14 @@ export class ExpertMemory {
     });
   }
 
-  /** Of idle experts those that may leave for another. */
+  /** Idle experts that are not asked for much more than another. */
   #leavingFor(entry: ExpertEntry, idle: readonly ExpertEntry[]): readonly ExpertEntry[] {
-    const isUrgent = entry.isUrgent || entry.hasWaiters;
-    entry.isUrgent = false;
-    if (isUrgent) return idle;
     const nowMs = this.#options.nowMs();
     const demand = entry.demand.at(nowMs);
     return idle.filter((other) => leavesFor(other.demand.at(nowMs), demand));
   }
 
-  /** The first of these that must leave for so much to fit beside the rest; null if all are not enough. */
+  /** The first candidates that must leave for so much to fit beside the rest; null if all are not enough. */
   #toLeave(sizeBytes: number, candidates: readonly ExpertEntry[]): readonly ExpertEntry[] | null {
     const pinnedBytes = [...this.#pinned].reduce((sum, entry) => sum + sizeOf(entry), 0);
     const freeBytes = this.#options.memoryBytes - pinnedBytes - this.#resident.calculatedSize;
@@ -157,7 +159,7 @@ export class ExpertMemory {
     return [...this.#resident.rvalues()].filter(
       (entry): entry is ExpertEntry =>
         entry !== undefined &&
-        entry.running === 0 &&
+        entry.counts.running === 0 &&
         entry.name !== generalExpert &&
         nowMs >= (this.#claimedUntilMs.get(entry) ?? 0),
     );
@@ -166,8 +168,9 @@ export class ExpertMemory {
   async #load(entry: ExpertEntry, built: BuiltExpert): Promise<void> {
     const { nowMs, log, onChange } = this.#options;
     const startedAtMs = nowMs();
+    let handle: ExpertHandle;
     try {
-      entry.handle = await this.#loadOrRetry(entry, built);
+      handle = await this.#loadOrRetry(entry, built);
     } catch (error) {
       if (!this.#isClosed) log(`Expert ${entry.name} was not loaded: ${messageOf(error)}`);
       this.#pinned.delete(entry);
@@ -175,18 +178,18 @@ export class ExpertMemory {
       this.#checkEmpty();
       return onChange();
     }
-    entry.loadSeconds = (nowMs() - startedAtMs) / 1000;
-    entry.loads++;
-    entry.stepSeconds = secondsOfOne(entry.handle.cost);
-    log(`Expert ${entry.name} was loaded in ${entry.loadSeconds.toFixed(2)} s.`);
+    const seconds = (nowMs() - startedAtMs) / 1000;
+    entry.counts.loaded(seconds);
+    entry.counts.measured(handle.cost);
+    log(`Expert ${entry.name} was loaded in ${seconds.toFixed(2)} s.`);
     if (entry.hasWaiters) this.#claimedUntilMs.set(entry, nowMs() + claimMs);
     this.#pinned.delete(entry);
+    entry.endLoad(handle);
     this.#resident.set(entry.name, entry);
-    entry.moveTo("resident");
     this.#startIdleTimer(entry);
     if (this.#isClosed) this.evict(entry, "stopping");
-    else if (entry.isSuspended) this.evict(entry, "suspended");
-    else if (entry.isUnwelcome) this.evict(entry, "command");
+    else if (entry.intent.kind === "suspend") this.evict(entry, "suspended");
+    else if (entry.intent.kind === "store") this.evict(entry, "command");
     onChange();
   }
 
@@ -208,15 +211,10 @@ export class ExpertMemory {
 
   #failed(entry: ExpertEntry, error: unknown): void {
     const isDamaged = error instanceof ArtifactError;
-    if (isDamaged) entry.built = null;
-    if (isDamaged && !entry.isReplaced && !this.#isClosed) {
-      entry.isReplaced = true;
-      this.#options.onDamaged(entry);
-    } else {
-      // What the device says tells of the server's insides: it is in the log.
-      const problem = isDamaged ? error.message : "It could not be loaded: the log says why.";
-      entry.fail(problem, this.#options.nowMs());
-    }
+    if (isDamaged && !this.#isClosed && entry.addDamage()) return this.#options.onDamaged(entry);
+    // What the device says tells of the server's insides: it is in the log.
+    const problem = isDamaged ? error.message : "It could not be loaded: the log says why.";
+    entry.failLoad(problem, this.#options.nowMs(), isDamaged);
   }
 
   async #release(entry: ExpertEntry): Promise<void> {
@@ -225,31 +223,23 @@ export class ExpertMemory {
     this.#releasing.add(released);
     await released;
     this.#releasing.delete(released);
-    entry.handle = null;
-    entry.moveTo("stored");
+    entry.endRelease();
     this.#checkEmpty();
     this.#options.onChange();
   }
 
-  async #releaseHandle(entry: ExpertEntry): Promise<void> {
+  async #releaseHandle({ name, state }: ExpertEntry): Promise<void> {
     try {
-      await entry.handle?.release();
+      if ("handle" in state) await state.handle.release();
     } catch (error) {
-      this.#options.log(`Expert ${entry.name} was not released: ${messageOf(error)}`);
+      this.#options.log(`Expert ${name} was not released: ${messageOf(error)}`);
     }
   }
 
+  /** The general expert is never idle: all tasks may come to need it. */
   #startIdleTimer(entry: ExpertEntry): void {
-    const { idleMs, setTimer } = this.#options;
-    if (idleMs === null || entry.phase !== "resident" || entry.name === generalExpert) return;
-    this.#cancelIdleTimer(entry);
-    const cancel = setTimer(() => this.evict(entry, "idle"), idleMs);
-    this.#idleTimers.set(entry, cancel);
-  }
-
-  #cancelIdleTimer(entry: ExpertEntry): void {
-    this.#idleTimers.get(entry)?.();
-    this.#idleTimers.delete(entry);
+    const isThere = entry.state.kind === "resident";
+    if (isThere && entry.name !== generalExpert) this.#idleTimers.start(entry);
   }
 
   #checkEmpty(): void {

@@ -2,18 +2,21 @@ import { BuildQueue } from "./build-queue.ts";
 import { EngineStoppedError, ExpertCommandError } from "../contract/errors.ts";
 import type { ChooseOptions, ExpertChoice, ExpertLease } from "../contract/expert-choice.ts";
 import type { ExpertDevice } from "./expert-device.ts";
-import { ExpertEntry, type ShadowRecord } from "./expert-entry.ts";
+import { DenseMiddle } from "./dense-middle.ts";
+import { ExpertCommands } from "./expert-commands.ts";
+import { ExpertEntry } from "./expert-entry.ts";
 import { isWorthItsOwn } from "./expert-groups.ts";
 import { ExpertMemory } from "./expert-memory.ts";
 import {
-  denseExpert,
   type ExpertBuilder,
   type ExpertOptions,
   type ExpertSnapshot,
   generalExpert,
   type ServeReason,
 } from "../contract/experts.ts";
-import { secondsOfOne, type StepCost } from "./serve-policy.ts";
+import type { Middle } from "./middle.ts";
+import type { StepCost } from "./serve-policy.ts";
+import type { ShadowRecord } from "./shadow-tally.ts";
 import { missReasons, reasonOf, sharingReasons } from "./serve-reasons.ts";
 import type { SetTimer } from "../contract/timer.ts";
 
@@ -43,9 +46,10 @@ export class ExpertPool {
   readonly #options: ExpertPoolOptions;
   /** Without dense, in the order in which they are shown. */
   readonly #entries = new Map<string, ExpertEntry>();
-  readonly #dense: ExpertEntry;
+  readonly #dense: DenseMiddle;
   readonly #builds: BuildQueue;
   readonly #memory: ExpertMemory;
+  readonly #commands: ExpertCommands;
   readonly #leases = new Set<ExpertLease>();
   #isTelling = false;
   #closing: Promise<void> | null = null;
@@ -55,9 +59,7 @@ export class ExpertPool {
     this.#options = options;
     const { options: experts, builder, device, nowMs, setTimer, log } = options;
     const alwaysServed = { isServed: true, whileBuilding: "general" } as const;
-    this.#dense = new ExpertEntry(denseExpert, alwaysServed, "resident");
-    this.#dense.stepSeconds = secondsOfOne(options.denseCost);
-    this.#dense.ownBytes = options.denseBytes;
+    this.#dense = new DenseMiddle(options.denseCost, options.denseBytes);
     const policies = Object.entries(experts.tasks);
     if (experts.hasGeneral) policies.unshift([generalExpert, alwaysServed]);
     for (const [name, policy] of policies) this.#entries.set(name, new ExpertEntry(name, policy));
@@ -66,20 +68,21 @@ export class ExpertPool {
     this.#builds = new BuildQueue({
       ...{ builder, nowMs, log, onChange },
       onBuilt: (entry, built) => {
-        entry.built = built;
-        if (entry.isWanted && !entry.isSuspended) this.#memory.load(entry, built);
-        else entry.moveTo("stored");
-        entry.isWanted = false;
+        const { intent } = entry;
+        if (intent.kind === "load") this.#memory.load(entry, built, intent.isUrgent);
+        else entry.store(built);
       },
     });
     this.#memory = new ExpertMemory({
       ...{ device, nowMs, setTimer, log, onChange },
       memoryBytes: experts.memoryBytes,
       idleMs: experts.idleMs,
-      onDamaged: (entry) => {
-        entry.isWanted = !entry.isUnwelcome;
-        this.#builds.plan(entry);
-      },
+      onDamaged: (entry) => this.#builds.plan(entry),
+    });
+    this.#commands = new ExpertCommands({
+      memory: this.#memory,
+      plan: (entry) => this.#builds.plan(entry),
+      ask: (entry) => this.#ask(entry, { isUrgent: true }),
     });
 
     const first = experts.preload.map((name) => this.#named(name));
@@ -102,13 +105,13 @@ export class ExpertPool {
     const isPatient = mustWait ?? entry.policy.whileBuilding === "wait";
     entry.demand.add(nowMs);
     this.#ask(entry, { isUrgent: isPatient });
-    let reason = reasonOf[entry.state];
+    let reason = reasonOf[entry.shownState];
     if (isPatient && (reason === "building" || reason === "loading") && this.#closing === null) {
       return { kind: "wait", ready: entry.whenSettled() };
     }
     const isNamed = isAssigned === true || mustWait === true;
     if (reason === "expert" && !isNamed && !this.#isWorthItsOwn(entry)) reason = "load";
-    if (missReasons.has(reason)) entry.misses++;
+    if (missReasons.has(reason)) entry.counts.misses++;
     const shared = sharingReasons.has(reason) ? this.#shared() : this.#dense;
     const choice = this.#run(reason === "expert" ? entry : shared, task, reason);
     // Not before: what makes room for the general expert must not be what was just chosen.
@@ -137,9 +140,8 @@ export class ExpertPool {
   async command(name: string, command: ExpertCommand): Promise<ExpertSnapshot> {
     if (this.#closing !== null) throw new EngineStoppedError("The server is stopping.");
     const entry = this.#named(name);
-    if (command === "build") this.#build(entry);
-    else if (command === "load") await this.#load(entry);
-    else await this.#evict(entry);
+    if (command === "build") this.#commands.build(entry);
+    else await this.#commands[command](entry);
     this.#changed();
     return entry.snapshot();
   }
@@ -149,9 +151,10 @@ export class ExpertPool {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     const { minRequests, maxKl } = this.#options.options.shadow;
-    const kl = entry.addShadow(record);
-    if (entry.shadowRequests >= minRequests && kl > maxKl && !entry.isSuspended) {
-      const problem = `Its mean KL divergence from dense is ${kl.toFixed(3)} nats a token over ${entry.shadowRequests} requests, more than ${maxKl}.`;
+    entry.shadow.add(record);
+    const { requests, meanKl } = entry.shadow;
+    if (requests >= minRequests && meanKl > maxKl && entry.intent.kind !== "suspend") {
+      const problem = `Its mean KL divergence from dense is ${meanKl.toFixed(3)} nats a token over ${requests} requests, more than ${maxKl}.`;
       this.#options.log(`Expert ${name} is suspended. ${problem}`);
       entry.suspend(problem);
       this.#memory.evict(entry, "suspended");
@@ -161,7 +164,7 @@ export class ExpertPool {
 
   /** Of dense, the general expert and the tasks. */
   snapshots(): ExpertSnapshot[] {
-    return [this.#dense, ...this.#entries.values()].map((entry) => entry.snapshot());
+    return [this.#dense, ...this.#entries.values()].map((middle) => middle.snapshot());
   }
 
   /** Stops the build that is on, and resolves when all experts have left memory: after the last lease. */
@@ -181,81 +184,49 @@ export class ExpertPool {
 
   /** Has it built and loaded, whichever is missing; one that failed only when its time has come. */
   #ask(entry: ExpertEntry, { isUrgent = false } = {}): void {
-    if (this.#closing !== null || entry.isSuspended || !entry.policy.isServed) return;
-    if (entry.canRetry(this.#options.nowMs())) entry.retry();
-    if (entry.phase === "absent" || entry.phase === "planned" || entry.phase === "building") {
-      entry.isWanted = true;
-      entry.isUrgent ||= isUrgent;
-    }
-    if (entry.phase === "absent") {
+    const isOut = entry.intent.kind === "suspend" || !entry.policy.isServed;
+    if (this.#closing !== null || isOut) return;
+    entry.retryIfDue(this.#options.nowMs());
+    const { kind } = entry.state;
+    if (kind === "absent" || kind === "planned" || kind === "building") entry.want({ isUrgent });
+    if (kind === "absent") {
       this.#builds.plan(entry, { isLast: entry.name === generalExpert });
       this.#changed();
-    } else if (entry.phase === "stored" && entry.built !== null) {
-      entry.isUrgent ||= isUrgent;
-      this.#memory.load(entry, entry.built);
+    } else if (entry.state.kind === "stored") {
+      this.#memory.load(entry, entry.state.built, isUrgent);
     }
   }
 
-  #run(entry: ExpertEntry, task: string | null, reason: ServeReason): ExpertChoice {
-    entry.running++;
-    entry.hits++;
-    entry.lastUsedMs = this.#options.nowMs();
-    if (entry !== this.#dense) this.#memory.use(entry);
+  #run(middle: Middle, task: string | null, reason: ServeReason): ExpertChoice {
+    const { nowMs } = this.#options;
+    const entry = middle instanceof ExpertEntry ? middle : null;
+    middle.counts.begin(nowMs());
+    if (entry) this.#memory.use(entry);
     const release = (): void => {
       if (!this.#leases.delete(lease)) return;
-      entry.running--;
-      entry.lastUsedMs = this.#options.nowMs();
-      if (entry.running === 0 && entry !== this.#dense) this.#memory.rest(entry);
+      middle.counts.end(nowMs());
+      if (entry?.counts.running === 0) this.#memory.rest(entry);
       this.#changed();
     };
-    const lease = { expert: entry.name, task, reason, release };
+    const lease = { expert: middle.name, task, reason, release };
     this.#leases.add(lease);
     this.#changed();
     return { kind: "run", lease };
   }
 
   /** What sequences of all tasks may run on together. */
-  #shared(): ExpertEntry {
+  #shared(): Middle {
     const general = this.#entries.get(generalExpert);
-    return general?.state === "resident" ? general : this.#dense;
+    return general?.shownState === "resident" ? general : this.#dense;
   }
 
   #isWorthItsOwn(entry: ExpertEntry): boolean {
     const { options, denseCost } = this.#options;
-    const shared = this.#shared();
-    if (options.policy === "task" || entry === shared) return true;
-    const sharedCost = shared.handle?.cost ?? denseCost;
+    const middle = this.#shared();
+    if (options.policy === "task" || entry === middle) return true;
+    const shared = { name: middle.name, cost: middle.cost ?? denseCost };
     const entries = this.#entries.values();
-    return isWorthItsOwn({ entry, entries, shared, sharedCost, running: this.#leases });
-  }
-
-  #build(entry: ExpertEntry): void {
-    entry.lift();
-    if (entry.phase === "absent" || entry.phase === "planned") this.#builds.plan(entry);
-  }
-
-  async #load(entry: ExpertEntry): Promise<void> {
-    if (entry.isSuspended || entry.phase === "over-budget") {
-      throw new ExpertCommandError(
-        `Expert ${entry.name} is ${entry.state}: the command build lifts that.`,
-      );
-    }
-    entry.lift();
-    this.#memory.keep(entry);
-    if (entry.phase === "draining") await entry.whenSettled();
-    this.#ask(entry, { isUrgent: true });
-    if (entry.phase === "loading") await entry.whenSettled();
-    if (entry.phase === "stored" || entry.phase === "failed") {
-      const why = entry.problem ?? "It was sent away again.";
-      throw new ExpertCommandError(`Expert ${entry.name} was not loaded. ${why}`);
-    }
-  }
-
-  async #evict(entry: ExpertEntry): Promise<void> {
-    entry.isWanted = false;
-    entry.isUrgent = false;
-    this.#memory.evict(entry, "command");
-    if (entry.phase === "draining" && entry.running === 0) await entry.whenSettled();
+    return isWorthItsOwn({ entry, entries, shared, running: this.#leases });
   }
 
   #changed(): void {

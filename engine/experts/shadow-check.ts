@@ -1,5 +1,5 @@
-import { messageOf } from "./build-queue.ts";
-import type { ShadowRecord } from "./expert-entry.ts";
+import { messageOf } from "./error-message.ts";
+import type { ShadowRecord } from "./shadow-tally.ts";
 import type { ExpertLease } from "../contract/expert-choice.ts";
 import type { GenerateRequest } from "../contract/request.ts";
 import { denseExpert } from "../contract/experts.ts";

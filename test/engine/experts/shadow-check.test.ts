@@ -1,7 +1,7 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
 import type { ExpertChoice } from "../../../engine/contract/expert-choice.ts";
-import type { ShadowRecord } from "../../../engine/experts/expert-entry.ts";
+import type { ShadowRecord } from "../../../engine/experts/shadow-tally.ts";
 import type { ModelRunner } from "../../../engine/run/model-runner.ts";
 import { ShadowCheck } from "../../../engine/experts/shadow-check.ts";
 import { planShapes } from "../../../model/experts/expert-plan.ts";
