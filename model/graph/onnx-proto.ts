@@ -142,48 +142,47 @@ function writeValueInfo(message: ProtoWriter, info: OnnxValueInfo): void {
 
 /** Protobuf wire format: varints, 32-bit floats and length-delimited fields. */
 class ProtoWriter {
-  readonly #chunks: Uint8Array[] = [];
+  readonly #bytes: number[] = [];
 
   int(field: number, value: bigint): void {
-    this.#varint(BigInt(field << 3));
-    this.#varint(BigInt.asUintN(64, value));
+    this.#varint(field << 3);
+    let rest = BigInt.asUintN(64, value);
+    while (rest >= 1n << 28n) {
+      this.#bytes.push(Number(rest & 0x7fn) | 0x80);
+      rest >>= 7n;
+    }
+    this.#varint(Number(rest));
   }
 
   float(field: number, value: number): void {
-    this.#varint(BigInt((field << 3) | 5));
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setFloat32(0, value, true);
-    this.#chunks.push(bytes);
+    this.#varint((field << 3) | 5);
+    this.#bytes.push(...new Uint8Array(Float32Array.of(value).buffer));
   }
 
   string(field: number, value: string): void {
-    this.bytes(field, new TextEncoder().encode(value));
+    this.bytes(field, Buffer.from(value));
   }
 
-  bytes(field: number, value: Uint8Array): void {
-    this.#varint(BigInt((field << 3) | 2));
-    this.#varint(BigInt(value.length));
-    this.#chunks.push(value);
+  bytes(field: number, value: ArrayLike<number>): void {
+    this.#varint((field << 3) | 2);
+    this.#varint(value.length);
+    for (let i = 0; i < value.length; i++) this.#bytes.push(value[i]!);
   }
 
   message(field: number, write: (inner: ProtoWriter) => void): void {
     const inner = new ProtoWriter();
     write(inner);
-    this.bytes(field, inner.finish());
+    this.bytes(field, inner.#bytes);
   }
 
   finish(): Uint8Array {
-    return Buffer.concat(this.#chunks);
+    return Uint8Array.from(this.#bytes);
   }
 
-  #varint(value: bigint): void {
-    const bytes: number[] = [];
+  /** @param value below 2 ** 31 */
+  #varint(value: number): void {
     let rest = value;
-    while (rest >= 0x80n) {
-      bytes.push(Number(rest & 0x7fn) | 0x80);
-      rest >>= 7n;
-    }
-    bytes.push(Number(rest));
-    this.#chunks.push(Uint8Array.from(bytes));
+    for (; rest >= 0x80; rest >>= 7) this.#bytes.push((rest & 0x7f) | 0x80);
+    this.#bytes.push(rest);
   }
 }
