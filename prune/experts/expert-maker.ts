@@ -33,7 +33,7 @@ export interface MadeExpert extends StoredExpert {
   readonly buildSeconds: number;
 }
 
-/** Grows when the same plan and profile give other weights or files. */
+/** Grows when the same plan and profile give other weights. How they are stored and run has no part in it. */
 export const expertVersion = 2;
 
 /** Makes the experts of a task at any sparsity: what does not depend on it is done once. */

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import test from "ava";
-import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
+import { ArtifactStore, type ArtifactFile } from "../../../model/experts/artifact-store.ts";
 import { ArtifactError } from "../../../model/errors.ts";
 import {
   expertArtifact,
@@ -11,6 +11,8 @@ import {
 import { createExpertPlan } from "../../../model/experts/expert-plan.ts";
 import { buildMiddleSegments } from "../../../model/stages/model-stages.ts";
 import { tensorParts } from "../../../model/stages/stage-tensor.ts";
+import type { StageSpec } from "../../../model/stages/stage-spec.ts";
+import { writeStage } from "../../../model/graph/stage-graph.ts";
 import { stageContent } from "../../helpers/stage-content.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
@@ -34,6 +36,43 @@ test("an expert of several segments comes back as it was written", async (t) => 
   const read = readExpert((await store.read("expert-1"))!);
   t.deepEqual(read.plan, plan);
   t.deepEqual(read.segments.map(stageContent), segments.map(stageContent));
+});
+
+test("a segment's specification survives JSON, and is all but the weights that its graph is made of", (t) => {
+  for (const { spec, weights: tensors } of segments) {
+    const copy = JSON.parse(JSON.stringify(spec)) as StageSpec;
+    t.deepEqual(copy, spec);
+    t.deepEqual(
+      writeStage({ spec: copy, weights: tensors }),
+      writeStage({ spec, weights: tensors }),
+    );
+  }
+});
+
+test("a specification with a field that this release does not know is none of it", async (t) => {
+  const { metadata, files } = expertArtifact({ plan, segments });
+  const [first, ...rest] = metadata.segments;
+  const changed = {
+    ...metadata,
+    segments: [{ ...first, spec: { ...first!.spec, sinks: 4 } }, ...rest],
+  };
+  const artifact = await new ArtifactStore(tempDir(t)).write("expert-1", changed, files);
+  t.throws(() => readExpert(artifact), {
+    instanceOf: ArtifactError,
+    message: /no expert of this release: segments.0.spec.*sinks/,
+  });
+});
+
+test("weights that have not the size that the metadata lead to are refused", async (t) => {
+  const { metadata, files } = expertArtifact({ plan, segments });
+  const others = files.map(([name, content]): ArtifactFile =>
+    name === "weights-1.bin" ? [name, [new Uint8Array(64)]] : [name, content],
+  );
+  const artifact = await new ArtifactStore(tempDir(t)).write("expert-1", metadata, others);
+  t.throws(() => readExpert(artifact), {
+    instanceOf: ArtifactError,
+    message: /weights-1.bin: has not the size of its weights/,
+  });
 });
 
 test("the plan of an expert is read by itself", async (t) => {

@@ -1,8 +1,12 @@
 import test from "ava";
-import { buildMiddle, buildMiddleSegments, totalBytes } from "../../model/stages/model-stages.ts";
-import { denseShape } from "../../model/weights/layer-spec.ts";
-import type { StageModel } from "../../model/stages/stage-spec.ts";
-import { tinyModel } from "../helpers/tiny-model.ts";
+import {
+  buildMiddle,
+  buildMiddleSegments,
+  totalBytes,
+} from "../../../model/stages/model-stages.ts";
+import { denseShape } from "../../../model/weights/layer-spec.ts";
+import type { StageModel } from "../../../model/stages/stage-spec.ts";
+import { tinyModel } from "../../helpers/tiny-model.ts";
 
 const full = denseShape(tinyModel().config);
 const shapes = [

@@ -1,31 +1,9 @@
 import test from "ava";
 import fc from "fast-check";
 import { quantize } from "../../../model/weights/quantize.ts";
-import type { QuantizedMatrix } from "../../../model/weights/quantize.ts";
+import { dequantize } from "../../helpers/dequantize.ts";
 
 const blockSize = 32;
-
-/** Reads the blocks value by value, padding included: `[rows, numBlocks * 32]`. */
-function dequantize({ bits, data, scales, zeroPoints }: QuantizedMatrix, rows: number): number[] {
-  const numBlocks = scales.length / rows;
-  const nibble = (bytes: Uint8Array, start: number, i: number) =>
-    (bytes[start + Math.floor(i / 2)]! >> (i % 2 === 0 ? 0 : 4)) & 15;
-  const values: number[] = [];
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < numBlocks * blockSize; column++) {
-      const block = Math.floor(column / blockSize);
-      const scale = scales[row * numBlocks + block]!;
-      if (bits === 8) {
-        values.push((data[row * numBlocks * blockSize + column]! - 128) * scale);
-      } else {
-        const quant = nibble(data, (row * numBlocks * blockSize) / 2, column);
-        const zeroPoint = nibble(zeroPoints!, row * Math.ceil(numBlocks / 2), block);
-        values.push((quant - zeroPoint) * scale);
-      }
-    }
-  }
-  return values;
-}
 
 const matrix = fc
   .record({

@@ -20,6 +20,7 @@ import { planExpert, thinModel } from "../../../prune/choice/plan-expert.ts";
 import type { PlanOptions } from "../../../prune/choice/plan-expert.ts";
 import { calibrationFor, methods, recipes } from "../../../prune/choice/recipe.ts";
 import type { Recipe } from "../../../prune/choice/recipe.ts";
+import { expertOfSchema2 } from "../../helpers/expert-of-schema-2.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { stageContent } from "../../helpers/stage-content.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
@@ -210,4 +211,38 @@ test("a damaged expert is built again, and a line says so", async (t) => {
   t.deepEqual(readFileSync(rebuilt.path("weights-0.bin")), bytes);
   t.is(lines.length, 1);
   t.regex(lines[0]!, /building it again/);
+});
+
+test("an expert's key is what it was before its graph was no part of it", async (t) => {
+  const { store, profile } = await profileOf(t);
+  const options = { task: "math", method: "best", target: 0.3, format: "q8" } as const;
+  const key = await expertKey(weights, sourceOf(profile), store, options);
+  t.is(key, "expert-01bdd930545998cfcc669dffe181d40f");
+});
+
+test("an expert that was stored with its graphs is not built again, one of an unknown schema is", async (t) => {
+  const { store, profile } = await profileOf(t);
+  const lines: string[] = [];
+  const options = {
+    task: "math",
+    method: "seap",
+    target: 0.3,
+    format: "q8",
+    log: (line: string) => lines.push(line),
+  } as const;
+  const build = () => buildExpert(weights, sourceOf(profile), store, options);
+  const { artifact } = await build();
+  const former = expertOfSchema2(readExpert(artifact));
+  await store.remove(artifact.key);
+  await store.write(artifact.key, former.metadata, former.files);
+  t.is((await build()).buildSeconds, null);
+  t.deepEqual(lines, []);
+
+  await store.remove(artifact.key);
+  await store.write(artifact.key, { schemaVersion: 1 }, former.files);
+  const rebuilt = await build();
+  t.not(rebuilt.buildSeconds, null);
+  t.deepEqual(rebuilt.artifact.metadata, artifact.metadata);
+  t.is(lines.length, 1);
+  t.regex(lines[0]!, /is no expert of this release: schemaVersion.*building it again/);
 });
