@@ -170,7 +170,7 @@ export interface EngineMemory {
   readonly kvCacheUsage: number;
   /** Keys and values that are allocated, those of the prefix cache among them. */
   readonly kvBytes: number;
-  /** Weights and graphs of the model and of the experts that are loaded. */
+  /** Weights of the model and of the experts that are loaded. */
   readonly weightBytes: number;
   /** Of prompt beginnings that are kept for later prompts. */
   readonly prefixCacheBytes: number;

@@ -68,7 +68,7 @@ export const engineMetrics = {
     name: "seap_engine_weight_bytes",
     type: "gauge",
     unit: "bytes",
-    help: "Weights and graphs of the model and of the experts that are loaded.",
+    help: "Weights of the model and of the experts that are loaded.",
   },
   prefixCacheQueries: {
     name: "seap_prefix_cache_queries_total",

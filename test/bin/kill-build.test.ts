@@ -65,7 +65,7 @@ test("a build that is killed leaves nothing that loads wrong, and the next makes
   const whole = await runSeap(t, argsFor(referenceDir), reference, () => (numChanges += 1));
   t.is(whole.status, 0);
   const expected = await contentOf(reference);
-  t.is(expected.size, 3);
+  t.is(expected.size, 2);
 
   let numKilled = 0;
   let random = 1;

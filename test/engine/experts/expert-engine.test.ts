@@ -211,7 +211,7 @@ test("a failed build is told, and the task is answered by dense", async (t) => {
 test("what lies damaged on disk is built anew", async (t) => {
   const { engine, builder, store } = await start(t);
   const built = await store("code");
-  writeFileSync(join(built.storeDir, "code", "graph-0.onnx"), "");
+  writeFileSync(join(built.storeDir, "code", "weights-0.bin"), "");
   await answer(engine, request("a", "code"));
   await until(() => builder.open.length === 1);
   builder.open[0]!.end(built);
