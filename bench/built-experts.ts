@@ -1,4 +1,3 @@
-import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import type { WireExpertList } from "../server/experts/expert-wire.ts";
 import { HttpSide } from "./http-side.ts";
 import { runLoad } from "./serving-workload.ts";
@@ -35,7 +34,6 @@ export async function benchBuilt(options: BuiltOptions): Promise<string> {
   const serve = (flags: Readonly<Record<string, string>>) =>
     HttpSide.start({
       ...model,
-      prefillChunk: DEFAULT_PREFILL_CHUNK,
       flags: {
         router: "auto",
         "expert-policy": "load-aware",

@@ -1,7 +1,7 @@
 import { denseExpert } from "../engine/contract/experts.ts";
 import { loadStages } from "../engine/run/load-stages.ts";
 import { ModelRunner } from "../engine/run/model-runner.ts";
-import type { Tokens } from "../engine/sequence/tokens.ts";
+import type { Tokens } from "../engine/contract/tokens.ts";
 import { openDevice } from "../engine/device/open-device.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
@@ -11,7 +11,6 @@ export interface EngineSideOptions {
   readonly modelPath: string;
   readonly weights: WeightFormat;
   readonly threads: number;
-  readonly prefillChunk: number;
 }
 
 /** Fixed pseudo-random token ids, the same for both sides of the benchmark. */
@@ -55,7 +54,7 @@ export class EngineSide {
     const device = await openDevice({ numThreads: options.threads, ropeInverseFrequencies });
     const stages = await loadStages(device, weights, options.weights);
     weights.close();
-    const runner = new ModelRunner({ device, stages, prefillChunk: options.prefillChunk });
+    const runner = new ModelRunner({ device, stages });
     return new EngineSide(runner);
   }
 
@@ -97,14 +96,14 @@ export class EngineSide {
 
   async #prefill(tokens: Tokens, middle = denseExpert): Promise<Float32Array> {
     for (;;) {
-      if (this.#runner.needsMiddle(tokens)) this.#runner.setMiddle(tokens, middle);
-      const logits = await this.#runner.prefill(tokens);
-      if (logits) return logits;
+      if (this.#runner.needsMiddle(tokens)) await this.#runner.setMiddle(tokens, middle);
+      const step = await this.#runner.prefill(tokens);
+      if (step.kind === "logits") return step.logits;
     }
   }
 
   async #step(): Promise<void> {
-    this.#runner.arrange(Infinity);
+    await this.#runner.arrange(Infinity);
     const logits = await this.#runner.decode();
     for (const [tokens, row] of logits) (tokens as FixedTokens).push(argmax(row));
   }

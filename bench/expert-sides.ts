@@ -1,4 +1,4 @@
-import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/run/model-runner.ts";
+import { ModelRunner } from "../engine/run/model-runner.ts";
 import { openDevice } from "../engine/device/open-device.ts";
 import type { ModelConfig, ModelWeights } from "../model/weights/config.ts";
 import { createExpertPlan, planShapes } from "../model/experts/expert-plan.ts";
@@ -59,7 +59,7 @@ export async function defaultModelSide(
     head: await device.loadStage(buildHead(weights, format)),
   };
   weights.close();
-  const runner = new ModelRunner({ device, stages, prefillChunk: DEFAULT_PREFILL_CHUNK });
+  const runner = new ModelRunner({ device, stages });
   const side = new EngineSide(runner);
   return {
     sparsity: plan.sparsity.middle,

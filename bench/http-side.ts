@@ -11,7 +11,6 @@ export interface HttpSideOptions {
   readonly modelPath: string;
   readonly weights: string;
   readonly threads: number;
-  readonly prefillChunk: number;
   /** @default `seap serve` */
   readonly program?: readonly string[];
   /** More of the program's flags. */
@@ -42,7 +41,6 @@ export class HttpSide {
       model: options.modelPath,
       weights: options.weights,
       threads: options.threads,
-      "prefill-chunk": options.prefillChunk,
       port,
       // They would be fitted and built while we measure.
       router: "off",

@@ -3,7 +3,6 @@ import { cpus, loadavg } from "node:os";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 
-import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import { openModel } from "../model/weights/open-model.ts";
 import type { WeightFormat } from "../model/weights/quantize.ts";
 import { resolveModel } from "../model/source/source.ts";
@@ -36,7 +35,6 @@ const { values } = parseArgs({
 const weights = values.weights as WeightFormat;
 const threads = Number(values.threads);
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
-const prefillChunk = DEFAULT_PREFILL_CHUNK;
 const maxContext = 2048;
 
 const prefills = values.quick ? [128, 512] : [16, 128, 512, 1536];
@@ -50,7 +48,7 @@ const decodes: DecodeRun[] = (
 ).map(([context, batch]) => ({ context: context!, batch: batch!, tokens: values.quick ? 16 : 24 }));
 
 const { path: modelPath } = await resolveModel(values.model);
-const seap = await EngineSide.start({ modelPath, weights, threads, prefillChunk });
+const seap = await EngineSide.start({ modelPath, weights, threads });
 const llama = values["no-llama"]
   ? null
   : await LlamaPeer.start({ modelPath, threads, contextSize: maxContext, sequences: 16 });
@@ -63,7 +61,7 @@ for (const numTokens of prefills) {
 }
 const { weights: model } = await openModel(modelPath);
 model.close();
-const routingSide = new RoutingSide(model.config.hiddenSize, prefillChunk);
+const routingSide = new RoutingSide(model.config.hiddenSize);
 const routing: RoutingMeasurement[] = [];
 for (const [index, numTokens] of prefills.entries()) {
   // Each first one is compiled meanwhile.
@@ -79,7 +77,7 @@ await llama?.close();
 
 const bareStep = async () => (await seap.decode({ context: 64, batch: 8, tokens: 32 })) / 32;
 const server = await HttpSide.start({
-  ...{ modelPath, weights, threads, prefillChunk },
+  ...{ modelPath, weights, threads },
   flags: { "prefix-cache": "1GiB" },
 });
 const http = await measureHttp(server, bareStep);

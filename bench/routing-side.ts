@@ -9,18 +9,18 @@ import { wholePrompt } from "../router/prompt-spans.ts";
 const numDimensions = 15;
 const numClusters = 80;
 const numTasks = 8;
+/** Of a prompt, in one step. */
+const chunkTokens = 128;
 
 /** What routing adds to a prefill, with a router of the usual size whose decisions mean nothing. */
 export class RoutingSide {
   readonly #hiddenSize: number;
   readonly #chunk: Float32Array;
-  readonly #prefillChunk: number;
   readonly #router: PromptRouter;
 
-  constructor(hiddenSize: number, prefillChunk: number) {
+  constructor(hiddenSize: number) {
     this.#hiddenSize = hiddenSize;
-    this.#prefillChunk = prefillChunk;
-    this.#chunk = Float32Array.from(numbers(prefillChunk * hiddenSize, 1));
+    this.#chunk = Float32Array.from(numbers(chunkTokens * hiddenSize, 1));
     const numFeatures = numTrunkFeatures(hiddenSize);
     const router = new ClusterRouter({
       model: null,
@@ -43,8 +43,8 @@ export class RoutingSide {
     const request = { spans: wholePrompt(numTokens) };
     const routing = new SequenceRouting(request, this.#router, () => performance.now());
     routing.begin();
-    for (let start = 0; start < numTokens; start += this.#prefillChunk) {
-      const length = Math.min(this.#prefillChunk, numTokens - start);
+    for (let start = 0; start < numTokens; start += chunkTokens) {
+      const length = Math.min(chunkTokens, numTokens - start);
       routing.add(this.#chunk.subarray(0, length * this.#hiddenSize));
     }
     routing.decide();

@@ -1,6 +1,6 @@
 import type { BuiltExpert } from "../engine/contract/experts.ts";
 import { loadStages } from "../engine/run/load-stages.ts";
-import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../engine/run/model-runner.ts";
+import { ModelRunner } from "../engine/run/model-runner.ts";
 import { openDevice } from "../engine/device/open-device.ts";
 import { ArtifactStore } from "../model/experts/artifact-store.ts";
 import { expertArtifact, readExpert } from "../model/experts/expert-artifact.ts";
@@ -59,7 +59,7 @@ export async function engineWithExperts(
   const device = await openDevice({ numThreads, ropeInverseFrequencies });
   const stages = await loadStages(device, weights, format);
   weights.close();
-  const runner = new ModelRunner({ device, stages, prefillChunk: DEFAULT_PREFILL_CHUNK });
+  const runner = new ModelRunner({ device, stages });
   const artifact = await new ArtifactStore(storeDir).read(key);
   const { segments } = readExpert(artifact!);
   for (let index = 0; index < numExperts; index++) {

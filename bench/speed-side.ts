@@ -1,7 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { BuiltExpert } from "../engine/contract/experts.ts";
-import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import type { WireExpertList } from "../server/experts/expert-wire.ts";
 import { HttpSide } from "./http-side.ts";
 import type { SpeedModel } from "./speed-expert.ts";
@@ -37,7 +36,6 @@ export async function startSpeedSide(options: SpeedSideOptions): Promise<HttpSid
   const { model, built, tasks, flags } = options;
   return HttpSide.start({
     ...model,
-    prefillChunk: DEFAULT_PREFILL_CHUNK,
     program: [
       fileURLToPath(new URL("./speed-server.js", import.meta.url)),
       JSON.stringify({ tasks, built } satisfies SpeedSetting),

@@ -1,5 +1,4 @@
-import type { Device, KvArena, Stage } from "../engine/device/device.ts";
-import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
+import type { Device, SequenceKv, Stage } from "../engine/device/device.ts";
 import { openDevice } from "../engine/device/open-device.ts";
 import type { StageModel } from "../model/stages/stage-spec.ts";
 import type { DecodeRun } from "./llama-peer.ts";
@@ -25,30 +24,26 @@ export class StageSide {
 
   /** @returns seconds */
   async prefill(numTokens: number): Promise<number> {
-    const arena = this.#arena(numTokens, 1);
+    const { chunkTokens } = this.#device;
+    const kvs = await this.#device.openKv([this.#stage], numTokens);
     const startedAt = performance.now();
-    for (let past = 0; past < numTokens; past += DEFAULT_PREFILL_CHUNK) {
-      await this.#forward(arena, [past], Math.min(DEFAULT_PREFILL_CHUNK, numTokens - past));
+    for (let past = 0; past < numTokens; past += chunkTokens) {
+      await this.#forward(kvs, Math.min(chunkTokens, numTokens - past));
     }
     const seconds = (performance.now() - startedAt) / 1000;
-    arena.dispose();
+    for (const kv of kvs) kv.release();
     return seconds;
   }
 
   /** @returns seconds of all steps together */
   async decode({ batch, context, tokens }: DecodeRun): Promise<number> {
-    const arena = this.#arena(context + tokens + 1, batch);
-    const step = (i: number) =>
-      this.#forward(
-        arena,
-        Array.from({ length: batch }, () => context + i),
-        1,
-      );
-    await step(0);
+    const kvs = await this.#device.openKv([this.#stage], context + tokens + 1, batch);
+    for (const kv of kvs) await this.#device.setLength(kv, context);
+    await this.#forward(kvs, 1);
     const startedAt = performance.now();
-    for (let i = 1; i <= tokens; i++) await step(i);
+    for (let i = 1; i <= tokens; i++) await this.#forward(kvs, 1);
     const seconds = (performance.now() - startedAt) / 1000;
-    arena.dispose();
+    for (const kv of kvs) kv.release();
     return seconds;
   }
 
@@ -56,18 +51,15 @@ export class StageSide {
     await this.#stage.dispose();
   }
 
-  #arena(capacity: number, numSlots: number): KvArena {
-    const { layers, headDim } = this.#stage.spec;
-    return this.#device.createArena({ layers, headDim, capacity, numSlots });
-  }
-
-  async #forward(
-    arena: KvArena,
-    pastLengths: readonly number[],
-    numNewTokens: number,
-  ): Promise<void> {
-    const ids = new Uint32Array(pastLengths.length * numNewTokens).map((_, i) => (i * 7919) % 512);
-    const pass = this.#device.createPass(pastLengths, numNewTokens);
-    (await this.#stage.forward(ids, { arena, firstSlot: 0, pass })).dispose();
+  async #forward(kvs: readonly SequenceKv[], numNewTokens: number): Promise<void> {
+    const inputs = kvs.map((kv, sequence) => ({
+      kv,
+      input: Uint32Array.from({ length: numNewTokens }, (_, i) => {
+        return ((sequence * numNewTokens + i) * 7919) % 512;
+      }),
+    }));
+    const states = await this.#device.createPass().forward([this.#stage], inputs);
+    await this.#device.settle();
+    for (const hidden of states) hidden.dispose();
   }
 }

@@ -1,5 +1,4 @@
 import { startEngine } from "../engine/worker/engine.ts";
-import { DEFAULT_PREFILL_CHUNK } from "../engine/run/model-runner.ts";
 import type { Engine, GenerateRequest, SamplingParams } from "../engine/contract/request.ts";
 import type { Tokenizer } from "../model/text/tokenizer.ts";
 import type { Writer } from "../prune/tasks/calibration-text.ts";
@@ -98,7 +97,6 @@ export class EngineWriter implements Writer {
       contextLength: maxSequenceTokens,
       vocabSize,
       maxBatch: concurrency,
-      prefillChunk: DEFAULT_PREFILL_CHUNK,
       kvMemoryBytes: Math.floor(process.availableMemory() * kvShare),
       prefixCacheBytes: 0,
       tokenTable: tokenizer.tokenTable,

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Device, Stage } from "../../engine/device/device.ts";
 import { EngineLoop } from "../../engine/run/engine-loop.ts";
 import type { EngineOutput } from "../../engine/run/engine-loop.ts";
-import { DEFAULT_PREFILL_CHUNK, ModelRunner } from "../../engine/run/model-runner.ts";
+import { ModelRunner } from "../../engine/run/model-runner.ts";
 import { openDevice } from "../../engine/device/open-device.ts";
 import { greedy } from "../../engine/sequence/sampler.ts";
 import type { ModelWeights } from "../../model/weights/config.ts";
@@ -64,7 +64,6 @@ export class EngineGenerator implements AnswerGenerator {
     const runner = new ModelRunner({
       device: this.#device,
       stages: { trunk: this.#trunk, middle, head: this.#head },
-      prefillChunk: DEFAULT_PREFILL_CHUNK,
     });
     const { contextLength, vocabSize } = this.#config;
     const kvBudgetBytes = Math.max(

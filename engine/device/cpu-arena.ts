@@ -1,6 +1,6 @@
 import { pastFeeds } from "../../runtime/past-feeds.ts";
 import type { Feeds } from "../../runtime/tensor.ts";
-import type { ArenaSpec, KvArena, KvRange } from "./device.ts";
+import type { ArenaSpec, KvArena, KvRange } from "./kv-arena.ts";
 import { SlotMemory } from "./slot-memory.ts";
 
 type CpuRange = KvRange & { readonly target: CpuArena };

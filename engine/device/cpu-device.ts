@@ -1,34 +1,28 @@
-import { totalBytes } from "../../model/stages/model-stages.ts";
-import type { StageModel, StageSpec } from "../../model/stages/stage-spec.ts";
-import { RuntimeError } from "../../runtime/errors.ts";
+import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { RotaryTable } from "../../runtime/rotary-table.ts";
-import { StageSession } from "../../runtime/stage-session.ts";
-import type { StagePass, StageResults } from "../../runtime/stage-session.ts";
+import { cpuChunkTokens } from "./chunk-tokens.ts";
 import { CpuArena } from "./cpu-arena.ts";
-import { CpuPass } from "./cpu-pass.ts";
-import type {
-  ArenaSpec,
-  Device,
-  DeviceOptions,
-  ForwardBatch,
-  ForwardPass,
-  HiddenRow,
-  HiddenStates,
-  KvArena,
-  Stage,
-  StageInput,
-} from "./device.ts";
-import { InferenceError } from "../contract/errors.ts";
+import { CpuForward } from "./cpu-forward.ts";
+import type { CpuHidden } from "./cpu-hidden.ts";
+import { CpuKv } from "./cpu-kv.ts";
+import { CpuSnapshot } from "./cpu-snapshot.ts";
+import { CpuStage } from "./cpu-stage.ts";
+import type { Device, DeviceOptions, ForwardPass } from "./device.ts";
+import type { ArenaSpec } from "./kv-arena.ts";
+import { capacityFor, planCapacities } from "./kv-capacity.ts";
 
-/** ONNX Runtime's CPU provider with the KV cache in JavaScript's memory (host-cache attention). */
+/** ONNX Runtime's CPU provider with the KV cache in JavaScript's memory (host-cache attention), all in fp32. */
 export class CpuDevice implements Device {
+  readonly chunkTokens = cpuChunkTokens;
   readonly #numThreads: number;
+  readonly #maxBatch: number;
   readonly #rotary: RotaryTable;
   #weightBytes = 0;
   #kvBytes = 0;
 
-  constructor({ numThreads, ropeInverseFrequencies }: DeviceOptions) {
+  constructor({ numThreads, ropeInverseFrequencies, maxBatch = 64 }: DeviceOptions) {
     this.#numThreads = numThreads;
+    this.#maxBatch = maxBatch;
     this.#rotary = new RotaryTable(ropeInverseFrequencies);
   }
 
@@ -40,127 +34,111 @@ export class CpuDevice implements Device {
     return this.#kvBytes;
   }
 
-  async loadStage(model: StageModel): Promise<Stage> {
-    const session = await StageSession.load(model, this.#numThreads).catch(throwAsInferenceError);
-    const sizeBytes = totalBytes([model]);
-    this.#weightBytes += sizeBytes;
-    return new CpuStage(session, sizeBytes, () => (this.#weightBytes -= sizeBytes));
-  }
-
-  createArena(spec: ArenaSpec): KvArena {
-    return new CpuArena(spec, (delta) => (this.#kvBytes += delta));
-  }
-
-  createPass(pastLengths: readonly number[], numNewTokens: number): ForwardPass {
-    return new CpuPass(this.#rotary, pastLengths, numNewTokens);
-  }
-
-  gatherRows(rows: readonly HiddenRow[]): HiddenStates {
-    const first = rows[0]!.source as CpuHidden;
-    const hiddenSize = first.hiddenSize;
-    const data = new Float32Array(rows.length * hiddenSize);
-    for (const [index, { source, row }] of rows.entries()) {
-      const start = row * hiddenSize;
-      data.set((source as CpuHidden).data.subarray(start, start + hiddenSize), index * hiddenSize);
-    }
-    return new CpuHidden(data, hiddenSize);
-  }
-
-  readRows(hidden: HiddenStates): Promise<Float32Array> {
-    return Promise.resolve((hidden as CpuHidden).data);
-  }
-}
-
-class CpuHidden implements HiddenStates {
-  readonly data: Float32Array;
-  readonly hiddenSize: number;
-
-  constructor(data: Float32Array, hiddenSize: number) {
-    this.data = data;
-    this.hiddenSize = hiddenSize;
-  }
-
-  get numRows(): number {
-    return this.data.length / this.hiddenSize;
-  }
-
-  get sizeBytes(): number {
-    return this.data.byteLength;
-  }
-
-  dispose(): void {
-    // Garbage collected.
-  }
-}
-
-class CpuStage implements Stage {
-  readonly spec: StageSpec;
-  readonly weightBytes: number;
-  readonly #session: StageSession;
-  readonly #onDispose: () => void;
-  #isDisposed = false;
-
-  constructor(session: StageSession, weightBytes: number, onDispose: () => void) {
-    this.spec = session.spec;
-    this.weightBytes = weightBytes;
-    this.#session = session;
-    this.#onDispose = onDispose;
-  }
-
-  async forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates> {
-    const kept = Array.from({ length: batch.pass.numNewTokens }, (_, row) => row);
-    const rows = this.spec.hasHead ? { rows: { kept, logits: [] } } : {};
-    const results = await this.#run(input, batch, rows);
-    return new CpuHidden(results["hidden_out"]!, this.spec.hiddenSize);
-  }
-
-  async forwardLogits(
-    input: StageInput,
-    batch: ForwardBatch,
-    rows: readonly number[],
-  ): Promise<Float32Array> {
-    const results = await this.#run(input, batch, {
-      rows: { kept: rows, logits: [...rows.keys()] },
+  async loadStage(model: StageModel): Promise<CpuStage> {
+    const stage = await CpuStage.load(model, {
+      ...{ numThreads: this.#numThreads, maxBatch: this.#maxBatch },
+      createArena: this.#createArena,
+      onDispose: (weightBytes) => (this.#weightBytes -= weightBytes),
     });
-    return results["logits"]!;
+    this.#weightBytes += stage.weightBytes;
+    return stage;
   }
 
-  async dispose(): Promise<void> {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
-    await this.#session.release();
-    this.#onDispose();
+  kvBytesFor(stages: readonly CpuStage[], numTokens: number): number {
+    return capacityFor(numTokens) * bytesPerPosition(stages);
   }
 
-  async #run(
-    input: StageInput,
-    batch: ForwardBatch,
-    rows: Pick<StagePass, "rows">,
-  ): Promise<StageResults> {
-    const { firstSlot } = batch;
-    const [arena, pass] = [batch.arena as CpuArena, batch.pass as CpuPass];
-    const { pastLengths, numNewTokens, hasPast } = pass;
-    const results = await this.#session
-      .run({
-        input:
-          input instanceof Uint32Array
-            ? BigInt64Array.from(input, BigInt)
-            : (input as CpuHidden).data,
-        attention: pass.attention(arena.capacity),
-        past: arena.feeds(firstSlot, pastLengths.length, !hasPast),
-        ...rows,
-      })
-      .catch(throwAsInferenceError);
-    const { new_k: newKeys, new_v: newValues } = results;
-    if (newKeys && newValues) {
-      arena.append(newKeys, newValues, firstSlot, pastLengths, numNewTokens);
+  growthBytesFor(stages: readonly CpuStage[], numTokens: number): number {
+    return (
+      capacityFor(numTokens) * Math.max(...stages.map(({ largestKeyBytes }) => largestKeyBytes))
+    );
+  }
+
+  openKv(stages: readonly CpuStage[], numTokens: number, numSequences = 1): Promise<CpuKv[]> {
+    const kvs = Array.from({ length: numSequences }, () => new CpuKv());
+    this.#open(kvs, stages, numTokens);
+    return Promise.resolve(kvs);
+  }
+
+  extendKv(kv: CpuKv, stages: readonly CpuStage[], numTokens: number): Promise<void> {
+    this.#open([kv], stages, numTokens);
+    return Promise.resolve();
+  }
+
+  makeRoom(kvs: readonly CpuKv[], maxBytes: number): Promise<void> {
+    const demands = kvs.map(({ capacity, length }) => ({ length: length + 1, capacity }));
+    let plan = planCapacities(demands);
+    const planned = kvs.reduce((sum, kv, i) => sum + plan[i]! * kv.bytesPerPosition, 0);
+    if (planned > maxBytes) plan = demands.map(({ length }) => capacityFor(length));
+    // Those that get less come first, so that there is never more than before or after.
+    const growth = (i: number) => plan[i]! - demands[i]!.capacity;
+    for (const i of [...plan.keys()].sort((a, b) => growth(a) - growth(b))) kvs[i]!.join(plan[i]!);
+    return Promise.resolve();
+  }
+
+  setLength(kv: CpuKv, length: number): Promise<void> {
+    kv.setLength(length);
+    return Promise.resolve();
+  }
+
+  snapshotBytesFor(stages: readonly CpuStage[], numTokens: number, withHidden: boolean): number {
+    const { hiddenSize } = stages[0]!.spec;
+    const hidden = withHidden ? hiddenSize * Float32Array.BYTES_PER_ELEMENT : 0;
+    return numTokens * (bytesPerPosition(stages) + hidden);
+  }
+
+  takeSnapshot(
+    kv: CpuKv,
+    stages: readonly CpuStage[],
+    numTokens: number,
+    hidden: CpuHidden | null,
+  ): Promise<CpuSnapshot> {
+    const options = { kv, stages, length: numTokens, hidden };
+    return Promise.resolve(CpuSnapshot.take(this.#createArena, options));
+  }
+
+  restoreSnapshots(
+    kv: CpuKv,
+    stages: readonly CpuStage[],
+    snapshots: readonly CpuSnapshot[],
+  ): Promise<(CpuHidden | null)[]> {
+    const length = snapshots.reduce((sum, snapshot) => sum + snapshot.length, 0);
+    for (const stage of stages) kv.makeRoomOn(stage, length);
+    const outputs = snapshots.map((snapshot) => {
+      snapshot.restore(kv, stages);
+      return snapshot.hidden && snapshot.hidden.copy();
+    });
+    return Promise.resolve(outputs);
+  }
+
+  createPass(): ForwardPass {
+    return new CpuForward(this.#rotary);
+  }
+
+  readRows(hidden: CpuHidden): Promise<Float32Array> {
+    return Promise.resolve(hidden.data);
+  }
+
+  settle(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Told of every change of the allocated KV bytes. */
+  protected countKv(deltaBytes: number): void {
+    this.#kvBytes += deltaBytes;
+  }
+
+  readonly #createArena = (spec: ArenaSpec): CpuArena =>
+    new CpuArena(spec, (deltaBytes) => this.countKv(deltaBytes));
+
+  #open(kvs: readonly CpuKv[], stages: readonly CpuStage[], numTokens: number): void {
+    for (const stage of stages) {
+      const slots = stage.pool.open(kvs, capacityFor(numTokens));
+      for (const [i, kv] of kvs.entries()) kv.add(stage, slots[i]!);
     }
-    return results;
   }
 }
 
-/** For `catch`: throws what ONNX Runtime refused as a failure of the engine, and anything else as it is. */
-function throwAsInferenceError(error: unknown): never {
-  if (!(error instanceof RuntimeError)) throw error;
-  throw new InferenceError(error.message, { cause: error });
+function bytesPerPosition(stages: readonly CpuStage[]): number {
+  return stages.reduce((sum, stage) => sum + stage.bytesPerPosition, 0);
 }

@@ -1,52 +1,106 @@
 import type { StageModel, StageSpec } from "../../model/stages/stage-spec.ts";
-import type { LayerShape } from "../../model/weights/layer-spec.ts";
 
 export interface DeviceOptions {
   /** Threads of one forward pass. */
   readonly numThreads: number;
   /** Radians per position, shape `[headDim / 2]`. */
   readonly ropeInverseFrequencies: Float32Array;
+  /** Sequences that may be in one batch. @default 64 */
+  readonly maxBatch?: number;
 }
 
 /**
- * Where stages run and KV memory lives. One device per engine; nothing above it touches a session, a
- * tensor or a KV buffer, so that a device may keep all three in memory that JavaScript cannot see.
+ * Where stages run and keys and values (KV) live. One device per engine. Nothing above it touches a session, a tensor
+ * or a KV buffer, so that a device may keep all three in memory that JavaScript cannot see; how it lays KV out, in which
+ * classes and in numbers of what type, is its own matter.
  */
 export interface Device {
   /** Bytes of the loaded stages' weights. */
   readonly weightBytes: number;
-  /** Bytes of the allocated arenas. */
+  /** Bytes of all KV, that of snapshots included. */
   readonly kvBytes: number;
-  /**
-   * Makes of a stage what runs here. Its weights stay the caller's, and are not read afterwards.
-   * @throws InferenceError when it cannot be loaded; nothing is kept then.
-   */
+  /** Tokens of one sequence in one pass beyond which a longer pass is no faster, and keeps others waiting. */
+  readonly chunkTokens: number;
+  /** @throws InferenceError when the stage cannot be loaded; nothing is kept then. */
   loadStage(model: StageModel): Promise<Stage>;
-  createArena(spec: ArenaSpec): KvArena;
+
+  /** Bytes that KV of a length takes on some stages. */
+  kvBytesFor(stages: readonly Stage[], numTokens: number): number;
+  /** Bytes that are held twice while KV of a length grows. */
+  growthBytesFor(stages: readonly Stage[], numTokens: number): number;
   /**
-   * The next tokens of some sequences.
-   * @param pastLengths positions in use before the pass, per sequence; after it, `numNewTokens` more are
-   * @param numNewTokens per sequence, the same for all
+   * KV of new sequences, with room for some tokens each. Those that are opened together go through a pass as one batch
+   * as long as nothing makes more room for one of them.
    */
-  createPass(pastLengths: readonly number[], numNewTokens: number): ForwardPass;
+  openKv(stages: readonly Stage[], numTokens: number, numSequences?: number): Promise<SequenceKv[]>;
+  /** Opens the sequence's KV on more stages, with room for as many tokens as it has on the others. */
+  extendKv(kv: SequenceKv, stages: readonly Stage[], numTokens: number): Promise<void>;
   /**
-   * New hidden states made of rows of others: how sequences move between batches.
-   * The sources stay valid.
+   * Makes room for one more token of each sequence, in as few batches as `maxBytes` of KV memory for all of them
+   * allow. What each needs by itself must fit.
    */
-  gatherRows(rows: readonly HiddenRow[]): HiddenStates;
+  makeRoom(kvs: readonly SequenceKv[], maxBytes: number): Promise<void>;
+  /** The first `length` positions on all stages count, whatever was computed for them; those of a fresh KV are zero. */
+  setLength(kv: SequenceKv, length: number): Promise<void>;
+
+  /** Bytes of a snapshot. */
+  snapshotBytesFor(stages: readonly Stage[], numTokens: number, withHidden: boolean): number;
+  /**
+   * A copy of a sequence's last positions on some stages.
+   * @param hidden what the last of the stages gave for them, where that is to be kept too; stays the caller's
+   */
+  takeSnapshot(
+    kv: SequenceKv,
+    stages: readonly Stage[],
+    numTokens: number,
+    hidden: HiddenStates | null,
+  ): Promise<KvSnapshot>;
+  /**
+   * Appends snapshots, in order, to the sequence's KV on the stages that they were taken of.
+   * @returns copies of the hidden states that were kept with them, which are the caller's; null for those without
+   */
+  restoreSnapshots(
+    kv: SequenceKv,
+    stages: readonly Stage[],
+    snapshots: readonly KvSnapshot[],
+  ): Promise<(HiddenStates | null)[]>;
+
+  /** What the passes of one step through several runs of stages have in common is made once. */
+  createPass(): ForwardPass;
   /**
    * The numbers of hidden states, for JavaScript to look at. Shape `[numRows, hiddenSize]`; not to be changed, nor
    * kept when the states are disposed.
    */
   readRows(hidden: HiddenStates): Promise<Float32Array>;
+  /** Resolves when everything that was asked for has been computed: what a clock says after it is true. */
+  settle(): Promise<void>;
 }
 
-export interface HiddenRow {
-  readonly source: HiddenStates;
-  readonly row: number;
+/** A loaded stage. */
+export interface Stage {
+  readonly spec: StageSpec;
+  /** Of its weights. */
+  readonly weightBytes: number;
+  /** May be called twice. */
+  dispose(): Promise<void>;
 }
 
-/** Residual stream between two stages, one row per token: `[numRows, hiddenSize]`. */
+/** The keys and values of one sequence on some stages. */
+export interface SequenceKv {
+  /** Bytes that its memory takes. */
+  readonly sizeBytes: number;
+  /** May be called twice. */
+  release(): void;
+}
+
+export interface KvSnapshot {
+  /** With the hidden states. */
+  readonly sizeBytes: number;
+  /** May be called twice. */
+  dispose(): void;
+}
+
+/** Residual stream of one sequence between two stages, one row per token: `[numRows, hiddenSize]`. */
 export interface HiddenStates {
   readonly numRows: number;
   readonly sizeBytes: number;
@@ -54,87 +108,32 @@ export interface HiddenStates {
   dispose(): void;
 }
 
-export interface ArenaSpec {
-  /** Layers that keep KV here. */
-  readonly layers: readonly LayerShape[];
-  readonly headDim: number;
-  /** Positions per slot. */
-  readonly capacity: number;
-  readonly numSlots: number;
-  /** Most slots that there will ever be. @default numSlots */
-  readonly maxSlots?: number;
+/** The next tokens of a sequence: their ids for a stage with the embedding, else their hidden states. At least one. */
+export interface PassInput {
+  readonly kv: SequenceKv;
+  readonly input: Uint32Array | HiddenStates;
 }
 
-/** Positions of a slot, and where they are copied to. */
-export interface KvRange {
-  readonly from: number;
-  readonly fromStart: number;
-  /** With the same layers. */
-  readonly target: KvArena;
-  readonly to: number;
-  readonly toStart: number;
-  readonly length: number;
-}
-
-/** KV memory for several sequences of one stage. Slots `0 .. n - 1` can be one batch. */
-export interface KvArena {
-  readonly capacity: number;
-  readonly numSlots: number;
-  readonly sizeBytes: number;
-  /**
-   * Moves the first `length` positions of a slot to a new last slot of an arena with the same layers; the rest of that
-   * one is zero: a NaN left there would spoil sums even where its weight is 0. The own last slot takes the place of the
-   * one that goes. Meanwhile no more is held twice than the keys or values of one layer.
-   */
-  moveSlot(from: number, target: KvArena, length: number): void;
-  /** The last slot takes its place. */
-  removeSlot(slot: number): void;
-  copyRange(range: KvRange): void;
-  /** May be called twice. */
-  dispose(): void;
+export interface LogitsInput extends PassInput {
+  /** Tokens of the input whose logits are wanted, each in `[0, numTokens)`. */
+  readonly rows: readonly number[];
 }
 
 /**
- * New tokens on their way through the stages. The same pass is given to all stages that they go through, so that a device
- * makes only once what depends on nothing else.
+ * New tokens of some sequences on their way through the stages. The sequences may bring different numbers of tokens.
+ * Passes of one device never overlap: the caller awaits each.
  */
 export interface ForwardPass {
-  readonly pastLengths: readonly number[];
-  readonly numNewTokens: number;
-}
-
-/** Neighbouring slots of one stage's arena, one for each sequence of a pass. */
-export interface ForwardBatch {
-  readonly arena: KvArena;
-  readonly firstSlot: number;
-  readonly pass: ForwardPass;
-}
-
-/** Token ids `[numSequences, numNewTokens]` for a stage with the embedding, else hidden states. */
-export type StageInput = Uint32Array | HiddenStates;
-
-/** A loaded stage. Passes of one device never overlap: the caller awaits each. */
-export interface Stage {
-  readonly spec: StageSpec;
-  /** Of its weights. */
-  readonly weightBytes: number;
   /**
-   * Appends the new tokens' KV to the arena and returns the stage's hidden states; of a stage with the head, those that
-   * its norm would take.
-   * @throws InferenceError
+   * Runs stages one after the other and appends what they compute to the sequences' KV.
+   * @returns hidden states by input, which are the caller's; of a stage with the head, those that its norm would take
+   * @throws InferenceError; the KV of the sequences is of no use then
    */
-  forward(input: StageInput, batch: ForwardBatch): Promise<HiddenStates>;
+  forward(stages: readonly Stage[], inputs: readonly PassInput[]): Promise<HiddenStates[]>;
   /**
-   * As `forward`, for a stage with the head: logits `[numSequences, rows.length, vocabSize]` of some of
-   * the new tokens, the same ones of each sequence.
-   * @param rows each in `[0, numNewTokens)`
-   * @throws InferenceError
+   * As `forward`, through the stage with the head.
+   * @returns by input, logits `[rows.length, vocabSize]`
+   * @throws InferenceError; the KV of the sequences is of no use then
    */
-  forwardLogits(
-    input: StageInput,
-    batch: ForwardBatch,
-    rows: readonly number[],
-  ): Promise<Float32Array>;
-  /** May be called twice. */
-  dispose(): Promise<void>;
+  forwardLogits(head: Stage, inputs: readonly LogitsInput[]): Promise<Float32Array[]>;
 }

@@ -1,102 +1,108 @@
-import type { ArenaSpec, Device, KvArena } from "./device.ts";
+import type { ArenaSpec, KvArena } from "./kv-arena.ts";
 
 /** A sequence's KV in one stage. The pool moves it between arenas and slots. */
-export interface KvSlot<Owner> {
+export interface KvSlot<Owner, Arena extends KvArena = KvArena> {
   readonly owner: Owner;
-  readonly arena: KvArena;
+  readonly arena: Arena;
   readonly index: number;
   /** Positions in use. */
   readonly length: number;
 }
 
-type MutableSlot<Owner> = { -readonly [Key in keyof KvSlot<Owner>]: KvSlot<Owner>[Key] };
-
-interface SharedArena<Owner> {
-  readonly arena: KvArena;
-  /** Slot `i` of the arena belongs to `slots[i]`: no holes. */
-  readonly slots: MutableSlot<Owner>[];
-}
+type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 /**
- * KV memory of one stage. A sequence is prefilled in an arena of its own and then joins the shared
- * arena of a capacity class, whose sequences decode as one batch. An arena has as many slots as sequences, so that what
- * is allocated is what the sequences' capacities add up to.
+ * KV memory of one stage. A sequence is prefilled in an arena of its own, or of those it was opened with, and then joins
+ * the shared arena of a capacity class, whose sequences decode as one batch. An arena has as many slots as sequences, so
+ * that what is allocated is what the sequences' capacities add up to.
  */
-export class KvPool<Owner> {
-  readonly #device: Device;
+export class KvPool<Owner, Arena extends KvArena = KvArena> {
+  readonly #createArena: (spec: ArenaSpec) => Arena;
   readonly #spec: Pick<ArenaSpec, "layers" | "headDim">;
   readonly #maxSlots: number;
+  /** Slot `i` of an arena belongs to the `i`th: no holes. */
+  readonly #slots = new Map<KvArena, Mutable<KvSlot<Owner, Arena>>[]>();
   /** By capacity. Those without sequences are kept: they take no memory. */
-  readonly #shared = new Map<number, SharedArena<Owner>>();
+  readonly #shared = new Map<number, Arena>();
 
   /** @param maxSlots sequences that decode at once */
-  constructor(device: Device, spec: Pick<ArenaSpec, "layers" | "headDim">, maxSlots: number) {
-    this.#device = device;
+  constructor(
+    createArena: (spec: ArenaSpec) => Arena,
+    spec: Pick<ArenaSpec, "layers" | "headDim">,
+    maxSlots: number,
+  ) {
+    this.#createArena = createArena;
     this.#spec = spec;
     this.#maxSlots = maxSlots;
   }
 
-  /** The shared arenas with their sequences in slot order. */
-  *groups(): Generator<{ arena: KvArena; slots: readonly KvSlot<Owner>[] }> {
-    for (const group of this.#shared.values()) if (group.slots.length > 0) yield group;
+  /** Sequences side by side in an arena of their own. */
+  open(owners: readonly Owner[], capacity: number): KvSlot<Owner, Arena>[] {
+    const arena = this.#createArena({ ...this.#spec, capacity, numSlots: owners.length });
+    const slots = owners.map((owner, index) => ({ owner, arena, index, length: 0 }));
+    this.#slots.set(arena, [...slots]);
+    return slots;
   }
 
-  open(owner: Owner, capacity: number): KvSlot<Owner> {
-    const arena = this.#device.createArena({ ...this.#spec, capacity, numSlots: 1 });
-    return { owner, arena, index: 0, length: 0 };
-  }
-
-  /** Enlarges the arena of a sequence that is being prefilled. */
-  grow(slot: KvSlot<Owner>, capacity: number): void {
+  /** Gives a sequence at least so many positions: in its class where it has joined one, else in an arena of its own. */
+  grow(slot: KvSlot<Owner, Arena>, capacity: number): void {
     if (capacity <= slot.arena.capacity) return;
+    if (this.#isShared(slot.arena)) return this.join(slot, capacity);
     const spec = { ...this.#spec, capacity, numSlots: 0, maxSlots: 1 };
-    this.#move(slot, this.#device.createArena(spec), 0);
+    const arena = this.#createArena(spec);
+    this.#slots.set(arena, []);
+    this.#move(slot, arena);
   }
 
   /** Moves a sequence into the shared arena of a class. */
-  join(slot: KvSlot<Owner>, capacity: number): void {
-    const { arena, slots } = this.#shared.get(capacity) ?? this.#share(capacity);
-    if (arena === slot.arena) return;
-    this.#move(slot, arena, slots.length);
-    slots.push(slot);
+  join(slot: KvSlot<Owner, Arena>, capacity: number): void {
+    const arena = this.#shared.get(capacity) ?? this.#share(capacity);
+    if (arena !== slot.arena) this.#move(slot, arena);
   }
 
-  /** Counts the positions that a forward pass has added. */
-  advance(slot: KvSlot<Owner>, numTokens: number): void {
-    (slot as MutableSlot<Owner>).length += numTokens;
+  /** Says how many positions are in use. */
+  setLength(slot: KvSlot<Owner, Arena>, length: number): void {
+    (slot as Mutable<KvSlot<Owner, Arena>>).length = length;
   }
 
   /** May be called twice. */
-  release(slot: KvSlot<Owner>): void {
+  release(slot: KvSlot<Owner, Arena>): void {
     if (slot.index < 0) return;
     slot.arena.removeSlot(slot.index);
     this.#leave(slot);
-    (slot as MutableSlot<Owner>).index = -1;
+    (slot as Mutable<KvSlot<Owner, Arena>>).index = -1;
   }
 
-  #share(capacity: number): SharedArena<Owner> {
+  #isShared(arena: Arena): boolean {
+    return this.#shared.get(arena.capacity) === arena;
+  }
+
+  #share(capacity: number): Arena {
     const spec = { ...this.#spec, capacity, numSlots: 0, maxSlots: this.#maxSlots };
-    const shared = { arena: this.#device.createArena(spec), slots: [] };
-    this.#shared.set(capacity, shared);
-    return shared;
+    const arena = this.#createArena(spec);
+    this.#shared.set(capacity, arena);
+    this.#slots.set(arena, []);
+    return arena;
   }
 
-  #move(slot: KvSlot<Owner>, arena: KvArena, index: number): void {
+  #move(slot: KvSlot<Owner, Arena>, arena: Arena): void {
     slot.arena.moveSlot(slot.index, arena, slot.length);
     this.#leave(slot);
-    Object.assign(slot, { arena, index });
+    const slots = this.#slots.get(arena)!;
+    Object.assign(slot, { arena, index: slots.length });
+    slots.push(slot);
   }
 
   /** After the arena let its slot go: the last sequence of the arena is in its place now. */
-  #leave({ arena, index }: KvSlot<Owner>): void {
-    const shared = this.#shared.get(arena.capacity);
-    if (shared?.arena !== arena) {
-      arena.dispose();
-      return;
+  #leave({ arena, index }: KvSlot<Owner, Arena>): void {
+    const slots = this.#slots.get(arena)!;
+    const last = slots.pop()!;
+    if (last.index !== index) {
+      last.index = index;
+      slots[index] = last;
     }
-    const last = shared.slots.pop()!;
-    if (last.index === index) return;
-    last.index = index;
-    shared.slots[index] = last;
+    if (slots.length > 0 || this.#isShared(arena)) return;
+    this.#slots.delete(arena);
+    arena.dispose();
   }
 }

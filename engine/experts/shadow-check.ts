@@ -4,39 +4,21 @@ import type { ExpertLease } from "../contract/expert-choice.ts";
 import type { GenerateRequest } from "../contract/request.ts";
 import { denseExpert } from "../contract/experts.ts";
 import type { KvBorrower } from "../contract/kv-borrower.ts";
-
-/** A text that is there already. */
-export interface GivenText {
-  readonly numTokens: number;
-  readonly lastTokenId: number;
-  /** Tokens `[start, end)`; `end` may lie past the last. */
-  tokenIds(start: number, end: number): Uint32Array;
-}
-
-export interface ScoreOptions {
-  readonly middle: string;
-  /** Tokens of one step. */
-  readonly chunk: number;
-  /** First token whose logits count. */
-  readonly from: number;
-}
+import type { ScoreOptions, ScoreStep } from "../contract/score-step.ts";
+import type { Tokens } from "../contract/tokens.ts";
 
 /** What tells a middle's opinion of a text. */
 export interface TextScorer {
-  /**
-   * One step over a text.
-   * @returns logits `[tokens of the step from `from` on, vocabSize]`, where it has such; null when the text is through
-   * @throws InferenceError
-   */
-  score(text: GivenText, options: ScoreOptions): Promise<Float32Array | null>;
+  /** One step over a text. @throws InferenceError */
+  score(text: Tokens, options: ScoreOptions): Promise<ScoreStep>;
   /** Frees what the text takes. May be called twice. */
-  release(text: GivenText): void;
+  release(text: Tokens): void;
   /** KV bytes that a text of some length takes. */
   kvBytesFor(numTokens: number): number;
 }
 
 /** A sequence that has come to its end. */
-export interface FinishedSequence extends Pick<GivenText, "numTokens" | "tokenIds"> {
+export interface FinishedSequence extends Pick<Tokens, "numTokens" | "tokenIds"> {
   readonly request: Pick<GenerateRequest, "promptTokenIds">;
   readonly lease: Pick<ExpertLease, "expert"> | null;
 }
@@ -70,8 +52,8 @@ interface Comparison {
   readonly finished: Finished;
   /** Of both runs. */
   readonly kvBytes: number;
-  readonly dense: GivenText;
-  readonly own: GivenText;
+  readonly dense: Tokens;
+  readonly own: Tokens;
   /** Of the chunk that the expert is to see next. */
   denseLogits: Float32Array | null;
   tokens: number;
@@ -151,12 +133,14 @@ export class ShadowCheck implements KvBorrower {
     const { expert, numPromptTokens } = current.finished;
     const options = { chunk, from: numPromptTokens - 1 };
     if (denseLogits === null) {
-      current.denseLogits = await runner.score(dense, { ...options, middle: denseExpert });
-      return current.denseLogits !== null;
+      const step = await runner.score(dense, { ...options, middle: denseExpert });
+      if (step.kind === "logits") current.denseLogits = step.logits;
+      return step.kind !== "end";
     }
-    const logits = await runner.score(own, { ...options, middle: expert });
+    const step = await runner.score(own, { ...options, middle: expert });
+    if (step.kind !== "logits") return step.kind !== "end";
     current.denseLogits = null;
-    if (logits !== null) addRows(current, denseLogits, logits, vocabSize);
+    addRows(current, denseLogits, step.logits, vocabSize);
     return true;
   }
 
@@ -192,7 +176,7 @@ export class ShadowCheck implements KvBorrower {
 }
 
 /** All tokens but the last, which was drawn and never seen. */
-class GivenTokens implements GivenText {
+class GivenTokens implements Tokens {
   readonly numTokens: number;
   readonly #tokenIds: Uint32Array;
 

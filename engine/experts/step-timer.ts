@@ -1,4 +1,4 @@
-import type { Device, ForwardPass, KvArena, Stage, StageInput } from "../device/device.ts";
+import type { Device, HiddenStates, SequenceKv, Stage } from "../device/device.ts";
 import type { StepCost } from "./serve-policy.ts";
 import type { Turnstile } from "./turnstile.ts";
 
@@ -15,15 +15,10 @@ const [fewRows, manyRows] = [1, 4] as const;
 /** Of each, after one that warms up; the fastest counts, as everything else is the machine's other work. */
 const numRuns = 3;
 /** A short context: what sequences of any middle pay for long ones is the same. */
-const capacity = 64;
+const contextLength = 64;
 
 /** KV positions that a measurement needs for a moment, in trunk and middle. */
-export const timedPositions = manyRows * capacity;
-
-interface Place {
-  readonly stage: Stage;
-  readonly arena: KvArena;
-}
+export const timedPositions = manyRows * contextLength;
 
 /** Measures what decode steps through a middle take on this machine. */
 export class StepTimer {
@@ -36,44 +31,45 @@ export class StepTimer {
   /** Some runs, each between two steps of the engine. @throws InferenceError */
   async measure(stages: readonly Stage[]): Promise<StepCost> {
     const { device, trunk } = this.#options;
-    const [first, ...rest] = [trunk, ...stages].map((stage): Place => {
-      const { layers, headDim } = stage.spec;
-      const arena = device.createArena({ layers, headDim, capacity, numSlots: manyRows });
-      return { stage, arena };
-    });
+    const kvs = await device.openKv([trunk, ...stages], contextLength, manyRows);
     try {
-      const few = await this.#fastest(first!, rest, fewRows);
-      const many = await this.#fastest(first!, rest, manyRows);
+      const few = await this.#fastest(stages, kvs.slice(0, fewRows));
+      const many = await this.#fastest(stages, kvs);
       const perRowSeconds = Math.max(0, many - few) / (manyRows - fewRows);
       return { fixedSeconds: Math.max(0, few - fewRows * perRowSeconds), perRowSeconds };
     } finally {
-      for (const { arena } of [first!, ...rest]) arena.dispose();
+      for (const kv of kvs) kv.release();
     }
   }
 
-  async #fastest(trunk: Place, middle: readonly Place[], numRows: number): Promise<number> {
-    const { device, now, turnstile } = this.#options;
-    // One decode step at the end of the context, which is as it was afterwards.
-    const pastLengths = Array.from({ length: numRows }, () => capacity - 1);
+  async #fastest(stages: readonly Stage[], kvs: readonly SequenceKv[]): Promise<number> {
     let fastestMs = Infinity;
     for (let run = 0; run <= numRuns; run++) {
-      await turnstile.run(async () => {
-        const pass = device.createPass(pastLengths, 1);
-        let hidden = await forward(trunk, new Uint32Array(numRows), pass);
-        const startedAt = now();
-        for (const place of middle) {
-          const input = hidden;
-          hidden = await forward(place, input, pass);
-          input.dispose();
-        }
-        if (run > 0) fastestMs = Math.min(fastestMs, now() - startedAt);
-        hidden.dispose();
+      await this.#options.turnstile.run(async () => {
+        const tookMs = await this.#decodeStep(stages, kvs);
+        if (run > 0) fastestMs = Math.min(fastestMs, tookMs);
       });
     }
     return fastestMs / 1000;
   }
-}
 
-function forward({ stage, arena }: Place, input: StageInput, pass: ForwardPass) {
-  return stage.forward(input, { arena, firstSlot: 0, pass });
+  /** One token each at the end of the context. @returns milliseconds of the middle's part */
+  async #decodeStep(stages: readonly Stage[], kvs: readonly SequenceKv[]): Promise<number> {
+    const { device, trunk, now } = this.#options;
+    for (const kv of kvs) await device.setLength(kv, contextLength - 1);
+    const pass = device.createPass();
+    const inputs = kvs.map((kv) => ({ kv, input: Uint32Array.of(0) }));
+    const kept: HiddenStates[] = [];
+    try {
+      kept.push(...(await pass.forward([trunk], inputs)));
+      await device.settle();
+      const startedAt = now();
+      const middleInputs = kvs.map((kv, i) => ({ kv, input: kept[i]! }));
+      kept.push(...(await pass.forward(stages, middleInputs)));
+      await device.settle();
+      return now() - startedAt;
+    } finally {
+      for (const hidden of kept) hidden.dispose();
+    }
+  }
 }

@@ -8,7 +8,7 @@ import {
 } from "../contract/errors.ts";
 import type { ExpertChooser, ExpertLease } from "../contract/expert-choice.ts";
 import { denseExpert } from "../contract/experts.ts";
-import type { Tokens } from "../sequence/tokens.ts";
+import type { Tokens } from "../contract/tokens.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import type { KvBorrower } from "../contract/kv-borrower.ts";
 import type { ProgressEvent } from "../contract/progress-event.ts";
@@ -156,28 +156,28 @@ export class EngineLoop {
   async #prefill(sequence: Sequence): Promise<void> {
     const { runner, meter } = this.#options;
     meter?.begin("prefill");
-    const logits = await this.#attempt([sequence], async () => {
+    const step = await this.#attempt([sequence], async () => {
       if (!sequence.isStarted) {
         sequence.start();
         this.#outputs.push({ id: sequence.id, event: { type: "started" } });
       }
-      if (!this.#chooseMiddle(sequence)) return null;
+      if (!(await this.#chooseMiddle(sequence))) return null;
       const result = await runner.prefill(sequence);
       sequence.countPass(meter?.secondsOf("head") ?? 0);
-      this.#chooseMiddle(sequence);
+      if (result.kind === "trunk-through") await this.#chooseMiddle(sequence);
       return result;
     });
-    if (logits) {
+    if (step?.kind === "logits" || step?.kind === "read") {
       this.#scheduler.prefilled();
       if (!sequence.hasBegun) sequence.numCachedTokens = runner.numCachedOf(sequence);
-      this.#advance(sequence, logits);
+      this.#advance(sequence, step.kind === "logits" ? step.logits : null);
       meter?.lap("sample");
     }
     meter?.end();
   }
 
   /** Where the sequence needs a middle: it gets one, or is parked. @returns whether it can go on */
-  #chooseMiddle(sequence: Sequence): boolean {
+  async #chooseMiddle(sequence: Sequence): Promise<boolean> {
     const { runner } = this.#options;
     if (!runner.needsMiddle(sequence)) return true;
     if (sequence.request.reading === "route") {
@@ -188,7 +188,7 @@ export class EngineLoop {
     sequence.lease ??= this.#lease(sequence);
     const { id, lease } = sequence;
     if (!lease) return false;
-    runner.setMiddle(sequence, lease.expert);
+    await runner.setMiddle(sequence, lease.expert);
     const event = sequence.takeRoute(lease);
     if (event) this.#outputs.push({ id, event });
     return true;
@@ -233,8 +233,8 @@ export class EngineLoop {
     const running = [...this.#scheduler.running];
     if (running.length === 0) return;
     meter?.begin("decode");
-    const logits = await this.#attempt(running, () => {
-      runner.arrange(kvBudgetBytes);
+    const logits = await this.#attempt(running, async () => {
+      await runner.arrange(kvBudgetBytes);
       meter?.lap("kv");
       return runner.decode((failed, error) => this.#failAll(failed, error));
     });
@@ -246,10 +246,11 @@ export class EngineLoop {
     meter?.end();
   }
 
-  #advance(sequence: Sequence, logits: Float32Array): void {
+  /** @param logits null of a prompt whose hidden states were read instead */
+  #advance(sequence: Sequence, logits: Float32Array | null): void {
     try {
       if (sequence.hasGrammar) this.#prepareGrammar(sequence);
-      const event = sequence.advance(logits);
+      const event = logits === null ? sequence.finishReading() : sequence.advance(logits);
       this.#outputs.push({ id: sequence.id, event });
     } catch (error) {
       return this.#fail(sequence, asRequestError(error));

@@ -3,7 +3,7 @@ import { buildHead, buildMiddle, buildTrunk } from "../../model/stages/model-sta
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { Device } from "../device/device.ts";
 import { denseExpert } from "../contract/experts.ts";
-import type { ModelStages } from "./model-runner.ts";
+import type { ModelStages } from "./middles.ts";
 
 /**
  * Builds and loads the three stages of the unpruned model, one after the other, so that only one

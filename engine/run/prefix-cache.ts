@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { Device, HiddenStates, KvArena } from "../device/device.ts";
-import type { KvSlot } from "../device/kv-pool.ts";
-import type { StageRunner } from "../device/stage-runner.ts";
+import type { Device, HiddenStates, KvSnapshot, SequenceKv, Stage } from "../device/device.ts";
 
 export interface PrefixCacheOptions {
   readonly device: Device;
@@ -14,19 +12,10 @@ export interface PrefixCacheOptions {
   readonly maxBytes: number;
 }
 
-/** Where a stage keeps the KV of a sequence. */
-export interface StageSlot<Owner> {
-  readonly runner: StageRunner<Owner>;
-  readonly slot: KvSlot<Owner>;
-}
-
-/** What some stages made of a block of tokens. */
-interface Block {
-  /** One for each stage, with one slot. */
-  readonly arenas: readonly KvArena[];
-  /** The last stage's output, where the next one may not have it. */
-  readonly hidden: HiddenStates | null;
-  readonly sizeBytes: number;
+/** Where a sequence's KV is taken from and put back to. */
+export interface PrefixPlace {
+  readonly kv: SequenceKv;
+  readonly stages: readonly Stage[];
 }
 
 /**
@@ -39,7 +28,7 @@ export class PrefixCache {
   readonly #device: Device;
   /** Of one prompt: a longer one would drive out its own beginning. */
   readonly #maxBlocks: number;
-  readonly #blocks: LRUCache<string, Block>;
+  readonly #blocks: LRUCache<string, KvSnapshot>;
 
   constructor({ device, blockTokens, blockBytes, maxBytes }: PrefixCacheOptions) {
     this.blockTokens = blockTokens;
@@ -48,10 +37,7 @@ export class PrefixCache {
     this.#blocks = new LRUCache({
       maxSize: maxBytes,
       sizeCalculation: ({ sizeBytes }) => sizeBytes,
-      dispose: ({ arenas, hidden }) => {
-        for (const arena of arenas) arena.dispose();
-        hidden?.dispose();
-      },
+      dispose: (snapshot) => snapshot.dispose(),
     });
   }
 
@@ -83,31 +69,23 @@ export class PrefixCache {
   /**
    * Puts back as many of a prompt's first blocks as are kept without a gap.
    * @param part what computed them
-   * @param slots of its stages, without any token yet
+   * @param place its stages, without any token yet
    * @returns the outputs of the blocks that were put back, which are the caller's; null for those without
    */
-  restore<Owner>(
+  async restore(
     part: string,
     chain: readonly string[],
-    slots: readonly StageSlot<Owner>[],
-  ): (HiddenStates | null)[] {
-    let end = 0;
-    while (end < chain.length && this.#blocks.has(keyOf(part, chain[end]!))) end++;
-    if (end === 0) return [];
-    for (const { runner, slot } of slots) runner.reserve(slot, end * this.blockTokens);
-    const outputs = chain.slice(0, end).map((link) => {
-      const { arenas, hidden } = this.#blocks.peek(keyOf(part, link))!;
-      for (const [i, { runner, slot }] of slots.entries()) {
-        const { arena, index, length } = slot;
-        arenas[i]!.copyRange({
-          ...{ from: 0, fromStart: 0, target: arena, to: index, toStart: length },
-          length: this.blockTokens,
-        });
-        runner.pool.advance(slot, this.blockTokens);
-      }
-      return hidden && this.#copyOf(hidden);
-    });
-    this.#touch(part, chain, end);
+    { kv, stages }: PrefixPlace,
+  ): Promise<(HiddenStates | null)[]> {
+    const snapshots: KvSnapshot[] = [];
+    for (const link of chain) {
+      const snapshot = this.#blocks.peek(keyOf(part, link));
+      if (snapshot === undefined) break;
+      snapshots.push(snapshot);
+    }
+    if (snapshots.length === 0) return [];
+    const outputs = await this.#device.restoreSnapshots(kv, stages, snapshots);
+    this.#touch(part, chain, snapshots.length);
     return outputs;
   }
 
@@ -115,35 +93,21 @@ export class PrefixCache {
    * Keeps the last block that some stages have computed. Nothing where the one before it is not kept: it would not
    * be found.
    * @param index of the block
-   * @param hidden the last stage's output; stays the caller's
+   * @param place its hidden states, the last stage's output, stay the caller's
    */
-  keep<Owner>(
+  async keep(
     part: string,
     chain: readonly string[],
     index: number,
-    slots: readonly StageSlot<Owner>[],
-    hidden: HiddenStates | null,
-  ): void {
+    { kv, stages, hidden }: PrefixPlace & { readonly hidden: HiddenStates | null },
+  ): Promise<void> {
     const key = keyOf(part, chain[index]!);
     const isLinked = index === 0 || this.#blocks.has(keyOf(part, chain[index - 1]!));
     if (!isLinked || this.#blocks.has(key)) return;
-    const size = this.blockTokens;
-    const sizeBytes = slots.reduce(
-      (sum, { runner }) => sum + size * runner.bytesPerPosition,
-      hidden?.sizeBytes ?? 0,
-    );
+    const sizeBytes = this.#device.snapshotBytesFor(stages, this.blockTokens, hidden !== null);
     // Before, so that there is never more than there may be.
     while (this.sizeBytes + sizeBytes > this.#blocks.maxSize && this.#blocks.pop());
-    const arenas = slots.map(({ runner, slot }) => {
-      const { layers, headDim } = runner.stage.spec;
-      const spec = { layers, headDim, capacity: size, numSlots: 1 };
-      const arena = this.#device.createArena(spec);
-      const [from, fromStart] = [slot.index, slot.length - size];
-      slot.arena.copyRange({ from, fromStart, target: arena, to: 0, toStart: 0, length: size });
-      return arena;
-    });
-    const kept = hidden && this.#copyOf(hidden);
-    this.#blocks.set(key, { arenas, hidden: kept, sizeBytes });
+    this.#blocks.set(key, await this.#device.takeSnapshot(kv, stages, this.blockTokens, hidden));
     this.#touch(part, chain, index + 1);
   }
 
@@ -161,11 +125,6 @@ export class PrefixCache {
   /** The first block of a prompt is the last to go: those behind it are not found without it. */
   #touch(part: string, chain: readonly string[], end: number): void {
     for (let i = end - 1; i >= 0; i--) this.#blocks.get(keyOf(part, chain[i]!));
-  }
-
-  #copyOf(hidden: HiddenStates): HiddenStates {
-    const rows = Array.from({ length: hidden.numRows }, (_, row) => ({ source: hidden, row }));
-    return this.#device.gatherRows(rows);
   }
 }
 

@@ -4,8 +4,9 @@ import type { ExpertLease } from "../contract/expert-choice.ts";
 import type { Grammars } from "../grammar/grammars.ts";
 import type { Matcher } from "../grammar/matcher.ts";
 import { PromptLogprobs, tokenLogprobs } from "../contract/logprobs.ts";
-import type { Tokens } from "./tokens.ts";
+import type { Tokens } from "../contract/tokens.ts";
 import { PromptPool } from "./prompt-pool.ts";
+import { PromptReading } from "./prompt-reading.ts";
 import type { PromptRouter } from "../../router/prompt-router.ts";
 import type {
   FinishEvent,
@@ -31,9 +32,7 @@ export interface Vocabulary {
 /** One answer in the making: owns its tokens, its sampler and the text that is not yet final. */
 export class Sequence implements Tokens {
   readonly request: GenerateRequest;
-  readonly routing: SequenceRouting | undefined;
-  readonly promptLogprobs: PromptLogprobs | undefined;
-  readonly pool: PromptPool | undefined;
+  readonly reader: PromptReading;
   /** Prompt and generated tokens; the last one is not yet in the KV cache while decoding. */
   readonly #tokenIds: Uint32Array;
   readonly #sampler: Sampler;
@@ -74,10 +73,12 @@ export class Sequence implements Tokens {
     router: PromptRouter | null = null,
   ) {
     this.request = request;
-    this.routing = request.routing && new SequenceRouting(request.routing, router, now);
-    this.promptLogprobs =
-      request.promptLogprobs && new PromptLogprobs(request.promptTokenIds, request.promptLogprobs);
-    if (request.reading === "embedding") this.pool = new PromptPool();
+    const { promptTokenIds, promptLogprobs } = request;
+    this.reader = new PromptReading({
+      routing: request.routing && new SequenceRouting(request.routing, router, now),
+      logprobs: promptLogprobs && new PromptLogprobs(promptTokenIds, promptLogprobs),
+      pool: request.reading === "embedding" ? new PromptPool() : undefined,
+    });
     this.#numTokens = request.promptTokenIds.length;
     this.#tokenIds = new Uint32Array(this.#numTokens + request.maxTokens);
     this.#tokenIds.set(request.promptTokenIds);
@@ -100,6 +101,10 @@ export class Sequence implements Tokens {
 
   get id(): string {
     return this.request.id;
+  }
+
+  get routing(): SequenceRouting | undefined {
+    return this.reader.routing;
   }
 
   get cacheSalt(): string | undefined {
@@ -173,29 +178,35 @@ export class Sequence implements Tokens {
     return { ...this.#finish("length", ""), numTokens: 0, reading };
   }
 
+  /** The last event of a request that asks for nothing but what was read of its prompt. */
+  finishReading(): GenerateEvent {
+    const ofPrompt = this.#promptLogprobs;
+    this.#begin();
+    const { pool } = this.reader;
+    const reading: Reading | undefined = pool && { kind: "embedding", embedding: pool.embedding };
+    const end = { ...this.#finish("length", ""), numTokens: 0 };
+    return { ...end, ...ofPrompt, ...(reading && { reading }) };
+  }
+
   /**
    * Draws the next token, where one may follow, and tells what it adds to the answer.
    * @param logits shape `[vocabSize]`, left as they are
    * @throws InferenceError when no logit is a number
    */
   advance(logits: Float32Array): GenerateEvent {
-    const promptLogprobs = !this.hasBegun && this.promptLogprobs?.tokens;
-    const ofPrompt = promptLogprobs ? { promptLogprobs } : {};
-    if (this.#numTokens === this.#tokenIds.length) {
-      this.#begin();
-      const reading: Reading | undefined = this.pool && {
-        kind: "embedding",
-        embedding: this.pool.embedding,
-      };
-      const end = { ...this.#finish("length", ""), numTokens: 0 };
-      return { ...end, ...ofPrompt, ...(reading && { reading }) };
-    }
+    if (this.#numTokens === this.#tokenIds.length) return this.finishReading();
+    const ofPrompt = this.#promptLogprobs;
     const mask = this.#rules?.mask(this.#output, this.#mask) ?? this.#mask;
     const tokenId = this.#sampler.next(logits, mask);
     this.#begin();
     const { logprobs: params } = this.request;
     const logprobs = params && [tokenLogprobs(logits, tokenId, params)];
     return { ...this.#add(tokenId), ...(logprobs && { logprobs }), ...ofPrompt };
+  }
+
+  get #promptLogprobs() {
+    const promptLogprobs = !this.hasBegun && this.reader.logprobs?.tokens;
+    return promptLogprobs ? { promptLogprobs } : {};
   }
 
   #begin(): void {

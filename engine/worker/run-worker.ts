@@ -62,15 +62,14 @@ async function load(): Promise<Loaded> {
   const { weights } = await openModel(options.modelPath);
   try {
     const { ropeInverseFrequencies, vocabSize, hiddenSize } = weights.config;
-    const device = await openDevice({ numThreads: options.threads, ropeInverseFrequencies });
+    const { threads: numThreads, maxBatch } = options;
+    const device = await openDevice({ numThreads, maxBatch, ropeInverseFrequencies });
     const stages = await loadStages(device, weights, options.weights, (name) =>
       send({ type: "progress", text: `building ${name} (${options.weights})` }),
     );
     const meter = new StepMeter(() => performance.now());
-    const { prefillChunk, prefixCacheBytes, maxBatch } = options;
-    const runner = new ModelRunner({
-      ...{ device, stages, prefillChunk, prefixCacheBytes, maxBatch, meter },
-    });
+    const { prefillChunk, prefixCacheBytes } = options;
+    const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter });
     const grammars = new Grammars(options.tokenTable, vocabSize);
     const wakeUp = new WakeUp();
     const experts: ExpertService | null =

@@ -19,7 +19,7 @@ export interface WorkerOptions {
   /** Sequences that run at once. */
   readonly maxBatch: number;
   /** Largest number of prompt tokens in one forward pass. */
-  readonly prefillChunk: number;
+  readonly prefillChunk?: number | undefined;
   /** KV memory of all sequences together. */
   readonly kvMemoryBytes: number;
   /** Memory for the beginnings of prompts that may come again; 0 keeps none. */

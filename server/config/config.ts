@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { DEFAULT_PREFILL_CHUNK } from "../../engine/run/model-runner.ts";
+import { cpuChunkTokens } from "../../engine/device/chunk-tokens.ts";
 import {
   atLeastZero,
   between,
@@ -62,7 +62,7 @@ export const configSchema = z.strictObject({
       "Requests that may wait for an expert that is being built or loaded; one more is answered 429.",
     ),
   prefillChunk: integer(1)
-    .default(DEFAULT_PREFILL_CHUNK)
+    .default(cpuChunkTokens)
     .describe("Prompt tokens processed between two decode steps; running answers wait meanwhile."),
   kvMemory: byteSize(1)
     .optional()

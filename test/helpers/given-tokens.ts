@@ -1,4 +1,4 @@
-import type { Tokens } from "../../engine/sequence/tokens.ts";
+import type { Tokens } from "../../engine/contract/tokens.ts";
 
 /** Tokens that the test decides, whatever the logits say. */
 export class GivenTokens implements Tokens {

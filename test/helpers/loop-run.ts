@@ -5,8 +5,8 @@ import type { KvBorrower } from "../../engine/contract/kv-borrower.ts";
 import type { EngineLoopOptions, EngineOutput } from "../../engine/run/engine-loop.ts";
 import { loadStages } from "../../engine/run/load-stages.ts";
 import { ModelRunner } from "../../engine/run/model-runner.ts";
-import type { Tokens } from "../../engine/sequence/tokens.ts";
-import type { ModelStages } from "../../engine/run/model-runner.ts";
+import type { ModelStages } from "../../engine/run/middles.ts";
+import type { Tokens } from "../../engine/contract/tokens.ts";
 import { openDevice } from "../../engine/device/open-device.ts";
 import type { GenerateRequest, RoutedEvent } from "../../engine/contract/request.ts";
 import type { Sequence } from "../../engine/sequence/sequence.ts";
@@ -30,6 +30,16 @@ export async function loadModel(
 ): Promise<LoadedStages> {
   const { ropeInverseFrequencies } = weights.config;
   const device = await openDevice({ numThreads, ropeInverseFrequencies });
+  return loadModelOn(t, device, weights, format);
+}
+
+/** A model's stages on some device, released after the test. */
+export async function loadModelOn<Kind extends Device>(
+  t: ExecutionContext,
+  device: Kind,
+  weights: ModelWeights,
+  format: WeightFormat,
+): Promise<LoadedStages & { readonly device: Kind }> {
   const stages = await loadStages(device, weights, format);
   t.teardown(async () => {
     for (const stage of [stages.trunk, ...stages.middle, stages.head]) await stage.dispose();
@@ -99,7 +109,7 @@ export class LoopRun {
     const { maxParked, onWork, onFinish, onProblem } = options;
     const { vocabSize } = weights.config;
     const { prefixCacheBytes = 0 } = options;
-    this.runner = new WatchedRunner({ device, stages, prefillChunk, prefixCacheBytes, maxBatch });
+    this.runner = new WatchedRunner({ device, stages, prefillChunk, prefixCacheBytes });
     for (const [name, middle] of middles) this.runner.addMiddle(name, middle);
     this.kvBytesPerPosition = this.runner.kvBytesFor(1) / 64;
     let now = 0;

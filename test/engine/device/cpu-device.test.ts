@@ -1,13 +1,7 @@
 import test from "ava";
+import type { ExecutionContext } from "ava";
 
-import type { CpuArena } from "../../../engine/device/cpu-arena.ts";
-import type {
-  Device,
-  ForwardBatch,
-  HiddenStates,
-  KvArena,
-  Stage,
-} from "../../../engine/device/device.ts";
+import type { Stage } from "../../../engine/device/device.ts";
 import { InferenceError } from "../../../engine/contract/errors.ts";
 import { openDevice } from "../../../engine/device/open-device.ts";
 import type { ModelWeights } from "../../../model/weights/config.ts";
@@ -22,58 +16,30 @@ import type { WeightFormat } from "../../../model/weights/quantize.ts";
 import { buildStage } from "../../../model/stages/build-stage.ts";
 import type { StageModel } from "../../../model/stages/stage-spec.ts";
 import type { LayerShape } from "../../../model/weights/layer-spec.ts";
+import { forwardAlone, LoneSequence } from "../../helpers/forward-alone.ts";
 import { brokenStage } from "../../helpers/broken-stage.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 import type { TinyModelOptions } from "../../helpers/tiny-model.ts";
 
-/** All three stages over one sequence, with arenas of a given capacity. */
-class Pipeline {
-  readonly device: Device;
-  readonly stages: readonly Stage[];
-  readonly arenas: KvArena[];
-  constructor(device: Device, stages: readonly Stage[], arenas: KvArena[]) {
-    this.device = device;
-    this.stages = stages;
-    this.arenas = arenas;
+/** Trunk, middle and head on a device of their own. */
+async function load(
+  t: ExecutionContext,
+  weights: ModelWeights,
+  format: WeightFormat,
+  layerShapes: readonly LayerShape[] | undefined,
+) {
+  const { ropeInverseFrequencies } = weights.config;
+  const device = await openDevice({ numThreads: 1, ropeInverseFrequencies });
+  const stages: Stage[] = [];
+  for (const model of buildStages(weights, format, layerShapes)) {
+    stages.push(await device.loadStage(model));
   }
-
-  static async create(
-    weights: ModelWeights,
-    format: WeightFormat,
-    layerShapes: readonly LayerShape[] | undefined,
-  ) {
-    const { ropeInverseFrequencies } = weights.config;
-    const device = await openDevice({ numThreads: 1, ropeInverseFrequencies });
-    const stages: Stage[] = [];
-    const arenas: KvArena[] = [];
-    for (const model of buildStages(weights, format, layerShapes)) {
-      stages.push(await device.loadStage(model));
-      const { layers, headDim } = model.spec;
-      arenas.push(device.createArena({ layers, headDim, capacity: 64, numSlots: 1 }));
-    }
-    return new Pipeline(device, stages, arenas);
-  }
-
-  async forward(
-    tokenIds: readonly number[],
-    pastLengths: readonly number[],
-  ): Promise<Float32Array> {
-    const pass = this.device.createPass(pastLengths, tokenIds.length / pastLengths.length);
-    const batch = (i: number): ForwardBatch => ({
-      arena: this.arenas[i]!,
-      firstSlot: 0,
-      pass,
-    });
-    const trunk = await this.stages[0]!.forward(Uint32Array.from(tokenIds), batch(0));
-    const middle = await this.stages[1]!.forward(trunk, batch(1));
-    return this.stages[2]!.forwardLogits(middle, batch(2), [...tokenIds.keys()]);
-  }
-
-  async dispose() {
-    for (const stage of this.stages) await stage.dispose();
-  }
+  t.teardown(async () => {
+    for (const stage of stages) await stage.dispose();
+  });
+  return { device, stages };
 }
 
 /** Trunk, middle and head; with widths per layer where given. */
@@ -168,12 +134,12 @@ for (const [title, options] of Object.entries(models)) {
     const { vocabSize } = weights.config;
     const ids = somePrompt(12);
     const expected = plainForward(weights, ids, options);
-    const pipeline = await Pipeline.create(weights, "f32", options.layerShapes);
-    t.teardown(() => pipeline.dispose());
-    t.true(largestDifference(await pipeline.forward(ids, [0]), expected) < 5e-5);
+    const { device, stages } = await load(t, weights, "f32", options.layerShapes);
+    t.true(largestDifference(await forwardAlone(device, stages, ids), expected) < 5e-5);
+    const sequence = await LoneSequence.open(device, stages);
     for (const [position, id] of ids.entries()) {
       const row = expected.subarray(position * vocabSize, (position + 1) * vocabSize);
-      t.true(largestDifference(await pipeline.forward([id], [position]), row) < 5e-5);
+      t.true(largestDifference(await sequence.forward([id]), row) < 5e-5);
     }
   });
 }
@@ -194,9 +160,8 @@ for (const format of ["q8", "q4"] as const) {
       const weights = tinyModel(options);
       const ids = somePrompt(40);
       const expected = plainForward(weights, ids, options);
-      const pipeline = await Pipeline.create(weights, format, options.layerShapes);
-      t.teardown(() => pipeline.dispose());
-      const logits = await pipeline.forward(ids, [0]);
+      const { device, stages } = await load(t, weights, format, options.layerShapes);
+      const logits = await forwardAlone(device, stages, ids);
       const error = standardDeviation(logits.map((value, i) => value - expected[i]!));
       t.true(error < tolerance * standardDeviation(expected), `${error}`);
     });
@@ -209,33 +174,22 @@ async function tinyDevice() {
   return { weights, device: await openDevice({ numThreads: 1, ropeInverseFrequencies }) };
 }
 
-test("the device counts the bytes of loaded stages and allocated arenas", async (t) => {
+test("the device counts the bytes of loaded stages and of sequences' KV", async (t) => {
   const { weights, device } = await tinyDevice();
   const model = buildTrunk(weights, "q8");
   const stage = await device.loadStage(model);
   t.is(device.weightBytes, totalBytes([model]));
-  t.is(stage.weightBytes, device.weightBytes);
+  const kvs = await device.openKv([stage], 30, 2);
+  // 2 layers of 2 KV heads, keys and values
+  const slotBytes = 64 * 2 * 2 * 2 * model.spec.headDim * 4;
+  t.is(kvs[0]!.sizeBytes, slotBytes);
+  t.is(device.kvBytes, 2 * slotBytes);
+  t.is(device.kvBytesFor([stage], 30), slotBytes);
+  for (const kv of [...kvs, ...kvs]) kv.release();
+  t.is(device.kvBytes, 0);
   await stage.dispose();
   await stage.dispose();
   t.is(device.weightBytes, 0);
-
-  const { layers, headDim } = model.spec;
-  const spec = { layers, headDim, capacity: 64 };
-  const arena = device.createArena({ ...spec, numSlots: 2 });
-  // 2 layers of 2 KV heads, keys and values
-  const slotBytes = 64 * 2 * 2 * 2 * headDim * 4;
-  t.is(arena.sizeBytes, 2 * slotBytes);
-  t.is(device.kvBytes, 2 * slotBytes);
-  const other = device.createArena({ ...spec, capacity: 128, numSlots: 0, maxSlots: 5 });
-  t.is(device.kvBytes, 2 * slotBytes);
-  arena.moveSlot(0, other, 3);
-  t.deepEqual([arena.numSlots, other.numSlots], [1, 1]);
-  t.deepEqual([arena.sizeBytes, other.sizeBytes], [slotBytes, 2 * slotBytes]);
-  t.is(device.kvBytes, 3 * slotBytes);
-  other.removeSlot(0);
-  arena.dispose();
-  arena.dispose();
-  t.is(device.kvBytes, 0);
 });
 
 test("a stage that cannot be loaded is an InferenceError with its name and costs nothing", async (t) => {
@@ -249,73 +203,38 @@ test("a stage that cannot be loaded is an InferenceError with its name and costs
 test("a pass that fails and a pass after the release are InferenceErrors with the stage's name", async (t) => {
   const { weights, device } = await tinyDevice();
   const stage = await device.loadStage(buildTrunk(weights, "q8"));
-  const { layers, headDim } = stage.spec;
-  const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 1 });
-  const batch = { arena, firstSlot: 0, pass: device.createPass([0], 1) };
+  const forward = async (input: Uint32Array) => {
+    const [kv] = await device.openKv([stage], 1);
+    return device.createPass().forward([stage], [{ kv: kv!, input }]);
+  };
   const beyondVocabulary = Uint32Array.of(weights.config.vocabSize);
-  await t.throwsAsync(stage.forward(beyondVocabulary, batch), {
+  await t.throwsAsync(forward(beyondVocabulary), {
     instanceOf: InferenceError,
     message: /^Stage trunk failed: /,
   });
-  await t.notThrowsAsync(stage.forward(Uint32Array.of(1), batch));
+  await t.notThrowsAsync(forward(Uint32Array.of(1)));
   await stage.dispose();
-  await t.throwsAsync(stage.forward(Uint32Array.of(1), batch), {
+  await t.throwsAsync(forward(Uint32Array.of(1)), {
     instanceOf: InferenceError,
     message: "Stage trunk was released.",
   });
 });
 
-test("rows of hidden states can be gathered from several batches in any order", async (t) => {
+test("the states of sequences that are computed in one batch are each sequence's own", async (t) => {
   const { weights, device } = await tinyDevice();
   const stage = await device.loadStage(buildTrunk(weights, "f32"));
   t.teardown(() => stage.dispose());
-  const { layers, headDim } = stage.spec;
-  const run = (tokenIds: readonly number[]) => {
-    const arena = device.createArena({ layers, headDim, capacity: 64, numSlots: 1 });
-    const pass = device.createPass([0], tokenIds.length);
-    return stage.forward(Uint32Array.from(tokenIds), { arena, firstSlot: 0, pass });
+  const run = async (prompts: readonly (readonly number[])[]) => {
+    const kvs = await device.openKv([stage], 3, prompts.length);
+    const inputs = prompts.map((ids, i) => ({ kv: kvs[i]!, input: Uint32Array.from(ids) }));
+    const states = await device.createPass().forward([stage], inputs);
+    return Promise.all(states.map(async (hidden) => [...(await device.readRows(hidden))]));
   };
-  const [a, b] = [await run([1, 2, 3]), await run([4, 5])];
-  const data = (states: HiddenStates) => (states as unknown as { data: Float32Array }).data;
-  const gathered = device.gatherRows([
-    { source: b, row: 1 },
-    { source: a, row: 2 },
-    { source: a, row: 0 },
-  ]);
-  t.is(gathered.numRows, 3);
+  const prompts = [[1, 2, 3], [4, 5], [3, 2, 1], [6], [7, 8]];
+  const together = await run(prompts);
   const { hiddenSize } = weights.config;
-  const row = (states: HiddenStates, i: number) =>
-    data(states).slice(i * hiddenSize, (i + 1) * hiddenSize);
-  t.deepEqual(row(gathered, 0), row(b, 1));
-  t.deepEqual(row(gathered, 1), row(a, 2));
-  t.deepEqual(row(gathered, 2), row(a, 0));
-});
-
-test("a moved slot holds the positions asked for and nothing else, and the last one takes its place", async (t) => {
-  const { device } = await tinyDevice();
-  const spec = { layers: [shape(0, 0, 32), shape(4, 2, 32)], headDim: 2 };
-  const source = device.createArena({ ...spec, capacity: 64, numSlots: 3 }) as CpuArena;
-  const target = device.createArena({
-    ...spec,
-    capacity: 128,
-    numSlots: 2,
-    maxSlots: 3,
-  }) as CpuArena;
-  const ramp = (sign: number) => Float32Array.from({ length: 2 * 3 * 2 }, (_, i) => sign * (i + 1));
-  source.append(ramp(1), ramp(-1), 1, [0], 3);
-  source.append(ramp(100), ramp(-100), 2, [0], 3);
-  // What had been in the memory that a new slot gets.
-  target.append(new Float32Array(80).fill(NaN), new Float32Array(80).fill(NaN), 1, [0], 20);
-  target.removeSlot(1);
-  source.moveSlot(1, target, 2);
-  t.deepEqual([source.numSlots, target.numSlots], [2, 2]);
-  const nonZero = (arena: CpuArena, name: string) => {
-    const feeds = arena.feeds(1, 1, false);
-    t.deepEqual(Object.keys(feeds), ["past_k.1", "past_v.1"]);
-    return [...(feeds[name]!.data as Float32Array).filter((value) => value !== 0)];
-  };
-  // [kvHeads, headDim, positions] and [kvHeads, positions, headDim]
-  t.deepEqual(nonZero(target, "past_k.1"), [1, 3, 2, 4, 7, 9, 8, 10]);
-  t.deepEqual(nonZero(target, "past_v.1"), [-1, -2, -3, -4, -7, -8, -9, -10]);
-  t.deepEqual(nonZero(source, "past_v.1"), [...ramp(-100)]);
+  for (const [i, ids] of prompts.entries()) {
+    t.is(together[i]!.length, ids.length * hiddenSize);
+    t.deepEqual(together[i], (await run([ids]))[0]);
+  }
 });

@@ -1,6 +1,6 @@
 import test from "ava";
 import { CpuDevice } from "../../../engine/device/cpu-device.ts";
-import { CpuPass } from "../../../engine/device/cpu-pass.ts";
+import { SharedAttention } from "../../../engine/device/shared-attention.ts";
 import type { ForwardPass } from "../../../engine/device/device.ts";
 import { denseExpert } from "../../../engine/contract/experts.ts";
 import { loadStages } from "../../../engine/run/load-stages.ts";
@@ -12,11 +12,11 @@ import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 class CountingDevice extends CpuDevice {
-  readonly passes: (readonly number[])[] = [];
+  numPasses = 0;
 
-  override createPass(pastLengths: readonly number[], numNewTokens: number): ForwardPass {
-    this.passes.push(pastLengths);
-    return super.createPass(pastLengths, numNewTokens);
+  override createPass(): ForwardPass {
+    this.numPasses++;
+    return super.createPass();
   }
 }
 
@@ -34,33 +34,40 @@ test("all stages that the same tokens go through share one pass", async (t) => {
   const begin = async (length: number, name: string) => {
     const tokens = new GivenTokens(somePrompt(length + 2), length);
     while (!runner.needsMiddle(tokens)) await runner.prefill(tokens);
-    runner.setMiddle(tokens, name);
-    while ((await runner.prefill(tokens)) === null);
+    await runner.setMiddle(tokens, name);
+    while ((await runner.prefill(tokens)).kind !== "logits");
     tokens.numTokens++;
     return tokens;
   };
   const decode = async () => {
-    runner.arrange(Infinity);
+    await runner.arrange(Infinity);
     await runner.decode();
-    return device.passes.splice(0);
+    return takePasses();
   };
 
+  const takePasses = () => {
+    const { numPasses } = device;
+    device.numPasses = 0;
+    return numPasses;
+  };
   const dense = await begin(40, denseExpert);
   // Two chunks through the trunk, then through the two stages of the middle and the head.
-  t.deepEqual(device.passes.splice(0), [[0], [32], [0], [32]]);
-  t.deepEqual(await decode(), [[40]]);
+  t.is(takePasses(), 4);
+  t.is(await decode(), 1);
 
   dense.numTokens++;
   await begin(20, "code");
-  device.passes.length = 0;
-  t.deepEqual(await decode(), [[41, 20], [41], [20]]);
+  takePasses();
+  t.is(await decode(), 1);
 });
 
-test("what attention is fed is made once for arenas of one capacity", (t) => {
-  const rotary = new RotaryTable(Float32Array.of(1, 0.5));
-  const pass = new CpuPass(rotary, [3, 0], 1);
-  const feeds = pass.attention(64);
-  t.is(pass.attention(64), feeds);
-  t.deepEqual(pass.attention(128).feeds["mask"]!.dims, [2, 1, 1, 1, 129]);
-  t.deepEqual(new CpuPass(rotary, [0, 0], 5).attention(64).feeds["mask"]!.dims, [2, 1, 1, 5, 5]);
+test("what attention is fed is made once for the same tokens and arenas of one capacity", (t) => {
+  const attention = new SharedAttention(new RotaryTable(Float32Array.of(1, 0.5)));
+  const feeds = attention.feedsFor([3, 0], 1, 64);
+  t.is(attention.feedsFor([3, 0], 1, 64), feeds);
+  t.not(attention.feedsFor([4, 0], 1, 64), feeds);
+  t.not(attention.feedsFor([3, 0], 2, 64), feeds);
+  t.deepEqual(attention.feedsFor([3, 0], 1, 128).feeds["mask"]!.dims, [2, 1, 1, 1, 129]);
+  t.is(attention.feedsFor([3, 0], 1, 64), feeds);
+  t.deepEqual(attention.feedsFor([0, 0], 5, 64).feeds["mask"]!.dims, [2, 1, 1, 5, 5]);
 });

@@ -1,6 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
-import type { ArenaSpec, Device, KvArena } from "../../../engine/device/device.ts";
+import type { ArenaSpec, KvArena } from "../../../engine/device/kv-arena.ts";
 import { KvPool } from "../../../engine/device/kv-pool.ts";
 import type { KvSlot } from "../../../engine/device/kv-pool.ts";
 
@@ -58,11 +58,16 @@ interface Owner {
 
 function createPool(maxSlots = 150) {
   const arenas = new Set<NumberArena>();
-  const device = { createArena: (spec: ArenaSpec) => new NumberArena(spec, arenas) };
-  return {
-    arenas,
-    pool: new KvPool<Owner>(device as unknown as Device, { layers: [], headDim: 1 }, maxSlots),
-  };
+  const createArena = (spec: ArenaSpec) => new NumberArena(spec, arenas);
+  return { arenas, pool: new KvPool<Owner>(createArena, { layers: [], headDim: 1 }, maxSlots) };
+}
+
+/** The sequences of each arena that is among them, in the order of their slots. */
+function groupsOf(slots: readonly KvSlot<Owner>[]) {
+  return [...new Set(slots.map(({ arena }) => arena))].map((arena) => ({
+    arena,
+    slots: slots.filter((slot) => slot.arena === arena).sort((a, b) => a.index - b.index),
+  }));
 }
 
 /** Writes the owner's next positions, as a forward pass would. */
@@ -71,7 +76,7 @@ function write(pool: KvPool<Owner>, slot: KvSlot<Owner>, numTokens: number): voi
   for (let i = 0; i < numTokens; i++) {
     slots[slot.index]![slot.length + i] = slot.owner.name * 1000 + slot.length + i;
   }
-  pool.advance(slot, numTokens);
+  pool.setLength(slot, slot.length + numTokens);
 }
 
 function holdsItsOwn({ arena, index, length, owner }: KvSlot<Owner>): boolean {
@@ -97,7 +102,7 @@ test("sequences keep their KV wherever the pool moves them, without holes, leaks
       for (const [type, which, n] of commands) {
         const slot = live[which % Math.max(1, live.length)];
         if (type === "open") {
-          live.push(pool.open({ name: ++numOpened }, n));
+          live.push(...pool.open([{ name: ++numOpened }], n));
         } else if (!slot) {
           continue;
         } else if (type === "grow" && !joined.has(slot)) {
@@ -114,7 +119,7 @@ test("sequences keep their KV wherever the pool moves them, without holes, leaks
           joined.delete(slot);
         }
         if (!live.every(holdsItsOwn)) return false;
-        const grouped = [...pool.groups()];
+        const grouped = groupsOf([...joined]);
         for (const { arena, slots } of grouped) {
           if (!slots.every((s, index) => s.arena === arena && s.index === index)) return false;
           if (arena.numSlots !== slots.length) return false;
@@ -128,7 +133,7 @@ test("sequences keep their KV wherever the pool moves them, without holes, leaks
           return false;
       }
       for (const slot of live) pool.release(slot);
-      return [...arenas].every(({ numSlots }) => numSlots === 0) && [...pool.groups()].length === 0;
+      return [...arenas].every(({ numSlots }) => numSlots === 0);
     }),
     { numRuns: 300 },
   );
@@ -137,27 +142,26 @@ test("sequences keep their KV wherever the pool moves them, without holes, leaks
 
 test("a sequence prefills in an arena of its own and grows there", (t) => {
   const { pool, arenas } = createPool();
-  const slot = pool.open({ name: 1 }, 4);
+  const [slot] = pool.open([{ name: 1 }], 4) as [KvSlot<Owner>];
   write(pool, slot, 4);
   pool.grow(slot, 4);
   t.is(slot.arena.capacity, 4);
   pool.grow(slot, 8);
   t.is(slot.arena.capacity, 8);
   t.true(holdsItsOwn(slot));
-  t.deepEqual([...pool.groups()], []);
   t.is(arenas.size, 1);
 });
 
 test("the last sequence of an arena takes the place of one that leaves", (t) => {
   const { pool } = createPool();
   const slots = [1, 2, 3].map((name) => {
-    const slot = pool.open({ name }, 4);
+    const [slot] = pool.open([{ name }], 4) as [KvSlot<Owner>];
     write(pool, slot, name);
     pool.join(slot, 8);
     return slot;
   });
   pool.release(slots[0]!);
-  const [group] = [...pool.groups()];
+  const [group] = groupsOf(slots.slice(1));
   t.deepEqual(
     group!.slots.map(({ owner, index }) => [owner.name, index]),
     [
@@ -171,7 +175,7 @@ test("the last sequence of an arena takes the place of one that leaves", (t) => 
 test("an arena has the slots of its sequences, and gives memory back as soon as one leaves", (t) => {
   const { pool } = createPool();
   const slots = Array.from({ length: 8 }, (_, name) => {
-    const slot = pool.open({ name }, 4);
+    const [slot] = pool.open([{ name }], 4) as [KvSlot<Owner>];
     pool.join(slot, 4);
     return slot;
   });
@@ -181,5 +185,32 @@ test("an arena has the slots of its sequences, and gives memory back as soon as 
     pool.release(slot);
   }
   t.is(arena.numSlots, 0);
-  t.deepEqual([...pool.groups()], []);
+});
+
+test("sequences that are opened together lie side by side, until one grows or joins others", (t) => {
+  const { pool, arenas } = createPool();
+  const slots = pool.open(
+    [1, 2, 3].map((name) => ({ name })),
+    4,
+  );
+  t.deepEqual(
+    slots.map(({ index }) => index),
+    [0, 1, 2],
+  );
+  t.is(arenas.size, 1);
+  for (const slot of slots) write(pool, slot, 3);
+  pool.grow(slots[0]!, 8);
+  t.deepEqual(
+    slots.map(({ index, arena }) => [index, arena.capacity]),
+    [
+      [0, 8],
+      [1, 4],
+      [0, 4],
+    ],
+  );
+  t.true(slots.every(holdsItsOwn));
+  pool.join(slots[1]!, 8);
+  pool.release(slots[2]!);
+  t.is([...arenas].filter(({ numSlots }) => numSlots > 0).length, 2);
+  t.true(slots.slice(0, 2).every(holdsItsOwn));
 });

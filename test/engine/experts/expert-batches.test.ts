@@ -2,7 +2,7 @@ import test from "ava";
 import type { Stage } from "../../../engine/device/device.ts";
 import { InferenceError } from "../../../engine/contract/errors.ts";
 import { ModelRunner } from "../../../engine/run/model-runner.ts";
-import type { Tokens } from "../../../engine/sequence/tokens.ts";
+import type { Tokens } from "../../../engine/contract/tokens.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";
 import { loadModel } from "../../helpers/loop-run.ts";
 import type { LoadedStages } from "../../helpers/loop-run.ts";
@@ -15,6 +15,7 @@ import {
   tinyPlan,
   tinySegments,
 } from "../../helpers/made-up-experts.ts";
+import { WatchedDevice } from "../../helpers/watched-device.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 const names = ["code", "math", "chat"];
@@ -30,9 +31,9 @@ function createRunner(
 
 async function prefill(runner: ModelRunner, tokens: Tokens, middle: string): Promise<Float32Array> {
   for (;;) {
-    const logits = await runner.prefill(tokens);
-    if (logits) return logits;
-    if (runner.needsMiddle(tokens)) runner.setMiddle(tokens, middle);
+    const step = await runner.prefill(tokens);
+    if (step.kind === "logits") return step.logits;
+    if (runner.needsMiddle(tokens)) await runner.setMiddle(tokens, middle);
   }
 }
 
@@ -51,7 +52,7 @@ async function rowsOf(runner: ModelRunner, runs: readonly Run[]): Promise<Float3
   }
   for (let step = 0; step < 8; step++) {
     for (const tokens of all) tokens.numTokens++;
-    runner.arrange(Infinity);
+    await runner.arrange(Infinity);
     const logits = await runner.decode();
     for (const [i, tokens] of all.entries()) rows[i]!.push(logits.get(tokens)!.slice());
   }
@@ -119,8 +120,9 @@ test("a sequence that nobody gave a middle runs on dense", async (t) => {
   const loaded = await loadModel(t, tinyModel(expertModel), "q8");
   const runner = createRunner(loaded, new Map());
   const tokens = new GivenTokens(somePrompt(50));
-  let logits: Float32Array | null = null;
-  while (!logits) logits = await runner.prefill(tokens);
+  let step = await runner.prefill(tokens);
+  while (step.kind !== "logits") step = await runner.prefill(tokens);
+  const { logits } = step;
   runner.release(tokens);
   const given = new GivenTokens(somePrompt(50));
   t.deepEqual(logits, await prefill(runner, given, "dense"));
@@ -146,17 +148,13 @@ test("a middle whose pass fails costs its own sequences, whose neighbours' bits 
   const loaded = await loadModel(t, tinyModel(expertModel), "q8");
   const experts = await loadExperts(t, loaded, "q8", names);
   let isFailing = false;
-  const [first, second, ...rest] = experts.get("code")!;
-  const failing: Stage = {
-    spec: second!.spec,
-    weightBytes: second!.weightBytes,
-    forward: (input, batch) =>
-      isFailing ? Promise.reject(new InferenceError("no memory")) : second!.forward(input, batch),
-    forwardLogits: (input, batch, rows) => second!.forwardLogits(input, batch, rows),
-    dispose: () => second!.dispose(),
-  };
-  experts.set("code", [first!, failing, ...rest]);
-  const runner = createRunner(loaded, experts);
+  const failing = experts.get("code")![1]!;
+  const device = new WatchedDevice(loaded.device, {
+    beforePass: (stages) => {
+      if (isFailing && stages.includes(failing)) throw new InferenceError("no memory");
+    },
+  });
+  const runner = createRunner({ ...loaded, device }, experts);
   const alone = await rowsOf(runner, [mixed[1]!]);
   const tokens = mixed.map(({ length, seed }) => {
     return new GivenTokens(somePrompt(length + 8, seed), length);
@@ -166,7 +164,7 @@ test("a middle whose pass fails costs its own sequences, whose neighbours' bits 
     sequence.numTokens++;
   }
   isFailing = true;
-  runner.arrange(Infinity);
+  await runner.arrange(Infinity);
   const lost: Tokens[] = [];
   const logits = await runner.decode((sequences, error) => {
     t.is((error as Error).message, "no memory");
@@ -192,9 +190,9 @@ test("a text is scored as the plain pass scores it, in chunks of any size, to 1e
     const tokens = new GivenTokens(ids);
     const rows: number[] = [];
     for (;;) {
-      const logits = await runner.score(tokens, { middle: "dense", chunk, from: 25 });
-      if (!logits) break;
-      rows.push(...logits);
+      const step = await runner.score(tokens, { middle: "dense", chunk, from: 25 });
+      if (step.kind === "end") break;
+      if (step.kind === "logits") rows.push(...step.logits);
     }
     runner.release(tokens);
     t.is(rows.length, expected.length);

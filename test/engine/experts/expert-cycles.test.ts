@@ -50,7 +50,7 @@ async function prefillOn(runner: ModelRunner, middle: string): Promise<void> {
   const tokens = new GivenTokens(somePrompt(40));
   for (;;) {
     const logits = await runner.prefill(tokens);
-    if (runner.needsMiddle(tokens)) runner.setMiddle(tokens, middle);
+    if (runner.needsMiddle(tokens)) await runner.setMiddle(tokens, middle);
     if (logits) break;
   }
   runner.release(tokens);

@@ -21,6 +21,7 @@ import { loadModel } from "../../helpers/loop-run.ts";
 import { expertModel, loadExperts, tinyPlan, tinySegments } from "../../helpers/made-up-experts.ts";
 import { somePrompt } from "../../helpers/requests.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
+import { WatchedDevice } from "../../helpers/watched-device.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 const weights = tinyModel(expertModel);
@@ -56,11 +57,11 @@ async function setUp(
 async function logitsOn(runner: ModelRunner, middle: string): Promise<Float32Array> {
   const tokens = new GivenTokens(somePrompt(40));
   for (;;) {
-    const logits = await runner.prefill(tokens);
-    if (runner.needsMiddle(tokens)) runner.setMiddle(tokens, middle);
-    if (!logits) continue;
+    const step = await runner.prefill(tokens);
+    if (runner.needsMiddle(tokens)) await runner.setMiddle(tokens, middle);
+    if (step.kind !== "logits") continue;
     runner.release(tokens);
-    return logits;
+    return step.logits;
   }
 }
 
@@ -129,22 +130,13 @@ test("an artifact that is damaged, gone or of another release is an ArtifactErro
 
 test("where memory ends in the middle of a load, nothing of it is kept", async (t) => {
   let numLoads = 0;
-  const change = (device: Device): Device => ({
-    get weightBytes() {
-      return device.weightBytes;
-    },
-    get kvBytes() {
-      return device.kvBytes;
-    },
-    loadStage: (model) =>
-      ++numLoads === 3
-        ? Promise.reject(new InferenceError("Stage code.2 could not be loaded: bad_alloc"))
-        : device.loadStage(model),
-    createArena: (spec) => device.createArena(spec),
-    createPass: (pastLengths, numNewTokens) => device.createPass(pastLengths, numNewTokens),
-    gatherRows: (rows) => device.gatherRows(rows),
-    readRows: (hidden) => device.readRows(hidden),
-  });
+  const change = (device: Device): Device =>
+    new WatchedDevice(device, {
+      beforeLoad: () => {
+        if (++numLoads !== 3) return;
+        throw new InferenceError("Stage code.2 could not be loaded: bad_alloc");
+      },
+    });
   const { loader, device, baseBytes, runner } = await setUp(t, {}, change);
   const built = await stored(t);
   await t.throwsAsync(loader.load(built, "code"), {
@@ -178,22 +170,18 @@ test("closing gives up what is being read and what is being loaded", async (t) =
 });
 
 test("a step's cost is a line through the fastest steps of one and four rows", async (t) => {
-  const { device, stages } = await loadModel(t, weights, "q8");
+  const loaded = await loadModel(t, weights, "q8");
+  const { stages } = loaded;
   let now = 0;
   const seconds = { 1: [9, 0.5, 0.2, 0.4], 4: [9, 0.8, 0.9, 0.7] };
-  const middle = {
-    ...stages.middle[0]!,
-    spec: stages.middle[0]!.spec,
-    weightBytes: stages.middle[0]!.weightBytes,
-    forward: async (...args: Parameters<(typeof stages.middle)[0]["forward"]>) => {
-      const numRows = args[1].pass.pastLengths.length as 1 | 4;
-      now += 1000 * seconds[numRows].shift()!;
-      return stages.middle[0]!.forward(...args);
+  const device = new WatchedDevice(loaded.device, {
+    beforePass: ([stage], numSequences) => {
+      if (stage !== stages.trunk) now += 1000 * seconds[numSequences as 1 | 4].shift()!;
     },
-  };
+  });
   const turnstile = new Turnstile(() => undefined);
   const timer = new StepTimer({ device, turnstile, trunk: stages.trunk, now: () => now });
-  const { fixedSeconds, perRowSeconds } = await timer.measure([middle]);
+  const { fixedSeconds, perRowSeconds } = await timer.measure(stages.middle);
   t.true(Math.abs(perRowSeconds - 0.5 / 3) < 1e-9);
   t.true(Math.abs(fixedSeconds - (0.2 - 0.5 / 3)) < 1e-9);
   t.is(device.kvBytes, 0);

@@ -15,6 +15,7 @@ import { answerAlone, loadModel, LoopRun } from "../../helpers/loop-run.ts";
 import type { LoadedStages, LoopOptions } from "../../helpers/loop-run.ts";
 import { expertModel, loadExperts } from "../../helpers/made-up-experts.ts";
 import { requestFor, somePrompt } from "../../helpers/requests.ts";
+import { WatchedDevice } from "../../helpers/watched-device.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 const tasks = ["code", "math", "chat"];
@@ -266,17 +267,13 @@ test("preempted sequences keep their expert: it is chosen once and let go once",
 test("however a sequence ends, its expert is let go once, and after its KV", async (t) => {
   const setting = await load(t);
   let isFailing = false;
-  const [first, ...rest] = setting.middles.get("math")!;
-  const failing: Stage = {
-    spec: first!.spec,
-    weightBytes: first!.weightBytes,
-    forward: (input, batch) =>
-      isFailing ? Promise.reject(new InferenceError("no memory")) : first!.forward(input, batch),
-    forwardLogits: (input, batch, rows) => first!.forwardLogits(input, batch, rows),
-    dispose: () => first!.dispose(),
-  };
-  setting.middles.set("math", [failing, ...rest]);
-  const { run, choices } = start(setting);
+  const failing = setting.middles.get("math")![0]!;
+  const device = new WatchedDevice(setting.loaded.device, {
+    beforePass: (stages) => {
+      if (isFailing && stages.includes(failing)) throw new InferenceError("no memory");
+    },
+  });
+  const { run, choices } = start({ ...setting, loaded: { ...setting.loaded, device } });
   const running = ["code", "math", "math", null, "chat"];
   for (const [i, task] of running.entries()) run.add(request(String(i), task, 20, 100));
   while (run.runningIds().length < running.length) await run.step();

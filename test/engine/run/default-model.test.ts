@@ -1,10 +1,10 @@
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import type { HiddenStates, Stage, StageInput } from "../../../engine/device/device.ts";
 import { createChatTemplate } from "../../../model/text/chat-template.ts";
 import { openModel } from "../../../model/weights/open-model.ts";
 import { resolveModel } from "../../../model/source/source.ts";
 import { createTokenizer } from "../../../model/text/tokenizer.ts";
+import { forwardAlone } from "../../helpers/forward-alone.ts";
 import { answerAlone, loadModel, LoopRun } from "../../helpers/loop-run.ts";
 import type { LoadedStages } from "../../helpers/loop-run.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
@@ -30,17 +30,7 @@ async function allLogits(
   { device, stages }: LoadedStages,
   tokenIds: Uint32Array,
 ): Promise<Float32Array> {
-  const pass = device.createPass([0], tokenIds.length);
-  const batchFor = ({ spec: { layers, headDim } }: Pick<Stage, "spec">) => ({
-    arena: device.createArena({ layers, headDim, capacity: 64, numSlots: 1 }),
-    firstSlot: 0,
-    pass,
-  });
-  let input: StageInput | HiddenStates = tokenIds;
-  for (const stage of [stages.trunk, ...stages.middle]) {
-    input = await stage.forward(input, batchFor(stage));
-  }
-  return stages.head.forwardLogits(input, batchFor(stages.head), [...tokenIds.keys()]);
+  return forwardAlone(device, [stages.trunk, ...stages.middle, stages.head], tokenIds);
 }
 
 function argmax(row: Float32Array): number {

@@ -1,6 +1,5 @@
 import test from "ava";
 import fc from "fast-check";
-import type { Stage } from "../../../engine/device/device.ts";
 import { CancelledError, InferenceError } from "../../../engine/contract/errors.ts";
 import type {
   FinishEvent,
@@ -11,6 +10,7 @@ import { answerAlone, loadModel, LoopRun } from "../../helpers/loop-run.ts";
 import type { LoadedStages } from "../../helpers/loop-run.ts";
 import { plainGreedy } from "../../helpers/plain-forward.ts";
 import { numberedTokens, requestFor, somePrompt, tokenIdsOf } from "../../helpers/requests.ts";
+import { WatchedDevice } from "../../helpers/watched-device.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 import type { TinyModelOptions } from "../../helpers/tiny-model.ts";
 
@@ -232,18 +232,14 @@ test("cancelling what has finished is nothing", async (t) => {
 /** The stages with a middle whose next pass fails when `failure.next` says so. */
 function withFailure(loaded: LoadedStages, failure: { next: boolean }): LoadedStages {
   const middle = loaded.stages.middle[0]!;
-  const failing: Stage = {
-    spec: middle.spec,
-    weightBytes: middle.weightBytes,
-    forward: (input, batch) => {
-      if (!failure.next) return middle.forward(input, batch);
+  const device = new WatchedDevice(loaded.device, {
+    beforePass: (stages) => {
+      if (!failure.next || !stages.includes(middle)) return;
       failure.next = false;
-      return Promise.reject(new InferenceError("out of memory"));
+      throw new InferenceError("out of memory");
     },
-    forwardLogits: (input, batch, rows) => middle.forwardLogits(input, batch, rows),
-    dispose: () => middle.dispose(),
-  };
-  return { ...loaded, stages: { ...loaded.stages, middle: [failing] } };
+  });
+  return { ...loaded, device };
 }
 
 test("a decode pass that fails costs the sequences in it, not those that wait, and the loop goes on", async (t) => {
@@ -281,8 +277,12 @@ test("a prefill that fails costs its sequence alone", async (t) => {
 
 test("an error that is not ours still costs only its step", async (t) => {
   const loaded = await loadModel(t, tinyModel(), "q8");
-  const broken = { ...loaded.stages.trunk, forward: () => Promise.reject(new RangeError("odd")) };
-  const run = new LoopRun({ ...loaded, stages: { ...loaded.stages, trunk: broken } });
+  const device = new WatchedDevice(loaded.device, {
+    beforePass: () => {
+      throw new RangeError("odd");
+    },
+  });
+  const run = new LoopRun({ ...loaded, device });
   run.add(requests[0]!);
   await run.runToEnd();
   t.true(run.answer("r0").error instanceof InferenceError);

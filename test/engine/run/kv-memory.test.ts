@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import test from "ava";
+import type { ExecutionContext } from "ava";
 import fc from "fast-check";
 import type { KvBorrower } from "../../../engine/contract/kv-borrower.ts";
 import type { ExpertChoice } from "../../../engine/contract/expert-choice.ts";
@@ -11,7 +12,7 @@ import { StepTimer, timedPositions } from "../../../engine/experts/step-timer.ts
 import { Turnstile } from "../../../engine/experts/turnstile.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { Gate } from "../../helpers/fake-engine.ts";
-import { loadModel, LoopRun } from "../../helpers/loop-run.ts";
+import { loadModelOn, LoopRun } from "../../helpers/loop-run.ts";
 import type { LoadedStages } from "../../helpers/loop-run.ts";
 import { expertModel, loadExperts } from "../../helpers/made-up-experts.ts";
 import { PeakDevice } from "../../helpers/peak-device.ts";
@@ -23,9 +24,11 @@ const tasks = ["code", "math"];
 const weights = tinyModel(expertModel);
 const release = () => undefined;
 
-function peakDevice(): PeakDevice {
+/** A model on a device that knows its largest moment. */
+function load(t: ExecutionContext) {
   const { ropeInverseFrequencies } = weights.config;
-  return new PeakDevice({ numThreads: 1, ropeInverseFrequencies });
+  const device = new PeakDevice({ numThreads: 1, ropeInverseFrequencies });
+  return loadModelOn(t, device, weights, "q8");
 }
 
 interface Arrival {
@@ -89,7 +92,7 @@ interface SettingOptions {
 
 /** The engine's thread with a share of the memory that everything would need. */
 class Setting implements KvBorrower {
-  readonly device = peakDevice();
+  readonly device: PeakDevice;
   readonly totalBytes: number;
   readonly run: LoopRun;
   readonly shadow: ShadowCheck;
@@ -99,12 +102,18 @@ class Setting implements KvBorrower {
   readonly #gates = new Map<string, Gate>();
   #numAdded = 0;
 
-  constructor(
-    loaded: LoadedStages,
+  static async create(t: ExecutionContext, options: SettingOptions): Promise<Setting> {
+    const loaded = await load(t);
+    return new Setting(loaded, await loadExperts(t, loaded, "q8", tasks), options);
+  }
+
+  private constructor(
+    loaded: Awaited<ReturnType<typeof load>>,
     middles: Awaited<ReturnType<typeof loadExperts>>,
     { excess, prefixCacheBytes, hasExperts }: SettingOptions,
   ) {
-    const { device } = this;
+    const { device } = loaded;
+    this.device = device;
     this.#loaded = loaded;
     const probe = new ModelRunner({ device, stages: loaded.stages, prefillChunk: 32 });
     const budget = (maxBytes: number) =>
@@ -117,15 +126,12 @@ class Setting implements KvBorrower {
       const reason = task === null ? ("no-task" as const) : ("expert" as const);
       return { kind: "run", lease: { expert: task ?? "dense", task, reason, release } };
     };
-    this.run = new LoopRun(
-      { ...loaded, device },
-      {
-        ...{ middles, experts: { choose }, maxBatch: 12, prefixCacheBytes },
-        kvPositions: sequenceBytes / (probe.kvBytesFor(1) / 64),
-        onFinish: (sequence) => this.shadow.offer(sequence),
-        kvBorrower: this,
-      },
-    );
+    this.run = new LoopRun(loaded, {
+      ...{ middles, experts: { choose }, maxBatch: 12, prefixCacheBytes },
+      kvPositions: sequenceBytes / (probe.kvBytesFor(1) / 64),
+      onFinish: (sequence) => this.shadow.offer(sequence),
+      kvBorrower: this,
+    });
     this.shadow = new ShadowCheck({
       ...{ runner: this.run.runner, share: 1, vocabSize: weights.config.vocabSize },
       freeKvBytes: () => this.run.loop.freeKvBytes,
@@ -201,8 +207,6 @@ class Setting implements KvBorrower {
 }
 
 test("whatever comes and goes: never is more KV memory allocated than the options allow, and all comes to its end", async (t) => {
-  const loaded = await loadModel(t, weights, "q8");
-  const middles = await loadExperts(t, loaded, "q8", tasks);
   let fullest = 0;
   await fc.assert(
     fc.asyncProperty(
@@ -213,7 +217,7 @@ test("whatever comes and goes: never is more KV memory allocated than the option
         hasExperts: fc.boolean(),
       }),
       async (commands, options) => {
-        const setting = new Setting(loaded, middles, options);
+        const setting = await Setting.create(t, options);
         for (const next of commands) {
           if (next.type === "time" && !options.hasExperts) continue;
           await setting.apply(next);
@@ -232,14 +236,12 @@ test("whatever comes and goes: never is more KV memory allocated than the option
 });
 
 test("a sequence of the whole context runs in the least memory there is, also one of a prompt alone", async (t) => {
-  const loaded = await loadModel(t, weights, "q8");
-  const middles = await loadExperts(t, loaded, "q8", tasks);
   for (const [length, maxTokens] of [
     [20, contextLength - 20],
     [contextLength - 1, 1],
     [contextLength, 0],
   ] as const) {
-    const setting = new Setting(loaded, middles, {
+    const setting = await Setting.create(t, {
       ...{ excess: 1, prefixCacheBytes: 0, hasExperts: true },
     });
     const reading = maxTokens === 0 ? { reading: "embedding" as const } : {};
@@ -251,9 +253,9 @@ test("a sequence of the whole context runs in the least memory there is, also on
 });
 
 test("sequences that share a wide class give up what they hold too much before another one is admitted", async (t) => {
-  const loaded = await loadModel(t, weights, "q8");
-  const device = peakDevice();
-  const run = new LoopRun({ ...loaded, device }, { kvPositions: 128 + 64 + 64 });
+  const loaded = await load(t);
+  const { device } = loaded;
+  const run = new LoopRun(loaded, { kvPositions: 128 + 64 + 64 });
   run.add(requestFor("wide", somePrompt(100), { maxTokens: 20 }));
   run.add(requestFor("narrow", somePrompt(20), { maxTokens: 20 }));
   while (run.runner.lastBatch.length < 2) await run.step();
@@ -267,9 +269,7 @@ test("sequences that share a wide class give up what they hold too much before a
 });
 
 test("a comparison gives its memory back to sequences that need it, and begins anew", async (t) => {
-  const loaded = await loadModel(t, weights, "q8");
-  const middles = await loadExperts(t, loaded, "q8", tasks);
-  const setting = new Setting(loaded, middles, {
+  const setting = await Setting.create(t, {
     ...{ excess: 1, prefixCacheBytes: 0, hasExperts: false },
   });
   await setting.apply({ type: "add", length: 100, maxTokens: 20, task: "code" });

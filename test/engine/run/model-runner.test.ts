@@ -1,19 +1,20 @@
 import test from "ava";
-import type { Device, HiddenStates, Stage } from "../../../engine/device/device.ts";
+import type { CpuStage } from "../../../engine/device/cpu-stage.ts";
 import { InferenceError } from "../../../engine/contract/errors.ts";
 import { ModelRunner } from "../../../engine/run/model-runner.ts";
-import type { Tokens } from "../../../engine/sequence/tokens.ts";
+import type { Tokens } from "../../../engine/contract/tokens.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";
 import { loadModel } from "../../helpers/loop-run.ts";
 import type { LoadedStages } from "../../helpers/loop-run.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { somePrompt } from "../../helpers/requests.ts";
+import { WatchedDevice } from "../../helpers/watched-device.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 async function prefill(runner: ModelRunner, tokens: Tokens): Promise<Float32Array> {
   for (;;) {
-    const logits = await runner.prefill(tokens);
-    if (logits) return logits;
+    const step = await runner.prefill(tokens);
+    if (step.kind === "logits") return step.logits;
   }
 }
 
@@ -27,7 +28,7 @@ async function logitsAlong(
   const rows = [await prefill(runner, tokens)];
   while (tokens.numTokens < tokenIds.length) {
     tokens.numTokens++;
-    runner.arrange(Infinity);
+    await runner.arrange(Infinity);
     rows.push((await runner.decode()).get(tokens)!.slice());
   }
   runner.release(tokens);
@@ -83,7 +84,7 @@ async function batchedRows(loaded: LoadedStages, batchSize: number): Promise<Flo
     for (const tokens of batch) rows.push([await prefill(runner, tokens)]);
     for (let step = 0; step < 12; step++) {
       for (const tokens of batch) tokens.numTokens++;
-      runner.arrange(Infinity);
+      await runner.arrange(Infinity);
       const logits = await runner.decode();
       for (const [i, tokens] of batch.entries()) rows[i]!.push(logits.get(tokens)!.slice());
     }
@@ -136,7 +137,7 @@ test("a larger class than needed changes no bit", async (t) => {
   while (tokens.numTokens < ids.length) {
     tokens.numTokens++;
     neighbour.numTokens++;
-    runner.arrange(Infinity);
+    await runner.arrange(Infinity);
     rows.push((await runner.decode()).get(tokens)!.slice());
   }
   t.is(largestDifference(rows, alone), 0);
@@ -150,7 +151,7 @@ test("released sequences leave no KV memory behind", async (t) => {
     await prefill(runner, tokens);
     tokens.numTokens++;
   }
-  runner.arrange(Infinity);
+  await runner.arrange(Infinity);
   await runner.decode();
   await runner.prefill(sequences[2]!); // the first part only
   t.true(loaded.device.kvBytes > 0);
@@ -171,69 +172,55 @@ test("the KV bytes of a length are those of its class, in all layers", async (t)
 test("two sequences of different lengths share one batch where memory allows, else two", async (t) => {
   const loaded = await loadModel(t, tinyModel(), "q8");
   let numPasses = 0;
-  const trunk = watched(loaded.stages.trunk, () => numPasses++);
-  const runner = createRunner({ ...loaded, stages: { ...loaded.stages, trunk } });
+  const trunk = loaded.stages.trunk as CpuStage;
+  const run = trunk.run.bind(trunk);
+  trunk.run = (pass) => {
+    numPasses++;
+    return run(pass);
+  };
+  const runner = createRunner(loaded);
   const sequences = [20, 100].map((length) => new GivenTokens(somePrompt(length + 2), length));
   for (const tokens of sequences) {
     await prefill(runner, tokens);
     tokens.numTokens++;
   }
   numPasses = 0;
-  runner.arrange(Infinity);
+  await runner.arrange(Infinity);
   await runner.decode();
   t.is(numPasses, 1);
-  runner.arrange(runner.kvBytesFor(64) + runner.kvBytesFor(128));
+  await runner.arrange(runner.kvBytesFor(64) + runner.kvBytesFor(128));
   await runner.decode();
   t.is(numPasses, 3);
 });
 
+const partNames = ["trunk", "middle", "head"];
+
 test("a pass that fails leaves no hidden states and, once released, no KV behind", async (t) => {
   const loaded = await loadModel(t, tinyModel(), "q8");
-  const live = new Set<HiddenStates>();
   let failing = "";
-  const stage = (name: string, inner: Stage): Stage =>
-    watched(
-      inner,
-      () => {
-        if (failing === name) throw new InferenceError(`${name} failed`);
-      },
-      (states) => track(states, live),
-    );
-  const { trunk, head } = loaded.stages;
-  const middle = loaded.stages.middle[0]!;
-  const device: Device = {
-    weightBytes: 0,
-    kvBytes: 0,
-    loadStage: (model) => loaded.device.loadStage(model),
-    createArena: (spec) => loaded.device.createArena(spec),
-    createPass: (pastLengths, numNewTokens) => loaded.device.createPass(pastLengths, numNewTokens),
-    gatherRows: (rows) =>
-      track(
-        loaded.device.gatherRows(rows.map(({ source, row }) => ({ source: inner(source), row }))),
-        live,
-      ),
-    readRows: (hidden) => loaded.device.readRows(inner(hidden)),
-  };
-  const stages = {
-    trunk: stage("trunk", trunk),
-    middle: [stage("middle", middle)],
-    head: stage("head", head),
-  };
-  const runner = new ModelRunner({ device, stages, prefillChunk: 16 });
-  for (failing of ["trunk", "middle", "head"]) {
+  const { trunk, middle, head } = loaded.stages;
+  const names = new Map([trunk, middle[0]!, head].map((stage, i) => [stage, partNames[i]!]));
+  const device = new WatchedDevice(loaded.device, {
+    beforePass: ([stage]) => {
+      if (names.get(stage!) === failing) throw new InferenceError(`${failing} failed`);
+    },
+  });
+  const { live } = device;
+  const runner = new ModelRunner({ device, stages: loaded.stages, prefillChunk: 16 });
+  for (failing of partNames) {
     const tokens = new GivenTokens(somePrompt(40));
     await t.throwsAsync(prefill(runner, tokens), { message: `${failing} failed` });
     runner.release(tokens);
     t.is(live.size, 0, `prefill, ${failing}`);
   }
-  for (const name of ["trunk", "middle", "head"]) {
+  for (const name of partNames) {
     failing = "";
     const tokens = [20, 300].map((length) => new GivenTokens(somePrompt(length + 1), length));
     for (const sequence of tokens) {
       await prefill(runner, sequence);
       sequence.numTokens++;
     }
-    runner.arrange(Infinity);
+    await runner.arrange(Infinity);
     failing = name;
     await t.throwsAsync(runner.decode(), { message: `${name} failed` });
     for (const sequence of tokens) runner.release(sequence);
@@ -241,45 +228,3 @@ test("a pass that fails leaves no hidden states and, once released, no KV behind
   }
   t.is(loaded.device.kvBytes, 0);
 });
-
-/** Hidden states of the device behind those that a double gave out. */
-const innerStates = new WeakMap<HiddenStates, HiddenStates>();
-
-function inner(states: HiddenStates): HiddenStates {
-  return innerStates.get(states) ?? states;
-}
-
-function track(states: HiddenStates, live: Set<HiddenStates>): HiddenStates {
-  const tracked: HiddenStates = {
-    numRows: states.numRows,
-    sizeBytes: states.sizeBytes,
-    dispose: () => {
-      live.delete(tracked);
-      states.dispose();
-    },
-  };
-  innerStates.set(tracked, states);
-  live.add(tracked);
-  return tracked;
-}
-
-/** A stage with something done before each pass, and to what it returns. */
-function watched(
-  stage: Stage,
-  before: () => void,
-  wrap: (states: HiddenStates) => HiddenStates = (states) => states,
-): Stage {
-  return {
-    spec: stage.spec,
-    weightBytes: stage.weightBytes,
-    async forward(input, batch) {
-      before();
-      return wrap(await stage.forward(input instanceof Uint32Array ? input : inner(input), batch));
-    },
-    async forwardLogits(input, batch, rows) {
-      before();
-      return stage.forwardLogits(input instanceof Uint32Array ? input : inner(input), batch, rows);
-    },
-    dispose: () => stage.dispose(),
-  };
-}

@@ -1,6 +1,5 @@
 import test from "ava";
 import { CancelledError } from "../../../engine/contract/errors.ts";
-import type { Stage } from "../../../engine/device/device.ts";
 import type { FinishEvent, GenerateRequest, Reading } from "../../../engine/contract/request.ts";
 import { createPromptRouter } from "../../../router/prompt-router.ts";
 import { numTrunkFeatures } from "../../../router/features.ts";
@@ -9,6 +8,7 @@ import type { Decision, Router } from "../../../router/router.ts";
 import { LoopRun, loadModel } from "../../helpers/loop-run.ts";
 import { plainHidden } from "../../helpers/plain-forward.ts";
 import { requestFor, somePrompt } from "../../helpers/requests.ts";
+import { WatchedDevice } from "../../helpers/watched-device.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 const weights = tinyModel();
@@ -104,20 +104,14 @@ const router: Router = {
   route: () => decision,
 };
 
-const failing: Stage["forward"] = () => Promise.reject(new Error("not to be used"));
-
 test("a route is told with all that the router thinks, and only the trunk runs", async (t) => {
   const loaded = await loadModel(t, weights, "q8");
-  const broken = (stage: Stage): Stage => ({
-    spec: stage.spec,
-    weightBytes: stage.weightBytes,
-    forward: failing,
-    forwardLogits: () => Promise.reject(new Error("not to be used")),
-    dispose: () => Promise.resolve(),
+  const device = new WatchedDevice(loaded.device, {
+    beforePass: (stages) => {
+      if (!stages.includes(loaded.stages.trunk)) throw new Error("not to be used");
+    },
   });
-  const { trunk, middle, head } = loaded.stages;
-  const stages = { trunk, middle: middle.map(broken), head: broken(head) };
-  const run = new LoopRun({ ...loaded, stages });
+  const run = new LoopRun({ ...loaded, device });
   run.loop.useRouter(createPromptRouter(router, hiddenSize));
   run.add(readingRequest("a", "route", somePrompt(300)));
   await run.runToEnd();

@@ -79,17 +79,13 @@ async function route(
 
 /** The trunk's output of all tokens at once, added up. */
 async function pooled({ device, stages }: LoadedStages): Promise<Float32Array> {
-  const { layers, headDim } = stages.trunk.spec;
-  const arena = device.createArena({ layers, headDim, capacity: 128, numSlots: 1 });
-  const hidden = await stages.trunk.forward(Uint32Array.from(somePrompt(100)), {
-    arena,
-    firstSlot: 0,
-    pass: device.createPass([0], 100),
-  });
+  const [kv] = await device.openKv([stages.trunk], 100);
+  const input = Uint32Array.from(somePrompt(100));
+  const [hidden] = await device.createPass().forward([stages.trunk], [{ kv: kv!, input }]);
   const pool = new FeaturePool(hiddenSize, spans);
-  pool.add(await device.readRows(hidden));
-  hidden.dispose();
-  arena.dispose();
+  pool.add(await device.readRows(hidden!));
+  hidden!.dispose();
+  kv!.release();
   return pool.features();
 }
 

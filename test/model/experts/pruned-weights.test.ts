@@ -14,6 +14,7 @@ import type { Replacement, Replacements } from "../../../model/experts/pruned-we
 import type { WeightFormat } from "../../../model/weights/quantize.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { randomMatrix, seededRandom } from "../../helpers/random-problem.ts";
+import { forwardAlone } from "../../helpers/forward-alone.ts";
 import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
@@ -63,21 +64,8 @@ async function expertLogits(
   ];
   const ids = somePrompt(12);
   const stages = await Promise.all(models.map((model) => device.loadStage(model)));
-  const pass = device.createPass([0], ids.length);
-  const batch = (i: number) => ({
-    arena: device.createArena({
-      layers: models[i]!.spec.layers,
-      headDim: config.headDim,
-      capacity: 64,
-      numSlots: 1,
-    }),
-    firstSlot: 0,
-    pass,
-  });
   try {
-    const trunk = await stages[0]!.forward(Uint32Array.from(ids), batch(0));
-    const middle = await stages[1]!.forward(trunk, batch(1));
-    return await stages[2]!.forwardLogits(middle, batch(2), range(ids.length));
+    return await forwardAlone(device, stages, ids);
   } finally {
     for (const stage of stages) await stage.dispose();
   }

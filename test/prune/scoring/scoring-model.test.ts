@@ -186,7 +186,8 @@ for (const format of ["f32", "q8", "q4"] as const) {
     const tokens = new GivenTokens([...text.tokenIds]);
     const options = { middle: "dense", chunk: 64, from: 0 };
     await runner.score(tokens, options);
-    const logits = (await runner.score(tokens, options))!;
+    const step = await runner.score(tokens, options);
+    const logits = step.kind === "logits" ? step.logits : t.fail();
     runner.release(tokens);
     let logProb = 0;
     for (let target = 1; target < text.tokenIds.length; target++) {

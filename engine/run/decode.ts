@@ -1,0 +1,114 @@
+import type { StepMeter } from "../contract/step-meter.ts";
+import type { Tokens } from "../contract/tokens.ts";
+import type { Device, ForwardPass, HiddenStates, PassInput } from "../device/device.ts";
+import type { Middle, Middles } from "./middles.ts";
+import type { SequenceState, SequenceStates } from "./sequence-states.ts";
+
+export interface DecodeOptions {
+  readonly device: Device;
+  readonly middles: Middles;
+  readonly states: SequenceStates;
+  readonly meter?: StepMeter | undefined;
+}
+
+/** Told of the sequences of a middle whose pass failed. */
+export type OnDecodeFailure = (sequences: readonly Tokens[], error: unknown) => void;
+
+/** One token for every sequence whose prefill is through: trunk and head for all in one, the middles by expert. */
+export class Decode {
+  readonly #options: DecodeOptions;
+
+  constructor(options: DecodeOptions) {
+    this.#options = options;
+  }
+
+  /** Room for one more token of each, in KV memory that holds all that the other sequences are going to need as well. */
+  async makeRoom(maxBytes: number): Promise<void> {
+    const { device, middles, states } = this.#options;
+    const kvs = states.decoding().map(([, { kv }]) => kv);
+    let othersBytes = 0;
+    for (const [{ numTokens }, { isDecoding, middle }] of states.all()) {
+      const { path } = middle ?? middles.dense;
+      if (!isDecoding) othersBytes += device.kvBytesFor(path, numTokens);
+    }
+    await device.makeRoom(kvs, maxBytes - othersBytes);
+  }
+
+  /** @returns logits `[vocabSize]` by sequence. @throws InferenceError */
+  async step(onFailure: OnDecodeFailure): Promise<Map<Tokens, Float32Array>> {
+    const { device, middles, states, meter } = this.#options;
+    const pass = device.createPass();
+    const step = new HiddenOfStep();
+    try {
+      const decoding = states.decoding();
+      const inputs = decoding.map(([sequence, { kv }]): PassInput => {
+        return { kv, input: Uint32Array.of(sequence.lastTokenId) };
+      });
+      const afterTrunk = step.keep(decoding, await pass.forward([middles.trunk], inputs));
+      meter?.lap("trunk");
+      const afterMiddle = new Map<Tokens, HiddenStates>();
+      for (const middle of middles.all()) {
+        const members = states.decoding(middle);
+        if (members.length === 0) continue;
+        try {
+          const hidden = await runMiddle(pass, middle, members, afterTrunk);
+          for (const [member, states] of step.keep(members, hidden))
+            afterMiddle.set(member, states);
+          meter?.countRows(middle.name, members.length);
+        } catch (error) {
+          const failed = members.map(([sequence]) => sequence);
+          onFailure(failed, error);
+          for (const sequence of failed) states.release(sequence);
+        }
+      }
+      meter?.lap("expert");
+      return await this.#runHead(pass, afterMiddle);
+    } finally {
+      step.end();
+    }
+  }
+
+  async #runHead(
+    pass: ForwardPass,
+    afterMiddle: ReadonlyMap<Tokens, HiddenStates>,
+  ): Promise<Map<Tokens, Float32Array>> {
+    const { middles, states, meter } = this.#options;
+    const decoding = states.decoding();
+    const inputs = decoding.map(([sequence, { kv }]) => {
+      return { kv, input: afterMiddle.get(sequence)!, rows: [0] };
+    });
+    const rows = await pass.forwardLogits(middles.head, inputs);
+    meter?.lap("head");
+    meter?.countTokens(rows.length);
+    return new Map(decoding.map(([sequence], i) => [sequence, rows[i]!]));
+  }
+}
+
+async function runMiddle(
+  pass: ForwardPass,
+  { stages }: Middle,
+  members: readonly [Tokens, SequenceState][],
+  inputs: ReadonlyMap<Tokens, HiddenStates>,
+): Promise<HiddenStates[]> {
+  return pass.forward(
+    stages,
+    members.map(([sequence, { kv }]) => ({ kv, input: inputs.get(sequence)! })),
+  );
+}
+
+/** Hidden states that are given up when the step is over. */
+class HiddenOfStep {
+  readonly #kept: HiddenStates[] = [];
+
+  keep(
+    members: readonly [Tokens, SequenceState][],
+    hidden: readonly HiddenStates[],
+  ): Map<Tokens, HiddenStates> {
+    this.#kept.push(...hidden);
+    return new Map(members.map(([sequence], i) => [sequence, hidden[i]!]));
+  }
+
+  end(): void {
+    for (const hidden of this.#kept) hidden.dispose();
+  }
+}
