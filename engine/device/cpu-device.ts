@@ -133,7 +133,7 @@ export class CpuDevice implements Device {
 
   #open(kvs: readonly CpuKv[], stages: readonly CpuStage[], numTokens: number): void {
     for (const stage of stages) {
-      const slots = stage.pool.open(kvs, capacityFor(numTokens));
+      const slots = stage.pool.open(kvs.length, capacityFor(numTokens));
       for (const [i, kv] of kvs.entries()) kv.add(stage, slots[i]!);
     }
   }

@@ -4,7 +4,7 @@ import type { SequenceKv } from "./device.ts";
 import { capacityFor } from "./kv-capacity.ts";
 import type { KvSlot } from "./kv-pool.ts";
 
-export type CpuSlot = KvSlot<CpuKv, CpuArena>;
+export type CpuSlot = KvSlot<CpuArena>;
 
 /** Where each stage keeps a sequence's KV. */
 export class CpuKv implements SequenceKv {

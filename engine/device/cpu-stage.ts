@@ -5,7 +5,6 @@ import { StageSession } from "../../runtime/stage-session.ts";
 import type { StagePass, StageResults } from "../../runtime/stage-session.ts";
 import { InferenceError } from "../contract/errors.ts";
 import type { CpuArena } from "./cpu-arena.ts";
-import type { CpuKv } from "./cpu-kv.ts";
 import type { Stage } from "./device.ts";
 import type { ArenaSpec } from "./kv-arena.ts";
 import { KvPool } from "./kv-pool.ts";
@@ -21,7 +20,7 @@ export interface CpuStageOptions {
 /** A session and the KV of the sequences that run through it. */
 export class CpuStage implements Stage {
   readonly weightBytes: number;
-  readonly pool: KvPool<CpuKv, CpuArena>;
+  readonly pool: KvPool<CpuArena>;
   /** KV bytes of one position. */
   readonly bytesPerPosition: number;
   /** Bytes of one position in the keys of the layer that has most. */

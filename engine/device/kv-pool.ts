@@ -1,8 +1,7 @@
 import type { ArenaSpec, KvArena } from "./kv-arena.ts";
 
 /** A sequence's KV in one stage. The pool moves it between arenas and slots. */
-export interface KvSlot<Owner, Arena extends KvArena = KvArena> {
-  readonly owner: Owner;
+export interface KvSlot<Arena extends KvArena = KvArena> {
   readonly arena: Arena;
   readonly index: number;
   /** Positions in use. */
@@ -16,12 +15,12 @@ type Mutable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
  * the shared arena of a capacity class, whose sequences decode as one batch. An arena has as many slots as sequences, so
  * that what is allocated is what the sequences' capacities add up to.
  */
-export class KvPool<Owner, Arena extends KvArena = KvArena> {
+export class KvPool<Arena extends KvArena = KvArena> {
   readonly #createArena: (spec: ArenaSpec) => Arena;
   readonly #spec: Pick<ArenaSpec, "layers" | "headDim">;
   readonly #maxSlots: number;
   /** Slot `i` of an arena belongs to the `i`th: no holes. */
-  readonly #slots = new Map<KvArena, Mutable<KvSlot<Owner, Arena>>[]>();
+  readonly #slots = new Map<KvArena, Mutable<KvSlot<Arena>>[]>();
   /** By capacity. Those without sequences are kept: they take no memory. */
   readonly #shared = new Map<number, Arena>();
 
@@ -37,15 +36,15 @@ export class KvPool<Owner, Arena extends KvArena = KvArena> {
   }
 
   /** Sequences side by side in an arena of their own. */
-  open(owners: readonly Owner[], capacity: number): KvSlot<Owner, Arena>[] {
-    const arena = this.#createArena({ ...this.#spec, capacity, numSlots: owners.length });
-    const slots = owners.map((owner, index) => ({ owner, arena, index, length: 0 }));
+  open(numSlots: number, capacity: number): KvSlot<Arena>[] {
+    const arena = this.#createArena({ ...this.#spec, capacity, numSlots });
+    const slots = Array.from({ length: numSlots }, (_, index) => ({ arena, index, length: 0 }));
     this.#slots.set(arena, [...slots]);
     return slots;
   }
 
   /** Gives a sequence at least so many positions: in its class where it has joined one, else in an arena of its own. */
-  grow(slot: KvSlot<Owner, Arena>, capacity: number): void {
+  grow(slot: KvSlot<Arena>, capacity: number): void {
     if (capacity <= slot.arena.capacity) return;
     if (this.#isShared(slot.arena)) return this.join(slot, capacity);
     const spec = { ...this.#spec, capacity, numSlots: 0, maxSlots: 1 };
@@ -55,22 +54,22 @@ export class KvPool<Owner, Arena extends KvArena = KvArena> {
   }
 
   /** Moves a sequence into the shared arena of a class. */
-  join(slot: KvSlot<Owner, Arena>, capacity: number): void {
+  join(slot: KvSlot<Arena>, capacity: number): void {
     const arena = this.#shared.get(capacity) ?? this.#share(capacity);
     if (arena !== slot.arena) this.#move(slot, arena);
   }
 
   /** Says how many positions are in use. */
-  setLength(slot: KvSlot<Owner, Arena>, length: number): void {
-    (slot as Mutable<KvSlot<Owner, Arena>>).length = length;
+  setLength(slot: KvSlot<Arena>, length: number): void {
+    (slot as Mutable<KvSlot<Arena>>).length = length;
   }
 
   /** May be called twice. */
-  release(slot: KvSlot<Owner, Arena>): void {
+  release(slot: KvSlot<Arena>): void {
     if (slot.index < 0) return;
     slot.arena.removeSlot(slot.index);
     this.#leave(slot);
-    (slot as Mutable<KvSlot<Owner, Arena>>).index = -1;
+    (slot as Mutable<KvSlot<Arena>>).index = -1;
   }
 
   #isShared(arena: Arena): boolean {
@@ -85,7 +84,7 @@ export class KvPool<Owner, Arena extends KvArena = KvArena> {
     return arena;
   }
 
-  #move(slot: KvSlot<Owner, Arena>, arena: Arena): void {
+  #move(slot: KvSlot<Arena>, arena: Arena): void {
     slot.arena.moveSlot(slot.index, arena, slot.length);
     this.#leave(slot);
     const slots = this.#slots.get(arena)!;
@@ -94,7 +93,7 @@ export class KvPool<Owner, Arena extends KvArena = KvArena> {
   }
 
   /** After the arena let its slot go: the last sequence of the arena is in its place now. */
-  #leave({ arena, index }: KvSlot<Owner, Arena>): void {
+  #leave({ arena, index }: KvSlot<Arena>): void {
     const slots = this.#slots.get(arena)!;
     const last = slots.pop()!;
     if (last.index !== index) {

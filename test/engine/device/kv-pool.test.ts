@@ -52,18 +52,23 @@ class NumberArena implements KvArena {
   }
 }
 
-interface Owner {
-  readonly name: number;
+const names = new WeakMap<KvSlot, number>();
+
+/** Opens a sequence that is called by a number. */
+function open(pool: KvPool, name: number, capacity: number): KvSlot {
+  const [slot] = pool.open(1, capacity);
+  names.set(slot!, name);
+  return slot!;
 }
 
 function createPool(maxSlots = 150) {
   const arenas = new Set<NumberArena>();
   const createArena = (spec: ArenaSpec) => new NumberArena(spec, arenas);
-  return { arenas, pool: new KvPool<Owner>(createArena, { layers: [], headDim: 1 }, maxSlots) };
+  return { arenas, pool: new KvPool<KvArena>(createArena, { layers: [], headDim: 1 }, maxSlots) };
 }
 
 /** The sequences of each arena that is among them, in the order of their slots. */
-function groupsOf(slots: readonly KvSlot<Owner>[]) {
+function groupsOf(slots: readonly KvSlot[]) {
   return [...new Set(slots.map(({ arena }) => arena))].map((arena) => ({
     arena,
     slots: slots.filter((slot) => slot.arena === arena).sort((a, b) => a.index - b.index),
@@ -71,17 +76,18 @@ function groupsOf(slots: readonly KvSlot<Owner>[]) {
 }
 
 /** Writes the owner's next positions, as a forward pass would. */
-function write(pool: KvPool<Owner>, slot: KvSlot<Owner>, numTokens: number): void {
+function write(pool: KvPool, slot: KvSlot, numTokens: number): void {
   const { slots } = slot.arena as NumberArena;
   for (let i = 0; i < numTokens; i++) {
-    slots[slot.index]![slot.length + i] = slot.owner.name * 1000 + slot.length + i;
+    slots[slot.index]![slot.length + i] = names.get(slot)! * 1000 + slot.length + i;
   }
   pool.setLength(slot, slot.length + numTokens);
 }
 
-function holdsItsOwn({ arena, index, length, owner }: KvSlot<Owner>): boolean {
+function holdsItsOwn(slot: KvSlot): boolean {
+  const { arena, index, length } = slot;
   const content = (arena as NumberArena).slots[index]!.subarray(0, length);
-  return content.every((value, position) => value === owner.name * 1000 + position);
+  return content.every((value, position) => value === names.get(slot)! * 1000 + position);
 }
 
 type Command = readonly ["open" | "grow" | "join" | "write" | "release", which: number, n: number];
@@ -96,13 +102,13 @@ test("sequences keep their KV wherever the pool moves them, without holes, leaks
   fc.assert(
     fc.property(fc.array(command, { maxLength: 150 }), (commands) => {
       const { arenas, pool } = createPool();
-      const live: KvSlot<Owner>[] = [];
-      const joined = new Set<KvSlot<Owner>>();
+      const live: KvSlot[] = [];
+      const joined = new Set<KvSlot>();
       let numOpened = 0;
       for (const [type, which, n] of commands) {
         const slot = live[which % Math.max(1, live.length)];
         if (type === "open") {
-          live.push(...pool.open([{ name: ++numOpened }], n));
+          live.push(open(pool, ++numOpened, n));
         } else if (!slot) {
           continue;
         } else if (type === "grow" && !joined.has(slot)) {
@@ -142,7 +148,7 @@ test("sequences keep their KV wherever the pool moves them, without holes, leaks
 
 test("a sequence prefills in an arena of its own and grows there", (t) => {
   const { pool, arenas } = createPool();
-  const [slot] = pool.open([{ name: 1 }], 4) as [KvSlot<Owner>];
+  const slot = open(pool, 1, 4);
   write(pool, slot, 4);
   pool.grow(slot, 4);
   t.is(slot.arena.capacity, 4);
@@ -155,7 +161,7 @@ test("a sequence prefills in an arena of its own and grows there", (t) => {
 test("the last sequence of an arena takes the place of one that leaves", (t) => {
   const { pool } = createPool();
   const slots = [1, 2, 3].map((name) => {
-    const [slot] = pool.open([{ name }], 4) as [KvSlot<Owner>];
+    const slot = open(pool, name, 4);
     write(pool, slot, name);
     pool.join(slot, 8);
     return slot;
@@ -163,7 +169,7 @@ test("the last sequence of an arena takes the place of one that leaves", (t) => 
   pool.release(slots[0]!);
   const [group] = groupsOf(slots.slice(1));
   t.deepEqual(
-    group!.slots.map(({ owner, index }) => [owner.name, index]),
+    group!.slots.map((slot) => [names.get(slot), slot.index]),
     [
       [3, 0],
       [2, 1],
@@ -175,7 +181,7 @@ test("the last sequence of an arena takes the place of one that leaves", (t) => 
 test("an arena has the slots of its sequences, and gives memory back as soon as one leaves", (t) => {
   const { pool } = createPool();
   const slots = Array.from({ length: 8 }, (_, name) => {
-    const [slot] = pool.open([{ name }], 4) as [KvSlot<Owner>];
+    const slot = open(pool, name, 4);
     pool.join(slot, 4);
     return slot;
   });
@@ -189,10 +195,8 @@ test("an arena has the slots of its sequences, and gives memory back as soon as 
 
 test("sequences that are opened together lie side by side, until one grows or joins others", (t) => {
   const { pool, arenas } = createPool();
-  const slots = pool.open(
-    [1, 2, 3].map((name) => ({ name })),
-    4,
-  );
+  const slots = pool.open(3, 4);
+  for (const [i, slot] of slots.entries()) names.set(slot, i + 1);
   t.deepEqual(
     slots.map(({ index }) => index),
     [0, 1, 2],
