@@ -11,29 +11,9 @@ import type {
   StepObserver,
 } from "../contract/request.ts";
 import { stackOf } from "../contract/request-failure.ts";
-import type { SetTimer } from "../contract/timer.ts";
+import { EngineReplacer, type SupervisionOptions } from "./engine-replacer.ts";
+import { withinTime } from "./within-time.ts";
 
-export interface SupervisionOptions {
-  /** Starts an engine, the same each time. @throws SeapError */
-  readonly start: () => Promise<Engine>;
-  /** Attempts in a row to start the engine anew; one that runs for a minute ends the row. */
-  readonly maxRestarts: number;
-  /** Milliseconds on a steady clock. */
-  readonly nowMs: () => number;
-  readonly setTimer: SetTimer;
-  readonly log: SupervisionLog;
-}
-
-export interface SupervisionLog {
-  info(message: string, fields: Readonly<Record<string, unknown>>): void;
-  error(message: string, fields: Readonly<Record<string, unknown>>): void;
-}
-
-/** Before the first attempt to start anew; each further one of a row waits twice as long. */
-const firstDelayMs = 500;
-const longestDelayMs = 30_000;
-/** Who has run for so long has not failed in a row. */
-const healthyMs = 60_000;
 /** What an engine that is just starting gets when it is not wanted any more. */
 const startTimeoutMs = 20_000;
 
@@ -64,9 +44,7 @@ export class SupervisedEngine implements Engine {
   #end: EngineStoppedError | null = null;
   #observer: StepObserver | null = null;
   #routerPath: string | null = null;
-  #restarts = 0;
-  #failures = 0;
-  #startedMs: number;
+  readonly #replacer: EngineReplacer;
 
   /** @throws SeapError when the first start fails: that is not tried again. */
   static async start(options: SupervisionOptions): Promise<SupervisedEngine> {
@@ -77,9 +55,14 @@ export class SupervisedEngine implements Engine {
     this.#options = options;
     this.limits = engine.limits;
     this.#engine = engine;
-    this.#startedMs = options.nowMs();
     this.failed = new Promise((resolve) => (this.#tellFailed = resolve));
     this.#closed = new Promise((resolve) => (this.#tellClosed = resolve));
+    this.#replacer = new EngineReplacer({
+      ...options,
+      isClosed: () => this.#end !== null,
+      closed: this.#closed,
+      prepare: (next) => this.#prepare(next),
+    });
     this.#supervision = this.#supervise(engine);
   }
 
@@ -89,7 +72,7 @@ export class SupervisedEngine implements Engine {
   }
 
   stats(): EngineStats {
-    return { ...(this.#engine?.stats() ?? nothing), restarts: this.#restarts };
+    return { ...(this.#engine?.stats() ?? nothing), restarts: this.#replacer.restarts };
   }
 
   observeSteps(observer: StepObserver): void {
@@ -138,12 +121,11 @@ export class SupervisedEngine implements Engine {
     this.#end ??= new EngineStoppedError("The engine was closed.");
     this.#tellClosed(null);
     const ended = Promise.all([this.#engine?.close(), this.#supervision]);
-    let cancel = (): void => undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      const hung = new EngineHungError("The engine's thread is still starting.");
-      cancel = this.#options.setTimer(() => reject(hung), startTimeoutMs);
+    await withinTime(ended, {
+      timeoutMs: startTimeoutMs,
+      setTimer: this.#options.setTimer,
+      onTimeout: () => new EngineHungError("The engine's thread is still starting."),
     });
-    await Promise.race([ended, timeout]).finally(cancel);
   }
 
   async #supervise(first: Engine): Promise<void> {
@@ -160,73 +142,18 @@ export class SupervisedEngine implements Engine {
 
   /** @returns null when there will be none any more */
   async #replace(engine: Engine, error: EngineStoppedError): Promise<Engine | null> {
-    const { nowMs, log, maxRestarts } = this.#options;
-    if (nowMs() - this.#startedMs >= healthyMs) this.#failures = 0;
-    let problem: unknown = error;
-    if (!(error instanceof EngineHungError)) {
-      await engine.close().catch((failure: unknown) => (problem = failure));
-    }
-    while (!this.#end) {
-      const failures = ++this.#failures;
-      const isLast = problem instanceof EngineHungError || failures > maxRestarts;
-      const delayMs = Math.min(longestDelayMs, firstDelayMs * 2 ** (failures - 1));
-      log.error("engine failed", {
-        failuresInARow: failures,
-        ...(!isLast && { restartInMs: delayMs }),
-        error: stackOf(problem),
-      });
-      if (isLast) return this.#giveUp(problem);
-      await this.#pause(delayMs);
-      if (this.#end) break;
-      const restarted = await this.#restart().catch((failure: unknown) => {
-        problem = failure;
-        return null;
-      });
-      if (restarted) return restarted;
-    }
+    const next = await this.#replacer.replace(engine, error);
+    if (!(next instanceof EngineStoppedError)) return next;
+    this.#end = next;
+    this.#tellFailed(next);
     return null;
   }
 
-  #giveUp(problem: unknown): null {
-    const error =
-      problem instanceof EngineStoppedError
-        ? problem
-        : new EngineStoppedError("The engine could not be started anew.", { cause: problem });
-    this.#end = error;
-    this.#tellFailed(error);
-    return null;
-  }
-
-  /** Ends early when this is closed. */
-  async #pause(delayMs: number): Promise<void> {
-    let cancel = (): void => undefined;
-    const over = new Promise<void>((resolve) => {
-      cancel = this.#options.setTimer(resolve, delayMs);
-    });
-    await Promise.race([over, this.#closed]).finally(cancel);
-  }
-
-  /** @returns null when this was closed meanwhile */
-  async #restart(): Promise<Engine | null> {
-    const { start, nowMs, log } = this.#options;
-    this.#restarts++;
-    const startedMs = nowMs();
-    const engine = await start();
+  async #prepare(engine: Engine): Promise<void> {
     if (this.#observer) engine.observeSteps(this.#observer);
-    if (this.#routerPath !== null) await this.#reuseRouter(engine, this.#routerPath);
-    if (this.#end) {
-      await engine.close();
-      return null;
-    }
-    this.#startedMs = nowMs();
-    const seconds = Number(((this.#startedMs - startedMs) / 1000).toFixed(1));
-    log.info("engine restarted", { seconds, restarts: this.#restarts });
-    return engine;
-  }
-
-  async #reuseRouter(engine: Engine, path: string): Promise<void> {
+    if (this.#routerPath === null) return;
     try {
-      await engine.useRouter(path);
+      await engine.useRouter(this.#routerPath);
     } catch (error) {
       if (engine.problem !== null) throw error;
       this.#options.log.error("prompts are not routed any more", { error: stackOf(error) });

@@ -9,7 +9,7 @@ import {
   OverloadedError,
   RouterLoadError,
 } from "../contract/errors.ts";
-import { EventQueue } from "./event-queue.ts";
+import { InFlightRequests } from "./in-flight-requests.ts";
 import type { ExpertBuilder, ExpertSnapshot } from "../contract/experts.ts";
 import type {
   Engine,
@@ -21,22 +21,16 @@ import type {
   GenerateRequest,
   StepObserver,
 } from "../contract/request.ts";
-import { fromRequestFailure } from "../contract/request-failure.ts";
 import { steadySeconds } from "./steady-clock.ts";
 import type { StepReport } from "../contract/step-meter.ts";
 import type { SetTimer } from "../contract/timer.ts";
 import { Watchdog } from "./watchdog.ts";
-import type { FromWorker, ToWorker, WorkerOutput } from "./worker-protocol.ts";
+import { withinTime } from "./within-time.ts";
+import type { FromWorker, ToWorker } from "./worker-protocol.ts";
 
 interface Settle<Result> {
   readonly resolve: (result: Result) => void;
   readonly reject: (error: Error) => void;
-}
-
-interface InFlight {
-  readonly queue: EventQueue<GenerateEvent>;
-  readonly numPromptTokens: number;
-  state: "waiting" | "running" | "parked";
 }
 
 /** What the worker gets to end what it is doing and to let go of its memory. */
@@ -57,7 +51,7 @@ export interface WorkerEngineOptions {
 export class WorkerEngine implements Engine {
   readonly limits: EngineLimits;
   readonly #worker: Worker;
-  readonly #inFlight = new Map<string, InFlight>();
+  readonly #inFlight = new InFlightRequests();
   /** Routers that the worker is reading, in order. */
   readonly #routers: Settle<void>[] = [];
   readonly #commands = new Map<number, Settle<ExpertSnapshot>>();
@@ -101,20 +95,9 @@ export class WorkerEngine implements Engine {
   }
 
   stats(): EngineStats {
-    let [runningRequests, waitingRequests, parkedRequests, waitingTokens] = [0, 0, 0, 0];
-    for (const { state, numPromptTokens } of this.#inFlight.values()) {
-      if (state === "running") runningRequests++;
-      else if (state === "parked") parkedRequests++;
-      else {
-        waitingRequests++;
-        waitingTokens += numPromptTokens;
-      }
-    }
-    const kvCacheUsage = runningRequests === 0 ? 0 : this.#memory.kvCacheUsage;
-    return {
-      ...{ runningRequests, waitingRequests, parkedRequests, waitingTokens },
-      ...{ ...this.#memory, kvCacheUsage, restarts: 0 },
-    };
+    const counts = this.#inFlight.counts();
+    const kvCacheUsage = counts.runningRequests === 0 ? 0 : this.#memory.kvCacheUsage;
+    return { ...counts, ...this.#memory, kvCacheUsage, restarts: 0 };
   }
 
   observeSteps(observer: StepObserver): void {
@@ -128,9 +111,7 @@ export class WorkerEngine implements Engine {
     if (this.#stopped) throw this.#stopped;
     if (signal?.aborted) throw new CancelledError(request.id);
     this.#admit(request);
-    const queue = new EventQueue<GenerateEvent>();
-    const numPromptTokens = request.promptTokenIds.length;
-    this.#inFlight.set(request.id, { queue, numPromptTokens, state: "waiting" });
+    const queue = this.#inFlight.add(request);
     this.#send({ type: "generate", request });
     const onAbort = () => {
       this.#cancel(request.id);
@@ -184,16 +165,11 @@ export class WorkerEngine implements Engine {
     this.#isClosed = true;
     this.#stop(new EngineStoppedError("The engine was closed."));
     this.#send({ type: "close" });
-    await this.#orHung(Promise.all([this.#exited, this.#builder?.stop()]));
-  }
-
-  /** @throws EngineHungError when it takes too long. */
-  async #orHung(ended: Promise<unknown>): Promise<void> {
-    let cancel = (): void => undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      cancel = this.#options.setTimer(() => reject(hung(closeTimeoutMs)), closeTimeoutMs);
+    await withinTime(Promise.all([this.#exited, this.#builder?.stop()]), {
+      timeoutMs: closeTimeoutMs,
+      setTimer: this.#options.setTimer,
+      onTimeout: () => hung(closeTimeoutMs),
     });
-    await Promise.race([ended, timeout]).finally(cancel);
   }
 
   /** Counts what this thread has sent and not yet seen start, so no burst slips through. */
@@ -239,12 +215,12 @@ export class WorkerEngine implements Engine {
         return;
       case "outputs":
         this.#memory = message.memory;
-        for (const output of message.outputs) this.#deliver(output);
+        for (const output of message.outputs) this.#inFlight.deliver(output);
         this.#observe(message.report, message.sentAtSeconds);
     }
   }
 
-  /** Those who were given outputs write them before the next turn of the event loop. */
+  /** Tells the observer of a step in the next turn of the event loop: what it brought is written to the clients before. */
   #observe(report: StepReport, sentAtSeconds: number): void {
     const observer = this.#stepObserver;
     if (observer === null) return;
@@ -255,22 +231,6 @@ export class WorkerEngine implements Engine {
     const command = this.#commands.get(id);
     this.#commands.delete(id);
     return command;
-  }
-
-  #deliver(output: WorkerOutput): void {
-    const inFlight = this.#inFlight.get(output.id);
-    if (!inFlight) return;
-    if ("error" in output) {
-      this.#inFlight.delete(output.id);
-      inFlight.queue.fail(fromRequestFailure(output.id, output.error));
-    } else if (output.event.type === "started" || output.event.type === "parked") {
-      inFlight.state = output.event.type === "started" ? "running" : "parked";
-    } else {
-      inFlight.queue.push(output.event);
-      if (output.event.type !== "finish") return;
-      this.#inFlight.delete(output.id);
-      inFlight.queue.end();
-    }
   }
 
   #cancel(id: string): void {
@@ -290,8 +250,7 @@ export class WorkerEngine implements Engine {
   #stop(error: EngineStoppedError): void {
     this.#stopped ??= error;
     this.#watchdog?.stop();
-    for (const { queue } of this.#inFlight.values()) queue.fail(this.#stopped);
-    this.#inFlight.clear();
+    this.#inFlight.failAll(this.#stopped);
     const settles = [...this.#routers.splice(0), ...this.#commands.values()];
     this.#commands.clear();
     for (const { reject } of settles) reject(this.#stopped);
