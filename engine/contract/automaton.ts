@@ -4,7 +4,7 @@
  * on without copying.
  */
 export interface Automaton extends AutomatonLists {
-  /** The same for the same automaton, another for another. */
+  /** Two automata have the same key where they are the same. */
   readonly key: string;
   readonly sizeBytes: number;
   /** State that the root begins in. */

@@ -57,7 +57,7 @@ export interface BuiltExpert {
   readonly key: string;
   /** Folder of the artifact store. */
   readonly storeDir: string;
-  /** Of its weights. */
+  /** Bytes of its weights. */
   readonly sizeBytes: number;
   /** True share of the middle's parameters that is gone. */
   readonly sparsity: number;
@@ -70,7 +70,7 @@ export interface BuiltExpert {
 export interface BuildProgress {
   /** What is being done, for a person: "code: calibrating". */
   readonly phase: string;
-  /** Of the phase, 0 to 1. */
+  /** Share of the phase that is done, 0 to 1. */
   readonly share: number;
 }
 
@@ -101,7 +101,7 @@ export interface ExpertSnapshot {
   readonly state: ExpertState;
   /** Resident bytes; 0 when it is not in memory. */
   readonly residentBytes: number;
-  /** Of the artifact; null while there is none. */
+  /** Its artifact; null while there is none. */
   readonly built: BuiltExpert | null;
   /** While it is building. */
   readonly progress: BuildProgress | null;
@@ -113,7 +113,7 @@ export interface ExpertSnapshot {
   readonly misses: number;
   /** Times that it left memory. */
   readonly evictions: number;
-  /** Of these, so many for each reason; none of the others. */
+  /** Evictions by their reason; a reason that there was none for is absent. */
   readonly evictionReasons: Readonly<Partial<Record<EvictionReason, number>>>;
   /** Times that it came into memory. */
   readonly loads: number;

@@ -1,2 +1,2 @@
-/** For the counts: a request started, or it waits again, for its expert. */
+/** A request started, or waits again, for its expert: the server counts requests by that. */
 export type ProgressEvent = { readonly type: "started" } | { readonly type: "parked" };

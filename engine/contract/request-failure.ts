@@ -12,7 +12,7 @@ export interface RequestFailure {
   readonly code: string;
   /** May tell of the server's insides: what the client is told is for the server to say. */
   readonly message: string;
-  /** Of the error and its causes, for the log. */
+  /** Stacks of the error and its causes, for the log. */
   readonly stack: string;
 }
 
@@ -42,4 +42,9 @@ export function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const own = error.stack ?? String(error);
   return error.cause === undefined ? own : `${own}\ncaused by ${stackOf(error.cause)}`;
+}
+
+/** What a person is told of an error. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -85,7 +85,7 @@ export interface RouteReading {
   readonly seconds: number;
 }
 
-/** Of the unpruned model, whatever the task. */
+/** The prompt as the unpruned model understands it, whatever the task. */
 export interface EmbeddingReading {
   readonly kind: "embedding";
   /** Mean of what the last norm takes of each token, made 1 long. Shape `[hiddenSize]`. */
@@ -112,18 +112,19 @@ export interface GenerateTimings {
   readonly prefillSeconds: number;
   /** First token to the last. */
   readonly decodeSeconds: number;
-  /** Of the prefill, in the head: of all its passes, and of the last one, which the first token came of. */
+  /** What all passes of the prefill took in the head. */
   readonly headSeconds: number;
+  /** What the last pass of the prefill, which the first token came of, took in the head. */
   readonly lastHeadSeconds: number;
-  /** Of the prefill too: from the last logits to the first token, what its grammar took included. */
+  /** The last logits of the prefill to the first token, what its grammar took included. */
   readonly sampleSeconds: number;
 }
 
 /** Only where the request asks. */
 export interface EventLogprobs {
-  /** Of the tokens generated since the last event, also while their text is held back. */
+  /** Log-probabilities of the tokens generated since the last event, also while their text is held back. */
   readonly logprobs?: readonly TokenLogprobs[];
-  /** Of the prompt's tokens, in the first event with tokens; null for the first, which nothing comes before. */
+  /** Those of the prompt's tokens, in the first event with tokens; null for the first token, which nothing comes before. */
   readonly promptLogprobs?: readonly (TokenLogprobs | null)[];
 }
 
@@ -155,7 +156,7 @@ export interface FinishEvent extends EventLogprobs {
   readonly text: string;
   readonly numTokens: number;
   readonly promptTokens: number;
-  /** Those of them whose keys and values were kept from an earlier prompt. */
+  /** Prompt tokens whose keys and values were kept from an earlier prompt. */
   readonly cachedTokens: number;
   /** All generated tokens, the end-of-sequence token included. */
   readonly completionTokens: number;
@@ -172,9 +173,9 @@ export interface EngineMemory {
   readonly kvBytes: number;
   /** Weights of the model and of the experts that are loaded. */
   readonly weightBytes: number;
-  /** Of prompt beginnings that are kept for later prompts. */
+  /** Prompt beginnings that are kept for later prompts. */
   readonly prefixCacheBytes: number;
-  /** Of grammars, with what is known of them. */
+  /** Grammars, with what is known of them. */
   readonly grammarCacheBytes: number;
 }
 

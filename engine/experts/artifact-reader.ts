@@ -9,7 +9,7 @@ import type { BuiltExpert } from "../contract/experts.ts";
 /** What this thread tells, once. */
 export type ReaderMessage =
   | { readonly type: "read"; readonly segments: readonly StageModel[] }
-  /** Of an `ArtifactError`. */
+  /** What an `ArtifactError` said. */
   | { readonly type: "damaged"; readonly path: string; readonly problem: string };
 
 // A thread of its own: reading an expert and checking its checksums takes seconds, in which the engine's runs others.

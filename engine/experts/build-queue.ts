@@ -1,5 +1,5 @@
 import type { BuiltExpert, ExpertBuilder } from "../contract/experts.ts";
-import { messageOf } from "./error-message.ts";
+import { messageOf } from "../contract/request-failure.ts";
 import type { ExpertEntry } from "./expert-entry.ts";
 
 export interface BuildQueueOptions {

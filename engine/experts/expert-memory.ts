@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { ArtifactError } from "../../model/errors.ts";
 import { EngineStoppedError } from "../contract/errors.ts";
-import { messageOf } from "./error-message.ts";
+import { messageOf } from "../contract/request-failure.ts";
 import { leavesFor } from "./expert-demand.ts";
 import type { ExpertDevice, ExpertHandle } from "./expert-device.ts";
 import type { ExpertEntry } from "./expert-entry.ts";

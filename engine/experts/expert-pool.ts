@@ -25,7 +25,7 @@ export interface ExpertPoolOptions {
   readonly builder: ExpertBuilder;
   readonly device: ExpertDevice;
   readonly denseCost: StepCost;
-  /** Of the unpruned middle, which is no part of the experts' memory. */
+  /** Bytes of the unpruned middle, which is no part of the experts' memory. */
   readonly denseBytes: number;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
@@ -162,7 +162,7 @@ export class ExpertPool {
     this.#changed();
   }
 
-  /** Of dense, the general expert and the tasks. */
+  /** How dense, the general expert and the tasks are now. */
   snapshots(): ExpertSnapshot[] {
     return [this.#dense, ...this.#entries.values()].map((middle) => middle.snapshot());
   }

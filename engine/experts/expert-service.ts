@@ -15,7 +15,7 @@ export interface ExpertServiceOptions {
   readonly experts: ExpertOptions;
   readonly device: Device;
   readonly runner: MiddleHolder & TextScorer;
-  /** Of the unpruned model. */
+  /** The unpruned model. */
   readonly stages: { readonly trunk: Stage; readonly middle: readonly Stage[] };
   readonly vocabSize: number;
   /** KV memory that no sequence needs now. */

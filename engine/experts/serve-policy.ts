@@ -1,8 +1,8 @@
 /** What a decode step through one middle takes, as a straight line over the sequences in it. */
 export interface StepCost {
-  /** Of a step, however few they are: all weights are read. */
+  /** Seconds of a step, however few sequences there are: all weights are read. */
   readonly fixedSeconds: number;
-  /** Of each sequence. */
+  /** Seconds that each sequence adds. */
   readonly perRowSeconds: number;
 }
 

@@ -1,4 +1,4 @@
-import { messageOf } from "./error-message.ts";
+import { messageOf } from "../contract/request-failure.ts";
 import type { ShadowRecord } from "./shadow-tally.ts";
 import type { ExpertLease } from "../contract/expert-choice.ts";
 import type { GenerateRequest } from "../contract/request.ts";

@@ -1,3 +1,4 @@
+import { messageOf } from "../contract/request-failure.ts";
 import type { BuiltExpert, ExpertBuilder } from "../contract/experts.ts";
 import type { FromBuilder, ToBuilder } from "../contract/builder-messages.ts";
 
@@ -48,8 +49,7 @@ export class BuilderHost {
     try {
       this.#tell({ type: "builder_done", id, built: await answer });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#tell({ type: "builder_failed", id, message });
+      this.#tell({ type: "builder_failed", id, message: messageOf(error) });
     }
   }
 
