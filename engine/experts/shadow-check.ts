@@ -1,3 +1,4 @@
+import { addLogits } from "./compare-logits.ts";
 import { messageOf } from "../contract/request-failure.ts";
 import type { ShadowRecord } from "./shadow-tally.ts";
 import type { ExpertLease } from "../contract/expert-choice.ts";
@@ -39,7 +40,7 @@ export interface ShadowCheckOptions {
 const maxWaiting = 16;
 /** Tokens of one turn: who comes meanwhile waits for no more than that. */
 const chunk = 16;
-/** What comes after is not compared, nor what has no room in the memory that is free when it begins. */
+/** Tokens of a text that are compared, where there is room for them in the memory that is free when it begins. */
 const maxTokens = 1024;
 
 interface Finished {
@@ -50,11 +51,11 @@ interface Finished {
 
 interface Comparison {
   readonly finished: Finished;
-  /** Of both runs. */
+  /** What both runs take together. */
   readonly kvBytes: number;
   readonly dense: Tokens;
   readonly own: Tokens;
-  /** Of the chunk that the expert is to see next. */
+  /** What dense says of the chunk that the expert is to see next. */
   denseLogits: Float32Array | null;
   tokens: number;
   kl: number;
@@ -140,7 +141,7 @@ export class ShadowCheck implements KvBorrower {
     const step = await runner.score(own, { ...options, middle: expert });
     if (step.kind !== "logits") return step.kind !== "end";
     current.denseLogits = null;
-    addRows(current, denseLogits, step.logits, vocabSize);
+    addLogits(current, denseLogits, step.logits, vocabSize);
     return true;
   }
 
@@ -192,43 +193,4 @@ class GivenTokens implements Tokens {
   tokenIds(start: number, end: number): Uint32Array {
     return this.#tokenIds.subarray(start, Math.min(end, this.numTokens));
   }
-}
-
-/** @param dense, own logits of the same tokens, `[numRows, vocabSize]` */
-function addRows(
-  sums: Pick<Comparison, "tokens" | "kl" | "agreeing">,
-  dense: Float32Array,
-  own: Float32Array,
-  vocabSize: number,
-): void {
-  for (let start = 0; start < dense.length; start += vocabSize) {
-    const p = dense.subarray(start, start + vocabSize);
-    const q = own.subarray(start, start + vocabSize);
-    const kl = divergence(p, q);
-    if (!Number.isFinite(kl)) continue;
-    sums.tokens++;
-    sums.kl += kl;
-    if (indexOfLargest(p) === indexOfLargest(q)) sums.agreeing++;
-  }
-}
-
-/** KL divergence between the distributions of two rows of logits, in nats: the sum of p log(p / q). */
-function divergence(p: Float32Array, q: Float32Array): number {
-  const [shiftP, shiftQ] = [p[indexOfLargest(p)]!, q[indexOfLargest(q)]!];
-  let [sumP, sumQ, weighted] = [0, 0, 0];
-  for (let i = 0; i < p.length; i++) {
-    const logP = p[i]! - shiftP;
-    const logQ = q[i]! - shiftQ;
-    const weight = Math.exp(logP);
-    sumP += weight;
-    sumQ += Math.exp(logQ);
-    weighted += weight * (logP - logQ);
-  }
-  return Math.max(0, weighted / sumP - Math.log(sumP) + Math.log(sumQ));
-}
-
-function indexOfLargest(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
 }

@@ -12,7 +12,7 @@ export interface StepTimerOptions {
 
 /** Rows of the two steps that a line is drawn through. */
 const [fewRows, manyRows] = [1, 4] as const;
-/** Of each, after one that warms up; the fastest counts, as everything else is the machine's other work. */
+/** Steps that are timed, after one that warms up; the fastest counts, as everything else is the machine's other work. */
 const numRuns = 3;
 /** A short context: what sequences of any middle pay for long ones is the same. */
 const contextLength = 64;
