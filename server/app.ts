@@ -14,7 +14,7 @@ import { CharsetError, RouteNotFoundError } from "./base/errors.ts";
 import { type GenerationContext, generationHandler } from "./generation/generation-endpoint.ts";
 import { health, ping, props, ready, version } from "./model/health.ts";
 import { type JsonEndpoint, jsonHandler } from "./generation/json-endpoint.ts";
-import type { Endpoint } from "./metrics/metrics.ts";
+import type { Endpoint } from "./metrics/labels.ts";
 import { listModels, retrieveModel } from "./model/models.ts";
 import {
   allowOnly,

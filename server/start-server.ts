@@ -8,7 +8,7 @@ import { createBackground } from "./structured/compile-tasks.ts";
 import { type Clock, systemClock } from "./base/clock.ts";
 import type { Config } from "./config/config.ts";
 import { ListenError } from "./base/errors.ts";
-import type { ExpertMetricsSource } from "./experts/expert-metrics.ts";
+import type { ExpertMetricsSource } from "./metrics/expert-samples.ts";
 import { InFlight } from "./http/in-flight.ts";
 import { exitOnFailure, exitOnSignal, type SignalSource } from "./lifecycle.ts";
 import type { Log } from "./base/log.ts";

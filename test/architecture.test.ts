@@ -13,6 +13,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   router: { model: "all" },
   engine: { model: "all", runtime: "all", router: "types" },
   server: { model: "all", engine: "all", router: "all" },
+  "server/page": { client: "all", server: "types" },
   client: {},
   bin: {
     model: "all",
@@ -42,11 +43,31 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
     bin: "all",
     bench: "all",
     grafana: "all",
+    "server/page": "all",
     client: "all",
   },
 };
 
-/** The same for the rooms of a folder, which its own root is one of. */
+/** Rooms of server/ in layers: a room may import what lies in a layer above its own. */
+const serverLayers: readonly (readonly string[])[] = [
+  ["base"],
+  ["config", "parameters", "background"],
+  ["metrics", "tracing", "text"],
+  ["http", "tools", "routing", "experts"],
+  ["security", "structured", "model"],
+  ["generation"],
+  ["reading", "responses", "tokenizing", "websocket"],
+  ["openapi"],
+];
+
+const serverRooms = Object.fromEntries(
+  serverLayers.flatMap((layer, depth) => {
+    const above = serverLayers.slice(0, depth).flat();
+    return layer.map((room) => [`server/${room}`, above.map((other) => `server/${other}`)]);
+  }),
+);
+
+/** As `arrows`, for the rooms of a folder, which its own root is one of. */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   model: [],
   "model/files": ["model"],
@@ -69,6 +90,22 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     "engine/run",
     "engine/experts",
   ],
+  prune: [],
+  "prune/linear": ["prune"],
+  "prune/scoring": ["prune"],
+  "prune/tasks": ["prune", "prune/scoring"],
+  "prune/evaluation": ["prune/scoring", "prune/tasks"],
+  "prune/calibration": ["prune", "prune/scoring", "prune/tasks"],
+  "prune/choice": ["prune", "prune/linear", "prune/calibration"],
+  "prune/compensation": ["prune/linear", "prune/calibration", "prune/choice"],
+  "prune/experts": [
+    "prune/scoring",
+    "prune/tasks",
+    "prune/calibration",
+    "prune/choice",
+    "prune/compensation",
+  ],
+  ...serverRooms,
 };
 
 /** Packages and files that only some of the project is to know. */
@@ -91,8 +128,13 @@ function findImports(path: string, text: string): Import[] {
   const imports: Import[] = [];
   const add = (specifier: ts.Node | undefined, typeOnly: boolean): void => {
     if (specifier === undefined || !ts.isStringLiteralLike(specifier)) return;
-    const isPackage = !specifier.text.startsWith(".");
-    const to = isPackage ? specifier.text : posix.join(posix.dirname(path), specifier.text);
+    const { text: name } = specifier;
+    // A folder below /assets/ is one of the project's, compiled for the browser.
+    const isServed = /^\/assets\/.+\//.test(name);
+    const isPackage = !isServed && !name.startsWith(".");
+    let to = name;
+    if (isServed) to = name.slice("/assets/".length).replace(/\.js$/, ".ts");
+    else if (!isPackage) to = posix.join(posix.dirname(path), name);
     imports.push({ from: path, to, isPackage, typeOnly });
   };
   const visit = (node: ts.Node): void => {
@@ -111,8 +153,9 @@ function findImports(path: string, text: string): Import[] {
   return imports;
 }
 
+/** The page runs in a browser, and is a folder of its own. */
 function folderOf(path: string): string {
-  return path.slice(0, path.indexOf("/"));
+  return path.startsWith("server/page/") ? "server/page" : path.slice(0, path.indexOf("/"));
 }
 
 /** @returns what is wrong with the import, or undefined. */
@@ -165,7 +208,7 @@ function findCycle(imports: readonly Import[]): string[] | undefined {
 /** Every import of the project; ava runs in its root. */
 function readProjectImports(): Import[] {
   return Object.keys(arrows)
-    .filter((folder) => existsSync(folder))
+    .filter((folder) => !folder.includes("/") && existsSync(folder))
     .flatMap((folder) =>
       readdirSync(folder, { recursive: true, encoding: "utf8" })
         .filter((name) => name.endsWith(".ts") && !name.includes("node_modules"))
@@ -209,6 +252,13 @@ test("an import in any form that is not an arrow is found", (t) => {
   t.is(violations("model/weights/deep/a.ts", 'import { b } from "../b.ts";').length, 0);
   t.is(violations("engine/run/a.ts", 'import type { B } from "../experts/b.ts";').length, 1);
   t.is(violations("engine/contract/a.ts", 'import type { B } from "../run/b.ts";').length, 1);
+  t.is(violations("server/base/a.ts", 'import { b } from "../config/b.ts";').length, 1);
+  t.is(violations("server/metrics/a.ts", 'import { b } from "../tracing/b.ts";').length, 1);
+  t.is(violations("server/generation/a.ts", 'import { b } from "../http/b.ts";').length, 0);
+  t.is(violations("server/http/a.ts", 'import { b } from "../app.ts";').length, 1);
+  t.is(violations("server/page/a.ts", 'import { b } from "/assets/client/b.js";').length, 0);
+  t.is(violations("server/page/a.ts", 'import { b } from "/assets/engine/b.js";').length, 1);
+  t.is(violations("server/page/a.ts", 'import { b } from "../http/b.ts";').length, 1);
   t.is(violations("engine/a.ts", 'import ws from "ws"; import { b } from "./b.ts";').length, 0);
 });
 

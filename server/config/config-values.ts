@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isApiKey } from "./is-api-key.ts";
-import type { Rate } from "../security/rate-limit.ts";
+import type { Rate } from "./rate.ts";
 
 /**
  * Flags and environment variables are text, a file has JSON values: each kind of option reads both.

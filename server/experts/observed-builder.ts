@@ -1,10 +1,6 @@
 import type { BuildProgress, BuiltExpert, ExpertBuilder } from "../../engine/contract/experts.ts";
 import type { Log } from "../base/log.ts";
-
-/** How builds end; label of a metric. */
-export const buildOutcomes = ["built", "over_budget", "failed", "cancelled"] as const;
-
-export type BuildOutcome = (typeof buildOutcomes)[number];
+import type { BuildEnding } from "../metrics/build-endings.ts";
 
 /** Between two lines on a build that goes on. */
 const progressLineMs = 15_000;
@@ -14,7 +10,7 @@ export class ObservedBuilder implements ExpertBuilder {
   readonly #builder: ExpertBuilder;
   readonly #log: Log;
   readonly #nowMs: () => number;
-  readonly #numBuilds = new Map<BuildOutcome, number>();
+  readonly #numBuilds = new Map<BuildEnding, number>();
 
   /** @param nowMs steady clock */
   constructor(builder: ExpertBuilder, log: Log, nowMs: () => number) {
@@ -24,7 +20,7 @@ export class ObservedBuilder implements ExpertBuilder {
   }
 
   /** Builds that have ended so. */
-  numBuilds(outcome: BuildOutcome): number {
+  numBuilds(outcome: BuildEnding): number {
     return this.#numBuilds.get(outcome) ?? 0;
   }
 
@@ -63,7 +59,7 @@ export class ObservedBuilder implements ExpertBuilder {
     }
   }
 
-  #count(outcome: BuildOutcome): void {
+  #count(outcome: BuildEnding): void {
     this.#numBuilds.set(outcome, this.numBuilds(outcome) + 1);
   }
 }

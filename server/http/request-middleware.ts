@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import { MethodNotAllowedError, UnsupportedMediaTypeError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { Endpoint, Metrics } from "../metrics/metrics.ts";
-import type { ModelService } from "../model/model-service.ts";
+import type { Endpoint } from "../metrics/labels.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { RequestRecord } from "./request-record.ts";
 import { formatTraceparent, parseTraceparent } from "../tracing/trace-context.ts";
 import type { Tracer } from "../tracing/tracer.ts";
@@ -52,8 +52,8 @@ export function labelled(endpoint: Endpoint): RequestHandler {
   };
 }
 
-/** Refuses before the body is read. */
-export function whileReady(service: ModelService): RequestHandler {
+/** Refuses before the body is read. @param service throws where it takes no requests */
+export function whileReady(service: { ready(): unknown }): RequestHandler {
   return (_req, _res, next) => {
     service.ready();
     next();

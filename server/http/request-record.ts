@@ -1,7 +1,7 @@
 import type { Response } from "express";
 import type { GenerateRequest } from "../../engine/contract/request.ts";
 import type { Log } from "../base/log.ts";
-import type { Endpoint } from "../metrics/metrics.ts";
+import type { Endpoint } from "../metrics/labels.ts";
 import { noTask } from "../config/rules.ts";
 import { AnswerTrail } from "../tracing/answer-trail.ts";
 import type { TraceContext } from "../tracing/trace-context.ts";

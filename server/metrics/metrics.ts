@@ -1,40 +1,17 @@
 import type { Counter, Histogram, Registry } from "prom-client";
 import type { EngineStats, FinishEvent, RoutedEvent } from "../../engine/contract/request.ts";
 import type { StepReport } from "../../engine/contract/step-meter.ts";
-import { registerExpertMetrics } from "../experts/expert-metrics.ts";
-import type { ExpertMetricsSource } from "../experts/expert-metrics.ts";
+import { registerExpertMetrics } from "./expert-samples.ts";
+import type { ExpertMetricsSource } from "./expert-samples.ts";
 import { engineMetrics } from "./engine-metrics.ts";
 import { httpMetrics } from "./http-metrics.ts";
+import { rejectionReasons, type Endpoint, type RejectionReason } from "./labels.ts";
 import { MetricSet } from "./metric-set.ts";
 import type { LabelOf } from "./metric.ts";
 import { registerProcessMetrics } from "./process-metrics.ts";
 import { requestMetrics } from "./request-metrics.ts";
 import { routingMetrics } from "./routing-metrics.ts";
 import { noTask } from "../config/rules.ts";
-
-/** Label of HTTP metrics; paths that are none of these count as `other`. */
-export type Endpoint =
-  | "chat_completions"
-  | "completions"
-  | "models"
-  | "experts"
-  | "responses"
-  | "embeddings"
-  | "route"
-  | "router_map"
-  | "tokenize"
-  | "detokenize"
-  | "tokenizer_info"
-  | "version"
-  | "props"
-  | "apply_template"
-  | "openapi"
-  | "websocket"
-  | "page"
-  | "health"
-  | "ready"
-  | "metrics"
-  | "other";
 
 export interface MetricsOptions {
   readonly registry: Registry;
@@ -54,11 +31,6 @@ type Counts<Definition extends Parameters<MetricSet["counter"]>[0]> = Counter<La
 type Measures<Definition extends Parameters<MetricSet["histogram"]>[0]> = Histogram<
   LabelOf<Definition>
 >;
-
-/** Why a request was refused that would have been served at another time. */
-export const rejectionReasons = ["queue", "parked", "rate", "concurrency"] as const;
-
-export type RejectionReason = (typeof rejectionReasons)[number];
 
 /** All metrics of the server. Labels come from closed sets: never a prompt, key or user. */
 export class Metrics {

@@ -1,6 +1,7 @@
 import type { ClientId } from "./api-keys.ts";
 import { RateLimitError } from "../base/access-errors.ts";
-import { type Quota, type Rate, RateLimit } from "./rate-limit.ts";
+import type { Rate } from "../config/rate.ts";
+import { type Quota, RateLimit } from "./rate-limit.ts";
 
 export interface AdmissionOptions {
   /** Undefined where there is no limit. */

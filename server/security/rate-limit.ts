@@ -1,10 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { ClientId } from "./api-keys.ts";
-
-export interface Rate {
-  readonly requests: number;
-  readonly perMs: number;
-}
+import type { Rate } from "../config/rate.ts";
 
 /** What is left to a client. */
 export interface Quota {

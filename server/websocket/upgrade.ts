@@ -4,7 +4,7 @@ import type { RequestHandler } from "express";
 import { WebSocketServer } from "ws";
 import { reportError } from "../http/error-response.ts";
 import { InvalidRequestError, MethodNotAllowedError, RouteNotFoundError } from "../base/errors.ts";
-import type { Endpoint } from "../metrics/metrics.ts";
+import type { Endpoint } from "../metrics/labels.ts";
 import { sendRawResponse } from "../http/raw-response.ts";
 import type { ClientId } from "../security/api-keys.ts";
 import { HostNotAllowedError, OriginNotAllowedError } from "../base/access-errors.ts";

@@ -1,12 +1,14 @@
 import { denseExpert, evictionReasons, expertStates } from "../../engine/contract/experts.ts";
 import type { ExpertSnapshot } from "../../engine/contract/experts.ts";
-import { expertMetrics, perExpertMetrics } from "../metrics/expert-metrics.ts";
-import type { MetricSet } from "../metrics/metric-set.ts";
-import type { ServedExperts } from "../model/model-service.ts";
-import { buildOutcomes } from "./observed-builder.ts";
+import { buildEndings, type BuildEnding } from "./build-endings.ts";
+import { expertMetrics, perExpertMetrics } from "./expert-metrics.ts";
+import type { MetricSet } from "./metric-set.ts";
 
 /** What the metrics of experts are read from, when they are scraped. */
-export interface ExpertMetricsSource extends ServedExperts {
+export interface ExpertMetricsSource {
+  /** Budget of all of them together. */
+  readonly memoryBytes: number;
+  readonly builder: { numBuilds(outcome: BuildEnding): number };
   readonly snapshots: readonly ExpertSnapshot[];
   /** That adapters are listed by, as `<model>:<task>`. */
   readonly modelName: string;
@@ -68,7 +70,7 @@ export function registerExpertMetrics(
   metrics.sampled(expertMetrics.builds, function* () {
     const builder = read()?.builder;
     if (builder === undefined) return;
-    for (const outcome of buildOutcomes) yield [{ outcome }, builder.numBuilds(outcome)] as const;
+    for (const outcome of buildEndings) yield [{ outcome }, builder.numBuilds(outcome)] as const;
   });
   metrics.sampled(expertMetrics.adapters, function* () {
     const source = read();
