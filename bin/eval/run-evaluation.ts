@@ -9,12 +9,8 @@ import { evaluate } from "../../prune/evaluation/evaluate.ts";
 import { MeasurementStore } from "../../prune/evaluation/measurement-store.ts";
 import { distinctPlans, methodResult } from "../../prune/evaluation/method-result.ts";
 import type { TaskRows } from "../../prune/evaluation/read-tasks.ts";
-import {
-  formatJson,
-  formatMarkdown,
-  formatOverview,
-} from "../../prune/evaluation/report-markdown.ts";
-import { formatPage } from "../../prune/evaluation/report-page.ts";
+import { formatJson, formatMarkdown, formatOverview } from "../reports/evaluation-tables.ts";
+import { formatPage } from "../reports/evaluation-page.ts";
 import type { EvaluatedModel, EvaluationResult } from "../../prune/evaluation/result.ts";
 import { ScoringModel } from "../../prune/scoring/scoring-model.ts";
 import { TaskProfiles } from "../../prune/calibration/task-profiles.ts";

@@ -11,8 +11,8 @@ import {
   macroF1,
 } from "../../router/metrics.ts";
 import { proposeGroups } from "../../router/propose.ts";
-import { formatRouterPage } from "../../router/report-page.ts";
-import { formatRouterTable } from "../../router/report-table.ts";
+import { formatRouterPage } from "../../bin/reports/router-page.ts";
+import { formatRouterTable } from "../../bin/reports/router-tables.ts";
 import { centerAt, rowsAround } from "../helpers/feature-groups.ts";
 
 test("accuracy, F1 and confused pairs follow from the counts", (t) => {

@@ -1,7 +1,7 @@
-import type { RouterResult } from "./evaluation.ts";
-import type { Confusion } from "./metrics.ts";
-import { foreignTable, pairTable, percent, setTable, summaryTable } from "./report-table.ts";
-import type { Table } from "./report-table.ts";
+import type { RouterResult } from "../../router/evaluation.ts";
+import type { Confusion } from "../../router/metrics.ts";
+import { foreignTable, pairTable, percent, setTable, summaryTable } from "./router-tables.ts";
+import type { Table } from "./router-tables.ts";
 import { escapeHtml, scatterPlot } from "./scatter-plot.ts";
 
 /** One page with tables and maps that needs nothing else: no script, no font, no network. */

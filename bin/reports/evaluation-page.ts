@@ -1,9 +1,13 @@
-import type { Estimate } from "../scoring/intervals.ts";
+import type { Estimate } from "../../prune/scoring/intervals.ts";
 import { jaccard, keptChannelShares, layerSparsity } from "./plan-comparison.ts";
-import { reportNote, reportTables, reportTitle, taskNamesOf } from "./report-markdown.ts";
-import type { ReportTable } from "./report-markdown.ts";
-import { meanAccuracy, methodLabel, shownAccuracy } from "./result.ts";
-import type { EvaluatedPlan, EvaluationResult, MethodResult } from "./result.ts";
+import { reportNote, reportTables, reportTitle, taskNamesOf } from "./evaluation-tables.ts";
+import type { ReportTable } from "./evaluation-tables.ts";
+import { meanAccuracy, methodLabel, shownAccuracy } from "../../prune/evaluation/result.ts";
+import type {
+  EvaluatedPlan,
+  EvaluationResult,
+  MethodResult,
+} from "../../prune/evaluation/result.ts";
 import { escapeHtml, heatMap, linePlot } from "./svg-plots.ts";
 import type { PlotLine } from "./svg-plots.ts";
 

@@ -1,17 +1,13 @@
 import test from "ava";
 import type { ExpertPlan } from "../../../model/experts/expert-plan.ts";
 import type { Estimate } from "../../../prune/scoring/intervals.ts";
-import {
-  jaccard,
-  keptChannelShares,
-  layerSparsity,
-} from "../../../prune/evaluation/plan-comparison.ts";
+import { jaccard, keptChannelShares, layerSparsity } from "../../../bin/reports/plan-comparison.ts";
 import {
   formatJson,
   formatMarkdown,
   formatOverview,
-} from "../../../prune/evaluation/report-markdown.ts";
-import { formatPage } from "../../../prune/evaluation/report-page.ts";
+} from "../../../bin/reports/evaluation-tables.ts";
+import { formatPage } from "../../../bin/reports/evaluation-page.ts";
 import type { EvaluationResult, MethodResult } from "../../../prune/evaluation/result.ts";
 
 const estimate = (value: number, half: number): Estimate => ({

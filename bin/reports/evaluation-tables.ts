@@ -1,6 +1,12 @@
-import type { Estimate } from "../scoring/intervals.ts";
-import { meanAccuracy, meanDifference, meanOfTexts, methodLabel, shownAccuracy } from "./result.ts";
-import type { EvaluationResult, MethodResult, TaskResult } from "./result.ts";
+import type { Estimate } from "../../prune/scoring/intervals.ts";
+import {
+  meanAccuracy,
+  meanDifference,
+  meanOfTexts,
+  methodLabel,
+  shownAccuracy,
+} from "../../prune/evaluation/result.ts";
+import type { EvaluationResult, MethodResult, TaskResult } from "../../prune/evaluation/result.ts";
 
 /** A table row per method and column per task, as cells of text; the first row is the header. */
 export type ReportTable = readonly (readonly string[])[];

@@ -1,5 +1,5 @@
 import type { ExpertPlan, LayerPlan } from "../../model/experts/expert-plan.ts";
-import type { EvaluatedModel } from "./result.ts";
+import type { EvaluatedModel } from "../../prune/evaluation/result.ts";
 
 /** Share of each layer's parameters that a plan removes, from the middle's first layer on. */
 export function layerSparsity(model: EvaluatedModel, plan: ExpertPlan): number[] {

@@ -1,5 +1,5 @@
 import test from "ava";
-import { heatMap, linePlot } from "../../../prune/evaluation/svg-plots.ts";
+import { heatMap, linePlot } from "../../../bin/reports/svg-plots.ts";
 
 const attributes = (svg: string, element: RegExp): string[] =>
   Array.from(svg.matchAll(element), ([, value]) => value!);

@@ -1,4 +1,4 @@
-import type { RouterResult } from "./evaluation.ts";
+import type { RouterResult } from "../../router/evaluation.ts";
 
 /** Rows of cells; the first row is the header. */
 export type Table = readonly (readonly string[])[];
