@@ -1,20 +1,20 @@
 import type { Estimate } from "../../prune/scoring/intervals.ts";
 import { jaccard, keptChannelShares, layerSparsity } from "./plan-comparison.ts";
 import { reportNote, reportTables, reportTitle, taskNamesOf } from "./evaluation-tables.ts";
-import type { ReportTable } from "./evaluation-tables.ts";
 import { meanAccuracy, methodLabel, shownAccuracy } from "../../prune/evaluation/result.ts";
 import type {
   EvaluatedPlan,
   EvaluationResult,
   MethodResult,
 } from "../../prune/evaluation/result.ts";
-import { escapeHtml, heatMap, linePlot } from "./svg-plots.ts";
+import { escapeHtml, htmlPage, htmlTable, type Table } from "./html.ts";
+import { heatMap, linePlot } from "./svg-plots.ts";
 import type { PlotLine } from "./svg-plots.ts";
 
-/** One page with tables and plots that needs nothing else: no script, no font, no network. */
+/** Tables, plots over sparsity, and what the plans keep. */
 export function formatPage(result: EvaluationResult): string {
   const [overview, ...details] = reportTables(result).map(
-    ({ title, table }) => `<h2>${escapeHtml(title)}</h2>\n${htmlTable(table)}`,
+    ({ title, table }) => `<h2>${escapeHtml(title)}</h2>\n${methodTable(table)}`,
   );
   const sections = [
     overview!,
@@ -22,23 +22,12 @@ export function formatPage(result: EvaluationResult): string {
     ...details,
     ...planGroups(result).map(({ label, plans }) => figures(label, planPlots(result, plans))),
   ];
-  const title = escapeHtml(reportTitle(result));
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${title}</title>
-<style>${styles}</style>
-</head>
-<body>
-<h1>${title}</h1>
-<p>${escapeHtml(reportNote(result))}</p>
-${sections.filter((section) => section !== "").join("\n")}
-</body>
-</html>
-`;
+  return htmlPage({
+    title: reportTitle(result),
+    note: reportNote(result),
+    body: sections.filter((section) => section !== "").join("\n"),
+    styles,
+  });
 }
 
 function accuracyPlots(result: EvaluationResult): string[] {
@@ -168,18 +157,10 @@ function figures(title: string, svgs: readonly string[]): string {
   return `<h2>${escapeHtml(title)}</h2>\n<div class="figures">\n${items.join("\n")}\n</div>`;
 }
 
-function htmlTable([header, ...rows]: ReportTable): string {
-  const line = (cells: readonly string[], tag: string): string =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  // Rows of one method belong together: their labels differ in the sparsity only.
-  const methodOf = ([label]: readonly string[]): string => label!.split(" ")[0]!;
-  const body = rows
-    .map((row, index) => {
-      const isFirst = index > 0 && methodOf(row) !== methodOf(rows[index - 1]!);
-      return line(row, "td").replace("<tr>", isFirst ? '<tr class="first">' : "<tr>");
-    })
-    .join("\n");
-  return `<div class="table"><table>\n${line(header!, "th")}\n${body}\n</table></div>`;
+/** A line above the first row of each method: the labels of its rows differ in the sparsity only. */
+function methodTable(table: Table): string {
+  const methodOf = (index: number): string => table[index + 1]![0]!.split(" ")[0]!;
+  return htmlTable(table, (index) => index > 0 && methodOf(index) !== methodOf(index - 1));
 }
 
 /** Colours that people who confuse red and green can tell apart (Okabe and Ito). */
@@ -195,24 +176,14 @@ const seriesColors = [
 ];
 
 const styles = `
-:root { --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --page: #fff; --accent: #0072b2; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e6edf3; --muted: #8b949e; --line: #30363d; --page: #0d1117; --accent: #56b4e9; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
-  max-width: 1440px; margin: 0 auto; padding: 24px; }
-h1 { font-size: 24px; } h2 { font-size: 18px; margin-top: 32px; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: 3px 8px; text-align: right; border-bottom: 1px solid var(--line); }
+:root { --accent: #0072b2; }
+@media (prefers-color-scheme: dark) { :root { --accent: #56b4e9; } }
+table { font-size: 13px; }
+th, td { padding: 3px 8px; }
 th { vertical-align: bottom; } td { white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: nowrap; position: sticky; left: 0;
-  background: var(--page); }
+th:first-child, td:first-child { white-space: nowrap; position: sticky; left: 0; background: var(--page); }
 .first td { border-top: 2px solid var(--line); }
-.figures { display: flex; flex-wrap: wrap; gap: 14px; }
-figure { margin: 0; overflow-x: auto; }
-svg { font: 11px system-ui, sans-serif; max-width: 100%; height: auto; }
-svg text { fill: var(--muted); } svg .title { fill: var(--text); font-size: 13px; font-weight: 600; }
+.figures { gap: 14px; }
 .grid { stroke: var(--line); fill: none; }
 .baseline { stroke: var(--text); stroke-dasharray: 5 4; fill: none; }
 .series { fill: none; stroke-width: 1.8; } .series circle { stroke: none; }

@@ -6,13 +6,12 @@ import {
   methodLabel,
   shownAccuracy,
 } from "../../prune/evaluation/result.ts";
+import type { Table } from "./html.ts";
+import { markdownTable } from "./markdown-table.ts";
 import type { EvaluationResult, MethodResult, TaskResult } from "../../prune/evaluation/result.ts";
 
-/** A table row per method and column per task, as cells of text; the first row is the header. */
-export type ReportTable = readonly (readonly string[])[];
-
-/** The overview, then intervals and differences to dense by task. */
-export function reportTables(result: EvaluationResult): { title: string; table: ReportTable }[] {
+/** A row per method and a column per task: the overview, then intervals and differences to dense by task. */
+export function reportTables(result: EvaluationResult): { title: string; table: Table }[] {
   const tables = [{ title: "Overview", table: overviewTable(result) }];
   const kinds = new Set(result.methods.flatMap(({ tasks }) => tasks.map(({ kind }) => kind)));
   if (kinds.has("choice")) {
@@ -91,7 +90,7 @@ export function formatJson(result: EvaluationResult): string {
 }
 
 /** Every method in a row: mean accuracy and its tasks, perplexities, distance from dense, what it costs. */
-function overviewTable({ methods }: EvaluationResult): ReportTable {
+function overviewTable({ methods }: EvaluationResult): Table {
   const share = (value: number): string => (100 * value).toFixed(1);
   const columns: [header: string, cell: (method: MethodResult) => string | null][] = [
     ["method", methodLabel],
@@ -162,7 +161,7 @@ function taskTable(
   { methods }: EvaluationResult,
   kind: TaskResult["kind"],
   cell: (task: TaskResult) => string | null,
-): ReportTable {
+): Table {
   const names = taskNamesOf(methods, kind);
   const rows = methods.map((method) => [
     methodLabel(method),
@@ -187,11 +186,4 @@ function percent({ value, low, high }: Estimate): string {
 /** With its sign. */
 function points(difference: Estimate): string {
   return `${difference.value > 0 ? "+" : ""}${percent(difference)}`;
-}
-
-function markdownTable([header, ...rows]: ReportTable): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  const rule = header!.map((_, column) => (column === 0 ? "---" : "---:"));
-  return [line(header!), line(rule), ...rows.map(line)].join("\n");
 }

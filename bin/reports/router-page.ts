@@ -1,33 +1,25 @@
 import type { RouterResult } from "../../router/evaluation.ts";
 import type { Confusion } from "../../router/metrics.ts";
 import { foreignTable, pairTable, percent, setTable, summaryTable } from "./router-tables.ts";
-import type { Table } from "./router-tables.ts";
-import { escapeHtml, scatterPlot } from "./scatter-plot.ts";
+import { scatterPlot } from "./scatter-plot.ts";
+import { escapeHtml, htmlPage, htmlTable } from "./html.ts";
 
-/** One page with tables and maps that needs nothing else: no script, no font, no network. */
+/** Tables, maps of the prompts, and what is taken for what. */
 export function formatRouterPage(model: string, results: readonly RouterResult[]): string {
-  const title = escapeHtml(`Routing with ${model}`);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${title}</title>
-<style>${styles}</style>
-</head>
-<body>
-<h1>${title}</h1>
-<p>Prompts that the routers were not fitted with. Accuracy is that of the likeliest task, rejected or not.
+  return htmlPage({
+    title: `Routing with ${model}`,
+    note,
+    body: [htmlTable(summaryTable(results)), ...results.map((result) => section(result))].join(
+      "\n",
+    ),
+    styles,
+  });
+}
+
+const note = `Prompts that the routers were not fitted with. Accuracy is that of the likeliest task, rejected or not.
 Right task: the share of the tasks' prompts that were sent to their task.
 Wrong task: the share of all prompts that were sent to a task that is not theirs.
-AUROC says how well strangeness tells prompts of none of the tasks from the tasks' own.</p>
-${htmlTable(summaryTable(results))}
-${results.map((result) => section(result)).join("\n")}
-</body>
-</html>
-`;
-}
+AUROC says how well strangeness tells prompts of none of the tasks from the tasks' own.`;
 
 function section(result: RouterResult): string {
   const tables = [setTable(result), foreignTable(result), pairTable(result)];
@@ -76,13 +68,6 @@ ${rows.join("\n")}
 </table></div>`;
 }
 
-function htmlTable([header, ...rows]: Table): string {
-  const line = (cells: readonly string[], tag: string): string =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join("")}</tr>`;
-  const body = rows.map((row) => line(row, "td")).join("\n");
-  return `<div class="table"><table>\n${line(header!, "th")}\n${body}\n</table></div>`;
-}
-
 /** Of tasks, by hue and by lightness so that neighbours differ; there may be more than twenty. */
 const pointColors = Array.from({ length: 24 }, (_, i) => {
   const hue = Math.round((i * 137.5 + 210) % 360);
@@ -90,19 +75,11 @@ const pointColors = Array.from({ length: 24 }, (_, i) => {
 });
 
 const styles = `
-:root { --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --page: #fff; --hit: 0 114 178; --miss: 213 94 0; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e6edf3; --muted: #8b949e; --line: #30363d; --page: #0d1117; --hit: 86 180 233; --miss: 230 130 40; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--page);
-  max-width: 1440px; margin: 0 auto; padding: 24px; }
-h1 { font-size: 24px; } h2 { font-size: 18px; margin-top: 40px; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 12px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-.figures { display: flex; flex-wrap: wrap; gap: 28px; align-items: flex-start; margin-top: 12px; }
-figure { margin: 0; overflow-x: auto; } figcaption { color: var(--muted); font-size: 13px; }
+:root { --hit: 0 114 178; --miss: 213 94 0; }
+@media (prefers-color-scheme: dark) { :root { --hit: 86 180 233; --miss: 230 130 40; } }
+th, td { padding: 4px 12px; white-space: nowrap; }
+.figures { gap: 28px; align-items: flex-start; margin-top: 12px; }
+figcaption { color: var(--muted); font-size: 13px; }
 .confusion { font-size: 12px; }
 .confusion td { padding: 2px 4px; min-width: 24px; text-align: center; }
 .confusion th { padding: 2px 8px; font-weight: 500; }
@@ -110,8 +87,6 @@ figure { margin: 0; overflow-x: auto; } figcaption { color: var(--muted); font-s
 .turned span { writing-mode: vertical-rl; transform: rotate(180deg); }
 .hit { background: rgb(var(--hit) / calc(var(--share) * 0.55)); }
 .miss { background: rgb(var(--miss) / calc(var(--share) * 1.6)); }
-svg { font: 11px system-ui, sans-serif; max-width: 100%; height: auto; }
-svg text { fill: var(--muted); } svg .title { fill: var(--text); font-size: 13px; font-weight: 600; }
 .frame { fill: none; stroke: var(--line); }
 circle { fill-opacity: 0.75; } .none { fill: var(--muted); fill-opacity: 0.3; }
 ${pointColors.join("\n")}

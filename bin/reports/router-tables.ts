@@ -1,7 +1,6 @@
+import { markdownTable } from "./markdown-table.ts";
+import type { Table } from "./html.ts";
 import type { RouterResult } from "../../router/evaluation.ts";
-
-/** Rows of cells; the first row is the header. */
-export type Table = readonly (readonly string[])[];
 
 export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
@@ -85,18 +84,13 @@ export function pairTable({ confusedPairs }: RouterResult): Table | null {
 
 /** As Markdown: the summary, and what each router confuses most. */
 export function formatRouterTable(results: readonly RouterResult[]): string {
-  const parts = [markdown(summaryTable(results))];
+  const parts = [`${markdownTable(summaryTable(results))}\n`];
   for (const result of results) {
     const tables = [setTable(result), foreignTable(result), pairTable(result)];
     parts.push(
       `${result.suite}, ${result.kind}:\n`,
-      ...tables.flatMap((table) => (table === null ? [] : [markdown(table)])),
+      ...tables.flatMap((table) => (table === null ? [] : [`${markdownTable(table)}\n`])),
     );
   }
   return parts.join("\n");
-}
-
-function markdown([header, ...rows]: Table): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |\n`;
-  return line(header!) + line(header!.map(() => "---")) + rows.map(line).join("");
 }

@@ -1,3 +1,5 @@
+import { escapeHtml } from "./html.ts";
+
 export interface ScatterPoint {
   readonly x: number;
   readonly y: number;
@@ -52,15 +54,6 @@ export function scatterPlot({ title, labels, points }: ScatterPlot): string {
     `text-anchor="middle">${escapeHtml(title)}</text><rect class="frame" x="2" y="24" ` +
     `width="${width - 4}" height="${height - 26}"/>${dots.join("")}${legend.join("")}</svg>`
   );
-}
-
-/** For text and attribute values. */
-export function escapeHtml(value: string): string {
-  return value
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 }
 
 function extent(values: readonly number[]): [number, number] {

@@ -1,3 +1,5 @@
+import { escapeHtml } from "./html.ts";
+
 /** A point with its confidence interval. */
 export interface PlotPoint {
   readonly x: number;
@@ -155,15 +157,6 @@ export function heatMap({ title, rowLabels, columnLabels, values }: HeatMap): st
     bottom + 22,
     parts,
   );
-}
-
-/** For text and attribute values. */
-export function escapeHtml(value: string): string {
-  return value
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 }
 
 function svg(title: string, fullWidth: number, fullHeight: number, parts: readonly string[]) {
