@@ -103,7 +103,7 @@ export function shapePlan(weights: ModelWeights, target: number): ExpertPlan {
   const attention = Array.from({ length: head - middle }, () => choicesByScore(scores, config));
   const problem = { config, attention, target, channelMultiple: 32 };
   const order = Array.from({ length: config.intermediateSize }, (_, i) => i);
-  const layers = allocateLogistic(problem, "parameters").map((width) =>
+  const layers = allocateLogistic(problem).map((width) =>
     maskLayer(width, config.intermediateSize, order),
   );
   return createExpertPlan(weights, { task: "speed", recipe: { target }, layers });

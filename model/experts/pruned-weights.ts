@@ -1,4 +1,5 @@
 import type { BiasRole, LayerTensorRole, ModelWeights } from "../weights/config.ts";
+import { checkExpertPlan } from "./expert-plan.ts";
 import type { ExpertPlan, LayerPlan } from "./expert-plan.ts";
 import { stageBorders } from "../stages/model-stages.ts";
 
@@ -16,14 +17,15 @@ export type Replacements = (layer: number, role: "output" | "down") => Replaceme
 /**
  * The weights that an expert keeps: those of the middle cut to the plan, all others as they are. Closing it closes
  * the dense weights.
- * @param plan checked against `weights`
  * @param replacements read on demand. @default kept columns as they are
+ * @throws ModelLoadError when the plan is not one of this model, naming the layer and what is wrong
  */
 export function prunedWeights(
   weights: ModelWeights,
   plan: ExpertPlan,
   replacements: Replacements = () => null,
 ): ModelWeights {
+  checkExpertPlan(`The plan of ${plan.task}`, plan, weights);
   const { headDim, hiddenSize } = weights.config;
   const { middle } = stageBorders(weights.config);
 

@@ -9,19 +9,11 @@ export interface AllocationProblem {
   readonly config: ModelConfig;
   /** Choices of each layer of the middle, from all heads to none. */
   readonly attention: readonly (readonly AttentionChoice[])[];
-  /** Share to be removed, 0 to 1; of what, see {@link Accounting}. */
+  /** Share of the query, key, value, output, gate, up and down parameters of the middle to be removed, 0 to 1. */
   readonly target: number;
   /** Channels of a pruned MLP are a multiple of this: 32 or 64 suit the quantised kernels. */
   readonly channelMultiple: number;
 }
-
-/**
- * - `parameters`: the target is the share of query, key, value, output, gate, up and down parameters of the
- *   middle, what rounding takes is made up for with channels;
- * - `paper`: the target is the mean sparsity of the pruned layers before rounding down to whole heads and
- *   channels, so that less is removed than the target says.
- */
-export type Accounting = "parameters" | "paper";
 
 /** Widths of one layer of the middle. */
 export interface LayerWidths {
@@ -44,20 +36,16 @@ export interface LogisticOptions {
 
 /**
  * SEAP's logistic sparsity: layer l of L loses rho_l = Λ / (1 + exp(-k (x_l - x0))) with x_l = l / (L - 1), heads
- * and channels alike; Λ by bisection. The protected layers lose nothing.
+ * and channels alike; Λ by bisection. The protected layers lose nothing. What rounding down to whole heads takes is made
+ * up for with channels.
  */
 export function allocateLogistic(
   problem: AllocationProblem,
-  accounting: Accounting,
   { steepness = 1, midpoint = 0.3 }: LogisticOptions = {},
 ): LayerWidths[] {
-  const { numLayers } = problem.config;
-  const { middle } = stageBorders(problem.config);
-  const shape = problem.attention.map(
-    (_, i) => 1 / (1 + Math.exp(-steepness * ((middle + i) / (numLayers - 1) - midpoint))),
-  );
+  const shape = logisticShape(problem.config, { steepness, midpoint });
   const largest = 1 / Math.max(1e-30, Math.min(...shape));
-  return fit(problem, accounting, largest, (scale) =>
+  return fit(problem, largest, (scale) =>
     shape.map((value) => {
       const rate = Math.min(1, scale * value);
       return { attention: rate, mlp: rate };
@@ -65,11 +53,21 @@ export function allocateLogistic(
   );
 }
 
+/** rho_l / Λ of each layer of the middle. */
+export function logisticShape(
+  config: ModelConfig,
+  { steepness, midpoint }: Required<LogisticOptions>,
+): number[] {
+  const { middle, head } = stageBorders(config);
+  return Array.from({ length: head - middle }, (_, i) => {
+    const x = (middle + i) / (config.numLayers - 1);
+    return 1 / (1 + Math.exp(-steepness * (x - midpoint)));
+  });
+}
+
 /** The same sparsity in every layer and module (UL-UM, as Wanda-sp is pruned in FLAP). */
-export function allocateUniform(problem: AllocationProblem, accounting: Accounting): LayerWidths[] {
-  return fit(problem, accounting, 1, (rate) =>
-    problem.attention.map(() => ({ attention: rate, mlp: rate })),
-  );
+export function allocateUniform(problem: AllocationProblem): LayerWidths[] {
+  return fit(problem, 1, (rate) => problem.attention.map(() => ({ attention: rate, mlp: rate })));
 }
 
 /**
@@ -79,14 +77,13 @@ export function allocateUniform(problem: AllocationProblem, accounting: Accounti
  */
 export function allocateGlobal(
   problem: AllocationProblem,
-  accounting: Accounting,
   scores: readonly ComparableScores[],
 ): LayerWidths[] {
   const all = Float64Array.from(scores.flatMap(({ heads, channels }) => [...heads, ...channels]));
   all.sort();
   const shareUpTo = (values: Float64Array, threshold: number) =>
     values.reduce((count, value) => count + (value <= threshold ? 1 : 0), 0) / values.length;
-  return fit(problem, accounting, all.length, (position) => {
+  return fit(problem, all.length, (position) => {
     const count = Math.floor(position);
     const threshold = count === 0 ? -Infinity : all[count - 1]!;
     return scores.map(({ heads, channels }) => ({
@@ -127,16 +124,11 @@ export function channelSteps({ intermediateSize }: ModelConfig, multiple: number
 /** Finds the largest parameter of `ratesAt`, which removes more the larger it is, that meets the target. */
 function fit(
   problem: AllocationProblem,
-  accounting: Accounting,
   largest: number,
   ratesAt: (parameter: number) => readonly LayerRates[],
 ): LayerWidths[] {
-  const removedAt = (parameter: number) => {
-    const rates = ratesAt(parameter);
-    return accounting === "paper"
-      ? meanRate(problem.config, rates)
-      : removedShare(problem, realise(problem, rates));
-  };
+  const removedAt = (parameter: number) =>
+    removedShare(problem, realise(problem, ratesAt(parameter)));
   let [low, high] = [0, largest];
   while (high - low > 1e-12 * Math.max(1, high)) {
     const between = (low + high) / 2;
@@ -146,16 +138,7 @@ function fit(
   const offLow = problem.target - removedAt(low);
   const offHigh = removedAt(high) - problem.target;
   const rates = ratesAt(problem.target > 0 && offHigh < offLow ? high : low);
-  const widths = realise(problem, rates);
-  return accounting === "paper" ? widths : makeUp(problem, rates, widths);
-}
-
-/** Weighted by parameters, which for equal rates of a layer's modules is the plain mean over layers. */
-function meanRate(config: ModelConfig, rates: readonly LayerRates[]): number {
-  const attention = attentionParameters(config, config.numHeads, config.numKvHeads);
-  const mlp = layerParameters(config) - attention;
-  const removed = rates.reduce((sum, rate) => sum + rate.attention * attention + rate.mlp * mlp, 0);
-  return removed / (rates.length * (attention + mlp));
+  return makeUp(problem, rates, realise(problem, rates));
 }
 
 function removedShare({ config }: AllocationProblem, layers: readonly LayerWidths[]): number {

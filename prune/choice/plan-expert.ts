@@ -7,7 +7,7 @@ import { createExpertPlan } from "../../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
 import { stageBorders } from "../../model/stages/model-stages.ts";
 import { allocateGlobal, allocateLogistic, allocateUniform } from "./allocation.ts";
-import type { Accounting, AllocationProblem, LayerWidths } from "./allocation.ts";
+import type { AllocationProblem, LayerWidths } from "./allocation.ts";
 import { maskLayer } from "./masks.ts";
 import { recipes } from "./recipe.ts";
 import type { CalibrationData, Method, Recipe } from "./recipe.ts";
@@ -19,13 +19,12 @@ export interface PlanOptions {
   /** Routing label. */
   readonly task: string;
   readonly method: Method;
-  /** Share to be removed, 0 to 1; of what, see `accounting`. */
+  /** Share of the middle's parameters to be removed, 0 to 1. */
   readonly target: number;
-  /** @default "parameters" */
-  readonly accounting?: Accounting;
-  /** Channels of a pruned MLP are a multiple of this. @default 32 */
-  readonly channelMultiple?: number;
 }
+
+/** What every plan is made by, and says: channels of a pruned MLP are a multiple of 32, which the kernels like. */
+export const planRules = { accounting: "parameters", channelMultiple: 32 } as const;
 
 /** How the layers of the middle can be thinned; the same for every target. */
 export interface ModelThinning {
@@ -106,17 +105,17 @@ export function planExpert(
   options: PlanOptions,
 ): ExpertPlan {
   const { config } = weights;
-  const { task, method, target, accounting = "parameters", channelMultiple = 32 } = options;
+  const { task, method, target } = options;
   const problem = {
     config,
     attention: layers.map(({ attention }) => attention),
     target,
-    channelMultiple,
+    channelMultiple: planRules.channelMultiple,
   };
-  const widths = allocate(problem, layers, recipes[method].allocation, accounting);
+  const widths = allocate(problem, layers, recipes[method].allocation);
   return createExpertPlan(weights, {
     task,
-    recipe: { method, target, accounting, channelMultiple },
+    recipe: { method, target, ...planRules },
     layers: widths.map((width, i) =>
       maskLayer(width, config.intermediateSize, layers[i]!.removalOrder),
     ),
@@ -127,17 +126,15 @@ function allocate(
   problem: AllocationProblem,
   layers: readonly LayerThinning[],
   allocation: Recipe["allocation"],
-  accounting: Accounting,
 ): LayerWidths[] {
   switch (allocation) {
     case "uniform":
-      return allocateUniform(problem, accounting);
+      return allocateUniform(problem);
     case "logistic":
-      return allocateLogistic(problem, accounting);
+      return allocateLogistic(problem);
     case "global":
       return allocateGlobal(
         problem,
-        accounting,
         layers.map(({ scores }) => scores!),
       );
     case "error":

@@ -8,7 +8,7 @@ import type { MakerOptions } from "./expert-maker.ts";
 import type { ProfileSource } from "../calibration/profile-source.ts";
 
 export interface BuildExpertOptions extends MakerOptions {
-  /** Share to be removed, 0 to 1; of what, see `accounting`. */
+  /** Share of the middle's parameters to be removed, 0 to 1. */
   readonly target: number;
   /** Called as steps of the build end. */
   readonly onProgress?: (done: number, total: number) => void;

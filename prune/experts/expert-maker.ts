@@ -10,7 +10,7 @@ import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { compensate } from "../compensation/compensation.ts";
 import type { CompensateOptions } from "../compensation/compensation.ts";
-import { planExpert, thinModel, thinningVersion } from "../choice/plan-expert.ts";
+import { planExpert, planRules, thinModel, thinningVersion } from "../choice/plan-expert.ts";
 import type { ModelThinning, PlanOptions } from "../choice/plan-expert.ts";
 import type { ProfileSource } from "../calibration/profile-source.ts";
 import { calibrationFor, recipes } from "../choice/recipe.ts";
@@ -74,7 +74,7 @@ export class ExpertMaker {
 
   /** Name of the artifact that the expert has, by model, corpus and recipe. */
   keyOf(target: number): string {
-    const { task, method, accounting = "parameters", channelMultiple = 32, format } = this.#options;
+    const { task, method, format } = this.#options;
     const recipe = {
       expertVersion,
       ...(recipes[method].choice === "surgeon" && { thinningVersion }),
@@ -82,8 +82,7 @@ export class ExpertMaker {
       task,
       method,
       target,
-      accounting,
-      channelMultiple,
+      ...planRules,
       format,
     };
     const hash = createHash("sha256").update(JSON.stringify(recipe)).digest("hex");
@@ -104,7 +103,7 @@ export class ExpertMaker {
   }
 
   /**
-   * @param target share to be removed, 0 to 1; of what, see `accounting`
+   * @param target share of the middle's parameters to be removed, 0 to 1
    * @throws CalibrationError, and the signal's reason
    */
   async make(target: number, onProgress?: OnProgress): Promise<MadeExpert> {

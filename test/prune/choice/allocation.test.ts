@@ -6,6 +6,7 @@ import {
   allocateGlobal,
   allocateLogistic,
   allocateUniform,
+  logisticShape,
   keptParameters,
   layerParameters,
 } from "../../../prune/choice/allocation.ts";
@@ -59,36 +60,36 @@ function sparsity({ config }: AllocationProblem, layers: readonly LayerWidths[])
 const widths = (layers: readonly LayerWidths[]) =>
   layers.map(({ attention, numChannels }) => [attention.keptHeads.length, numChannels]);
 
-test("rho_l = Λ / (1 + exp(−k (x_l − x0))) with mean target, then floor(rho_l H) heads and floor(rho_l I) channels go", (t) => {
+test("rho_l / Λ = 1 / (1 + exp(−k (x_l − x0)))", (t) => {
   const { problem } = problemOf(paperLike, 0.3, 1);
   const shape = [2, 3, 4, 5, 6, 7].map((l) => 1 / (1 + Math.exp(-(l / 9 - 0.3))));
-  const scale = (0.3 * 6) / shape.reduce((a, b) => a + b, 0);
-  t.deepEqual(
-    widths(allocateLogistic(problem, "paper")),
-    shape.map((s) => [8 - Math.floor(scale * s * 8), 40 - Math.floor(scale * s * 40)]),
-  );
+  t.deepEqual(logisticShape(problem.config, { steepness: 1, midpoint: 0.3 }), shape);
 });
 
 test("the logistic curve's slope and middle can be chosen", (t) => {
   const { problem } = problemOf(paperLike, 0.5, 1);
-  const steep = allocateLogistic(problem, "paper", { steepness: 1000, midpoint: 0.5 });
+  const steep = allocateLogistic(problem, { steepness: 1000, midpoint: 0.5 });
   // Layers 2 to 4 of 10 lie before the middle, 5 to 7 behind it.
   for (const [i, [heads, channels]] of widths(steep).entries()) {
     t.deepEqual([heads, channels], i < 3 ? [8, 40] : [0, 0]);
   }
 });
 
-test("uniform sparsity of the paper's accounting removes floor(G H) heads and floor(G I) channels everywhere", (t) => {
-  const { problem } = problemOf(paperLike, 0.3, 1);
-  t.deepEqual(
-    widths(allocateUniform(problem, "paper")),
-    Array.from({ length: 6 }, () => [6, 28]),
-  );
-  const half = { ...problem, target: 0.5 };
-  t.deepEqual(
-    widths(allocateUniform(half, "paper")),
-    Array.from({ length: 6 }, () => [4, 20]),
-  );
+test("uniform sparsity removes the same number of heads and about as many channels everywhere", (t) => {
+  for (const [target, numHeads] of [
+    [0.3, 6],
+    [0.5, 4],
+  ] as const) {
+    const { problem } = problemOf(paperLike, target, 1);
+    const layers = allocateUniform(problem);
+    t.deepEqual(
+      layers.map(({ attention }) => attention.keptHeads.length),
+      Array.from({ length: 6 }, () => numHeads),
+    );
+    const counts = layers.map(({ numChannels }) => numChannels);
+    t.true(Math.max(...counts) - Math.min(...counts) <= 1);
+    t.true(Math.abs(sparsity(problem, layers) - target) < 0.01);
+  }
 });
 
 test("FLAP AL-AM removes heads and channels at or below one threshold, a head counting 4 head_dim / 3 channels", (t) => {
@@ -109,7 +110,7 @@ test("FLAP AL-AM removes heads and channels at or below one threshold, a head co
     ),
   );
   // In order: -3 (1), -2.5 (2), head -2 (10), -1 (11), 0 (12), head 0.2 (20): the threshold is 0.2.
-  const layers = allocateGlobal({ ...problem, attention }, "parameters", scores);
+  const layers = allocateGlobal({ ...problem, attention }, scores);
   t.deepEqual(
     layers.map(({ attention: { keptHeads }, numChannels }) => [keptHeads, numChannels]),
     [
@@ -117,7 +118,6 @@ test("FLAP AL-AM removes heads and channels at or below one threshold, a head co
       [[1], 2],
     ],
   );
-  t.deepEqual(allocateGlobal({ ...problem, attention }, "paper", scores), layers);
 });
 
 /** Up to the whole module. @param loss of half of it */
@@ -176,9 +176,9 @@ function allocations(problem: AllocationProblem, scores: ReturnType<typeof rando
     mlp: powerCurve(random()),
   }));
   return {
-    logistic: allocateLogistic(problem, "parameters"),
-    uniform: allocateUniform(problem, "parameters"),
-    global: allocateGlobal(problem, "parameters", scores),
+    logistic: allocateLogistic(problem),
+    uniform: allocateUniform(problem),
+    global: allocateGlobal(problem, scores),
     sensitivity: allocateBySensitivity(problem, sensitivities),
   };
 }
@@ -229,9 +229,9 @@ test("a target of 0 keeps everything", (t) => {
   const { problem, scores } = problemOf(smol, 0, 32);
   const all = [
     ...Object.values(allocations(problem, scores)),
-    allocateLogistic(problem, "paper"),
-    allocateUniform(problem, "paper"),
-    allocateGlobal(problem, "paper", scores),
+    allocateLogistic(problem),
+    allocateUniform(problem),
+    allocateGlobal(problem, scores),
   ];
   for (const layers of all) {
     t.true(
