@@ -1,6 +1,7 @@
-import { allCharacters, difference, union } from "./code-points.ts";
+import { allCharacters } from "./code-points.ts";
 import type { CodePoints } from "../../engine/grammar/grammar.ts";
-import { GrammarTextError } from "./grammar-text-error.ts";
+import { anyInLine, readEscape, readSet, single } from "./pattern-characters.ts";
+import { PatternReader } from "./pattern-reader.ts";
 
 /** What a regular expression says: texts as `GrammarNode` has them, and what must or must not follow. */
 export type PatternNode =
@@ -24,40 +25,6 @@ export type PatternNode =
 export function parsePattern(pattern: string, isSearch: boolean): PatternNode {
   return new PatternParser(pattern).parse(isSearch);
 }
-
-const decimalDigits: CodePoints = [[0x30, 0x39]];
-const wordCharacters: CodePoints = [
-  [0x30, 0x39],
-  [0x41, 0x5a],
-  [0x5f, 0x5f],
-  [0x61, 0x7a],
-];
-const spaces: CodePoints = [
-  [0x09, 0x0d],
-  [0x20, 0x20],
-  [0xa0, 0xa0],
-  [0x1680, 0x1680],
-  [0x2000, 0x200a],
-  [0x2028, 0x2029],
-  [0x202f, 0x202f],
-  [0x205f, 0x205f],
-  [0x3000, 0x3000],
-  [0xfeff, 0xfeff],
-];
-const lineEnds: CodePoints = [
-  [0x0a, 0x0a],
-  [0x0d, 0x0d],
-  [0x2028, 0x2029],
-];
-const shorthands: Readonly<Record<string, CodePoints>> = {
-  d: decimalDigits,
-  D: difference(allCharacters, decimalDigits),
-  w: wordCharacters,
-  W: difference(allCharacters, wordCharacters),
-  s: spaces,
-  S: difference(allCharacters, spaces),
-};
-const controls: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, "0": 0 };
 
 /** Larger ones are mistakes. */
 const maxCount = 1000;
@@ -89,39 +56,39 @@ const anything: PatternNode = {
 };
 
 class PatternParser {
-  readonly #characters: readonly string[];
+  readonly #reader: PatternReader;
   /** Where each group ends. */
   readonly #ends: ReadonlyMap<number, number>;
-  #position = 0;
   #depth = 0;
 
   constructor(pattern: string) {
-    this.#characters = [...pattern];
-    this.#ends = groupEnds(this.#characters);
+    this.#reader = new PatternReader(pattern);
+    this.#ends = groupEnds(this.#reader.characters);
   }
 
   parse(isSearch: boolean): PatternNode {
     const place = { isFirst: true, opensBefore: isSearch, isLast: true, opensBehind: isSearch };
     const node = this.#alternatives(place);
-    if (this.#position < this.#characters.length) this.#mistake("an unmatched )");
+    if (this.#reader.position < this.#reader.characters.length)
+      this.#reader.mistake("an unmatched )");
     return node;
   }
 
   #alternatives(place: Place): PatternNode {
     const alternatives = [this.#terms(place)];
-    while (this.#take("|")) alternatives.push(this.#terms(place));
+    while (this.#reader.take("|")) alternatives.push(this.#terms(place));
     return alternatives.length === 1 ? alternatives[0]! : { kind: "choice", alternatives };
   }
 
   #terms(place: Place): PatternNode {
     const parts: PatternNode[] = [];
     let { isFirst, opensBefore, opensBehind } = place;
-    for (let next = this.#peek(); next !== undefined && next !== "|" && next !== ")";) {
+    for (let next = this.#reader.peek(); next !== undefined && next !== "|" && next !== ")";) {
       if (next === "^" && isFirst) {
-        this.#position++;
+        this.#reader.position++;
         opensBefore = false;
-      } else if (next === "$" && place.isLast && this.#isEnd(this.#position + 1)) {
-        this.#position++;
+      } else if (next === "$" && place.isLast && this.#isEnd(this.#reader.position + 1)) {
+        this.#reader.position++;
         opensBehind = false;
       } else if (this.#isAhead()) {
         parts.push(this.#ahead(isFirst && !opensBefore));
@@ -135,7 +102,7 @@ class PatternParser {
         parts.push(this.#quantified(this.#atom()));
         isFirst = false;
       }
-      next = this.#peek();
+      next = this.#reader.peek();
     }
     if (opensBefore) parts.unshift(anything);
     if (opensBehind) parts.push(anything);
@@ -144,10 +111,10 @@ class PatternParser {
 
   /** Anchors inside a group at an end of the pattern are anchors of the pattern: it must say itself where it opens. */
   #groupPlace({ isFirst, opensBefore, isLast, opensBehind }: Place): Place {
-    const end = this.#ends.get(this.#position) ?? this.#mistake("an unmatched (");
+    const end = this.#ends.get(this.#reader.position) ?? this.#reader.mistake("an unmatched (");
     const hasAnchor = (anchor: string): boolean =>
-      this.#characters.slice(this.#position, end).includes(anchor);
-    if (/[*+?{]/.test(this.#characters[end + 1] ?? "")) return inTheMiddle;
+      this.#reader.characters.slice(this.#reader.position, end).includes(anchor);
+    if (/[*+?{]/.test(this.#reader.characters[end + 1] ?? "")) return inTheMiddle;
     const isAtStart = isFirst && hasAnchor("^");
     const isAtEnd = isLast && this.#isEnd(end + 1) && hasAnchor("$");
     return {
@@ -160,39 +127,42 @@ class PatternParser {
 
   /** Of an alternative. */
   #isEnd(position: number): boolean {
-    return ["|", ")", undefined].includes(this.#characters[position]);
+    return ["|", ")", undefined].includes(this.#reader.characters[position]);
   }
 
   #isAhead(): boolean {
-    const [open, mark, kind] = this.#characters.slice(this.#position, this.#position + 3);
+    const [open, mark, kind] = this.#reader.characters.slice(
+      this.#reader.position,
+      this.#reader.position + 3,
+    );
     return open === "(" && mark === "?" && (kind === "=" || kind === "!");
   }
 
   #ahead(isFirst: boolean): PatternNode {
-    const isNegative = this.#characters[this.#position + 2] === "!";
-    this.#position += 3;
+    const isNegative = this.#reader.characters[this.#reader.position + 2] === "!";
+    this.#reader.position += 3;
     const content = this.#inGroup({ isFirst, opensBefore: false, isLast: true, opensBehind: true });
-    if (this.#quantifier() !== undefined) this.#fail("a repeated look-ahead");
+    if (this.#quantifier() !== undefined) this.#reader.fail("a repeated look-ahead");
     return { kind: "ahead", isNegative, content };
   }
 
   #atom(): PatternNode {
-    const character = this.#next();
+    const character = this.#reader.next();
     switch (character) {
       case "[":
-        return { kind: "characters", codePoints: this.#set() };
+        return { kind: "characters", codePoints: readSet(this.#reader) };
       case ".":
-        return { kind: "characters", codePoints: difference(allCharacters, lineEnds) };
+        return { kind: "characters", codePoints: anyInLine };
       case "\\":
-        return { kind: "characters", codePoints: this.#escape() };
+        return { kind: "characters", codePoints: readEscape(this.#reader) };
       case "^":
       case "$":
-        return this.#fail(`${character} in the middle`);
+        return this.#reader.fail(`${character} in the middle`);
       case "*":
       case "+":
       case "?":
       case "{":
-        return this.#mistake(`nothing to repeat before ${character}`);
+        return this.#reader.mistake(`nothing to repeat before ${character}`);
       default:
         return { kind: "characters", codePoints: single(character.codePointAt(0)!) };
     }
@@ -200,23 +170,23 @@ class PatternParser {
 
   /** At its `(`. */
   #group(place: Place): PatternNode {
-    this.#position++;
-    if (this.#take("?")) {
+    this.#reader.position++;
+    if (this.#reader.take("?")) {
       // Python's names have a P before them.
-      this.#take("P");
-      if (this.#take("<")) {
-        if (["=", "!"].includes(this.#peek() ?? "")) this.#fail("a look-behind");
-        while (!this.#take(">")) this.#next();
-      } else if (!this.#take(":")) this.#fail("a group of an unknown kind");
+      this.#reader.take("P");
+      if (this.#reader.take("<")) {
+        if (["=", "!"].includes(this.#reader.peek() ?? "")) this.#reader.fail("a look-behind");
+        while (!this.#reader.take(">")) this.#reader.next();
+      } else if (!this.#reader.take(":")) this.#reader.fail("a group of an unknown kind");
     }
     return this.#inGroup(place);
   }
 
   #inGroup(place: Place): PatternNode {
-    if (++this.#depth > 50) this.#fail("too many groups in each other");
+    if (++this.#depth > 50) this.#reader.fail("too many groups in each other");
     const node = this.#alternatives(place);
     this.#depth--;
-    if (!this.#take(")")) this.#mistake("an unmatched (");
+    if (!this.#reader.take(")")) this.#reader.mistake("an unmatched (");
     return node;
   }
 
@@ -224,117 +194,29 @@ class PatternParser {
     const bounds = this.#quantifier();
     if (bounds === undefined) return atom;
     // Lazy or not, the texts are the same.
-    this.#take("?");
-    if (this.#quantifier() !== undefined) this.#fail("two quantifiers in a row");
+    this.#reader.take("?");
+    if (this.#quantifier() !== undefined) this.#reader.fail("two quantifiers in a row");
     const [min, max] = bounds;
     return { kind: "repeat", item: atom, min, max };
   }
 
   #quantifier(): [min: number, max: number] | undefined {
-    if (this.#take("*")) return [0, Infinity];
-    if (this.#take("+")) return [1, Infinity];
-    if (this.#take("?")) return [0, 1];
-    if (!this.#take("{")) return undefined;
+    if (this.#reader.take("*")) return [0, Infinity];
+    if (this.#reader.take("+")) return [1, Infinity];
+    if (this.#reader.take("?")) return [0, 1];
+    if (!this.#reader.take("{")) return undefined;
     let text = "";
-    for (let next = this.#next(); next !== "}"; next = this.#next()) text += next;
-    const [, min, comma, max] = /^(\d{1,9})(,?)(\d{0,9})$/.exec(text) ?? this.#fail(`{${text}}`);
+    for (let next = this.#reader.next(); next !== "}"; next = this.#reader.next()) text += next;
+    const [, min, comma, max] =
+      /^(\d{1,9})(,?)(\d{0,9})$/.exec(text) ?? this.#reader.fail(`{${text}}`);
     const low = Number(min);
     const high = comma === "" ? low : max === "" ? Infinity : Number(max);
-    if (low > high) this.#mistake(`{${text}}`);
+    if (low > high) this.#reader.mistake(`{${text}}`);
     if (low > maxCount || (high > maxCount && high < Infinity)) {
-      this.#fail(`a count above ${maxCount}`);
+      this.#reader.fail(`a count above ${maxCount}`);
     }
     return [low, high];
   }
-
-  /** After `[`. */
-  #set(): CodePoints {
-    const isNegated = this.#take("^");
-    const sets: CodePoints[] = [];
-    while (!this.#take("]")) {
-      const first = this.#setMember();
-      const isRange = this.#peek() === "-" && this.#characters[this.#position + 1] !== "]";
-      if (!isRange) {
-        sets.push(first);
-        continue;
-      }
-      this.#next();
-      const last = this.#setMember();
-      const [from, to] = [codePointOf(first), codePointOf(last)];
-      if (from === undefined || to === undefined || from > to)
-        this.#mistake("a range that is none");
-      else sets.push(difference([[from, to]], [[0xd800, 0xdfff]]));
-    }
-    const set = union(sets);
-    return isNegated ? difference(allCharacters, set) : set;
-  }
-
-  #setMember(): CodePoints {
-    const character = this.#next();
-    if (character !== "\\") return single(character.codePointAt(0)!);
-    if (this.#take("b")) return single(8);
-    if (this.#take("-")) return single(0x2d);
-    return this.#escape();
-  }
-
-  /** After `\`. */
-  #escape(): CodePoints {
-    const character = this.#next();
-    const set = shorthands[character];
-    if (set !== undefined) return set;
-    const control = controls[character];
-    if (control !== undefined) return single(control);
-    if (character === "x") return single(this.#hex(2));
-    if (character === "u") {
-      if (!this.#take("{")) return single(this.#hex(4));
-      let text = "";
-      for (let next = this.#next(); next !== "}"; next = this.#next()) text += next;
-      const value = Number.parseInt(text, 16);
-      return value <= 0x10ffff ? single(value) : this.#fail(`\\u{${text}}`);
-    }
-    if (/[A-Za-z0-9]/.test(character)) this.#fail(`\\${character}`);
-    return single(character.codePointAt(0)!);
-  }
-
-  #hex(length: number): number {
-    const text = Array.from({ length }, () => this.#next()).join("");
-    return /^[0-9a-fA-F]+$/.test(text)
-      ? Number.parseInt(text, 16)
-      : this.#fail(`\\x or \\u ${text}`);
-  }
-
-  #peek(): string | undefined {
-    return this.#characters[this.#position];
-  }
-
-  #next(): string {
-    return this.#characters[this.#position++] ?? this.#mistake("an end in the middle");
-  }
-
-  #take(character: string): boolean {
-    if (this.#peek() !== character) return false;
-    this.#position++;
-    return true;
-  }
-
-  #fail(what: string, isMistake = false): never {
-    const shown = what.length > 60 ? `${what.slice(0, 60)}…` : what;
-    const message = `the pattern has ${shown}, which cannot be enforced`;
-    throw new GrammarTextError(message, "", isMistake);
-  }
-
-  #mistake(what: string): never {
-    this.#fail(what, true);
-  }
-}
-
-function single(codePoint: number): CodePoints {
-  return difference([[codePoint, codePoint]], [[0xd800, 0xdfff]]);
-}
-
-function codePointOf(set: CodePoints): number | undefined {
-  const [range, ...more] = set;
-  return range !== undefined && more.length === 0 && range[0] === range[1] ? range[0] : undefined;
 }
 
 /** Where the groups that begin at some characters end. */
