@@ -10,7 +10,7 @@ import { buildTask } from "./build-task.ts";
 import { formatBudget, formatReport } from "./format-report.ts";
 import { jsonText } from "./output.ts";
 import { checkMethod } from "./prune-options.ts";
-import type { BuildOptions } from "./prune-options.ts";
+import type { BuildFlags } from "./prune-options.ts";
 import { corpusPaths, withTaskRun } from "./task-run.ts";
 import type { TaskRun } from "./task-run.ts";
 
@@ -23,7 +23,7 @@ export interface TaskResult extends BuildOutcome {
 
 /** `seap prune build` @throws ConfigError, another SeapError, and the signal's reason */
 export async function buildExperts(
-  options: BuildOptions & { readonly json: boolean },
+  options: BuildFlags & { readonly json: boolean },
   io: CommandIo,
   signal: AbortSignal,
 ): Promise<void> {
@@ -50,7 +50,7 @@ export async function buildExperts(
 /** What was built before, by whomever, is not built again; one process builds while others wait for it. */
 async function buildOnce(
   task: string,
-  options: BuildOptions,
+  options: BuildFlags,
   run: TaskRun,
   signal: AbortSignal,
 ): Promise<TaskResult> {

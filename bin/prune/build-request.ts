@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { BuildRequest } from "../../prune/experts/build-outcome.ts";
 import { CorpusError } from "../../prune/errors.ts";
-import type { BuildOptions } from "./prune-options.ts";
+import type { BuildFlags } from "./prune-options.ts";
 import { textLimits } from "./task-run.ts";
 
 export interface RequestOptions extends Pick<
-  BuildOptions,
+  BuildFlags,
   "method" | "weights" | "tokens" | "sparsity" | "maxLossIncrease"
 > {
   /** Content hash of the model. */

@@ -7,13 +7,13 @@ import { knownReport, reportOn } from "../../prune/experts/expert-report.ts";
 import type { ExpertReport, JudgedExpert } from "../../prune/experts/expert-report.ts";
 import { HeldOutJudge } from "../../prune/experts/held-out-judge.ts";
 import { chooseSparsity } from "../../prune/experts/quality-budget.ts";
-import type { BuildOptions } from "./prune-options.ts";
+import type { BuildFlags } from "./prune-options.ts";
 import type { TaskRun } from "./task-run.ts";
 
 /** Builds the expert of a task that was asked for. @throws SeapError, and the signal's reason */
 export async function buildTask(
   task: string,
-  options: BuildOptions,
+  options: BuildFlags,
   run: TaskRun,
   signal: AbortSignal,
 ): Promise<BuildOutcome> {
@@ -48,14 +48,14 @@ export async function buildTask(
 
 class TaskBuild {
   readonly #task: string;
-  readonly #options: BuildOptions;
+  readonly #options: BuildFlags;
   readonly #run: TaskRun;
   readonly #maker: ExpertMaker;
   readonly #judge: HeldOutJudge;
 
   constructor(
     task: string,
-    options: BuildOptions,
+    options: BuildFlags,
     run: TaskRun,
     parts: { readonly maker: ExpertMaker; readonly judge: HeldOutJudge },
   ) {

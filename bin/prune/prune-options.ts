@@ -89,7 +89,7 @@ export const mergeSchema = z.strictObject({ cacheDir });
 export const tasksSchema = z.strictObject({});
 
 export type CalibrateOptions = z.output<typeof calibrateSchema>;
-export type BuildOptions = z.output<typeof buildSchema>;
+export type BuildFlags = z.output<typeof buildSchema>;
 /** What calibrating and building have in common. */
 export type ModelOptions = Omit<CalibrateOptions, "shard">;
 
@@ -97,7 +97,7 @@ export type ModelOptions = Omit<CalibrateOptions, "shard">;
  * What the method is for has to be what was asked for.
  * @throws ConfigError naming the methods that fit.
  */
-export function checkMethod({ task, method }: Pick<BuildOptions, "task" | "method">): void {
+export function checkMethod({ task, method }: Pick<BuildFlags, "task" | "method">): void {
   for (const name of task) {
     const isGeneral = name === generalTask;
     if (isGeneral === isGeneralMethod(method)) continue;

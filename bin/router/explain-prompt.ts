@@ -42,7 +42,7 @@ export async function explainPrompt(
 }
 
 /** As text for a terminal. */
-export function formatDecision(decision: Decision): string {
+function formatDecision(decision: Decision): string {
   const { task, reason, confidence, margin, strangeness, threshold, scores, nearest } = decision;
   const lines = [
     `task        ${task ?? "none"} (${reason})`,

@@ -8,7 +8,7 @@ import type { PromptSource } from "./prompt-source.ts";
 import { routerKey, shippedRouter } from "./router-key.ts";
 import type { RouterRun } from "./router-run.ts";
 
-export const routerFileName = "router.safetensors";
+const routerFileName = "router.safetensors";
 
 export interface FittedRouter {
   readonly router: Router;
@@ -52,7 +52,7 @@ export async function fittedRouter(
   return { router, key, path: artifact.path(routerFileName), isNew: true };
 }
 
-export async function trainingSet(run: RouterRun, source: PromptSource): Promise<TrainingSet> {
+async function trainingSet(run: RouterRun, source: PromptSource): Promise<TrainingSet> {
   const featuresOf = async (groups: PromptSource["tasks"]) => {
     const features = new Map<string, readonly Float32Array[]>();
     for (const [name, conversations] of groups) {

@@ -1,7 +1,5 @@
 /** What a step of the engine spends its time on; `kv` is moving keys and values, `expert` the layers that experts replace. */
-export const stepPhases = ["kv", "trunk", "expert", "head", "grammar", "sample"] as const;
-
-export type StepPhase = (typeof stepPhases)[number];
+export type StepPhase = "kv" | "trunk" | "expert" | "head" | "grammar" | "sample";
 
 /** One pass: a part of a prompt, or a token for each running sequence. */
 export interface StepRecord {

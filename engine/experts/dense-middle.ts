@@ -1,10 +1,10 @@
 import { denseExpert, type ExpertSnapshot } from "../contract/experts.ts";
 import { ExpertCounts } from "./expert-counts.ts";
-import type { Middle } from "./middle.ts";
+import type { PooledMiddle } from "./pooled-middle.ts";
 import type { StepCost } from "./serve-policy.ts";
 
 /** The unpruned middle, which is always there. */
-export class DenseMiddle implements Middle {
+export class DenseMiddle implements PooledMiddle {
   readonly name = denseExpert;
   readonly counts = new ExpertCounts();
   readonly cost: StepCost;

@@ -11,7 +11,7 @@ import { ExpertCounts } from "./expert-counts.ts";
 import { ExpertDemand } from "./expert-demand.ts";
 import type { ExpertHandle } from "./expert-device.ts";
 import { FailureHistory } from "./failure-history.ts";
-import type { Middle } from "./middle.ts";
+import type { PooledMiddle } from "./pooled-middle.ts";
 import type { StepCost } from "./serve-policy.ts";
 import { ShadowTally } from "./shadow-tally.ts";
 
@@ -21,7 +21,7 @@ type StateOf<Kind extends EntryState["kind"]> = Extract<EntryState, { readonly k
  * All that is known of one expert: the state that it is in, and what is wanted of it. {@link BuildQueue} and
  * {@link ExpertMemory} take it from state to state; each step throws where it cannot follow on the state it finds.
  */
-export class ExpertEntry implements Middle {
+export class ExpertEntry implements PooledMiddle {
   readonly name: string;
   readonly policy: TaskPolicy;
   readonly counts = new ExpertCounts();

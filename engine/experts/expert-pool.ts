@@ -14,7 +14,8 @@ import {
   generalExpert,
   type ServeReason,
 } from "../contract/experts.ts";
-import type { Middle } from "./middle.ts";
+import type { PooledMiddle } from "./pooled-middle.ts";
+import type { ExpertCommand } from "../contract/request.ts";
 import type { StepCost } from "./serve-policy.ts";
 import type { ShadowRecord } from "./shadow-tally.ts";
 import { missReasons, reasonOf, sharingReasons } from "./serve-reasons.ts";
@@ -35,8 +36,6 @@ export interface ExpertPoolOptions {
   /** One line for a person. */
   readonly log: (line: string) => void;
 }
-
-export type ExpertCommand = "build" | "load" | "evict";
 
 /**
  * Decides which middle a sequence runs on, and has experts built and loaded as they are asked for. Nothing here
@@ -197,7 +196,7 @@ export class ExpertPool {
     }
   }
 
-  #run(middle: Middle, task: string | null, reason: ServeReason): ExpertChoice {
+  #run(middle: PooledMiddle, task: string | null, reason: ServeReason): ExpertChoice {
     const { nowMs } = this.#options;
     const entry = middle instanceof ExpertEntry ? middle : null;
     middle.counts.begin(nowMs());
@@ -215,7 +214,7 @@ export class ExpertPool {
   }
 
   /** What sequences of all tasks may run on together. */
-  #shared(): Middle {
+  #shared(): PooledMiddle {
     const general = this.#entries.get(generalExpert);
     return general?.shownState === "resident" ? general : this.#dense;
   }

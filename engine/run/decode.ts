@@ -4,7 +4,7 @@ import type { Device, ForwardPass, HiddenStates, PassInput } from "../device/dev
 import type { Middle, Middles } from "./middles.ts";
 import type { SequenceState, SequenceStates } from "./sequence-states.ts";
 
-export interface DecodeOptions {
+export interface DecodeParts {
   readonly device: Device;
   readonly middles: Middles;
   readonly states: SequenceStates;
@@ -16,9 +16,9 @@ export type OnDecodeFailure = (sequences: readonly Tokens[], error: unknown) => 
 
 /** One token for every sequence whose prefill is through: trunk and head for all in one, the middles by expert. */
 export class Decode {
-  readonly #options: DecodeOptions;
+  readonly #options: DecodeParts;
 
-  constructor(options: DecodeOptions) {
+  constructor(options: DecodeParts) {
     this.#options = options;
   }
 

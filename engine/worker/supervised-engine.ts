@@ -12,7 +12,7 @@ import type {
 } from "../contract/request.ts";
 import { stackOf } from "../contract/request-failure.ts";
 import { EngineReplacer, type SupervisionOptions } from "./engine-replacer.ts";
-import { withinTime } from "./within-time.ts";
+import { settleWithin } from "./within-time.ts";
 
 /** What an engine that is just starting gets when it is not wanted any more. */
 const startTimeoutMs = 20_000;
@@ -121,7 +121,7 @@ export class SupervisedEngine implements Engine {
     this.#end ??= new EngineStoppedError("The engine was closed.");
     this.#tellClosed(null);
     const ended = Promise.all([this.#engine?.close(), this.#supervision]);
-    await withinTime(ended, {
+    await settleWithin(ended, {
       timeoutMs: startTimeoutMs,
       setTimer: this.#options.setTimer,
       onTimeout: () => new EngineHungError("The engine's thread is still starting."),

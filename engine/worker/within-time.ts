@@ -8,7 +8,7 @@ export interface WithinTimeOptions {
 }
 
 /** Settles as the promise does, if that does in time. */
-export async function withinTime<Result>(
+export async function settleWithin<Result>(
   promise: Promise<Result>,
   { timeoutMs, setTimer, onTimeout }: WithinTimeOptions,
 ): Promise<Result> {

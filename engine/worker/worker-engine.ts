@@ -25,7 +25,7 @@ import { steadySeconds } from "./steady-clock.ts";
 import type { StepReport } from "../contract/step-meter.ts";
 import type { SetTimer } from "../contract/timer.ts";
 import { Watchdog } from "./watchdog.ts";
-import { withinTime } from "./within-time.ts";
+import { settleWithin } from "./within-time.ts";
 import type { FromWorker, ToWorker } from "./worker-protocol.ts";
 
 interface Settle<Result> {
@@ -165,7 +165,7 @@ export class WorkerEngine implements Engine {
     this.#isClosed = true;
     this.#stop(new EngineStoppedError("The engine was closed."));
     this.#send({ type: "close" });
-    await withinTime(Promise.all([this.#exited, this.#builder?.stop()]), {
+    await settleWithin(Promise.all([this.#exited, this.#builder?.stop()]), {
       timeoutMs: closeTimeoutMs,
       setTimer: this.#options.setTimer,
       onTimeout: () => hung(closeTimeoutMs),

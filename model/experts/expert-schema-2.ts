@@ -4,7 +4,7 @@ import type { LayerShape } from "../weights/layer-spec.ts";
 import { QUANT_BLOCK_SIZE } from "../weights/quantize.ts";
 import { expertSchemaVersion } from "./expert-schema.ts";
 import type { ExpertMetadata } from "./expert-schema.ts";
-import type { StoredTensor } from "./segment-file.ts";
+import type { SegmentTensor } from "./segment-file.ts";
 
 // The schema before: Llama's layers, with a graph beside the weights of each segment. The weights lie as they do now.
 
@@ -72,9 +72,9 @@ function firstLayerOf(segments: readonly Segment[]): number | null {
   return null;
 }
 
-function tensorsOf(segment: Segment, firstLayer: number): StoredTensor[] {
+function tensorsOf(segment: Segment, firstLayer: number): SegmentTensor[] {
   const sizes = new Map(segment.weights.map(({ name, sizeBytes }) => [name, sizeBytes]));
-  return segment.weights.flatMap(({ name, sizeBytes }): StoredTensor[] => {
+  return segment.weights.flatMap(({ name, sizeBytes }): SegmentTensor[] => {
     if (/\.(?:scales|zeros)$/.test(name)) return [];
     const columns = columnsOf(segment, firstLayer, name);
     if (columns === null) return [{ name, kind: "plain", shape: [sizeBytes / 4] }];

@@ -20,10 +20,10 @@ export const storedTensorSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
-export type StoredTensor = z.infer<typeof storedTensorSchema>;
+export type SegmentTensor = z.infer<typeof storedTensorSchema>;
 
 /** A tensor without its values. */
-export function describeTensor(name: string, tensor: StageTensor): StoredTensor {
+export function describeTensor(name: string, tensor: StageTensor): SegmentTensor {
   if (tensor.kind === "plain") return { name, kind: "plain", shape: [...tensor.shape] };
   const { bits, rows, columns } = tensor;
   return { name, kind: "quantized", bits, rows, columns };
@@ -46,7 +46,7 @@ export function* segmentBytes(weights: StageWeights): Generator<Uint8Array> {
  * @returns null when the file has not the size that the tensors have
  */
 export function readSegment(
-  stored: readonly StoredTensor[],
+  stored: readonly SegmentTensor[],
   bytes: Uint8Array<ArrayBuffer>,
 ): StageWeights | null {
   const { buffer } = bytes;
@@ -76,7 +76,7 @@ export function readSegment(
   return weights;
 }
 
-function fileBytes(tensor: StoredTensor): number {
+function fileBytes(tensor: SegmentTensor): number {
   if (tensor.kind === "plain") return alignedEnd(4 * product(tensor.shape));
   const { data, scales, zeroPoints } = lengthsOf(tensor);
   return alignedEnd(data) + alignedEnd(4 * scales) + alignedEnd(zeroPoints ?? 0);

@@ -25,7 +25,7 @@ export interface StageOptions extends StagePart {
 }
 
 /** What a part of a model computes. */
-export function stageSpec(config: ModelConfig, part: StagePart): StageSpec {
+function stageSpec(config: ModelConfig, part: StagePart): StageSpec {
   const { name, firstLayer, numLayers, shapes, hasEmbedding, hasHead, isContinued = false } = part;
   const { headDim, hiddenSize, vocabSize, rmsNormEps } = config;
   const layers = config.layers

@@ -21,7 +21,7 @@ export function sentencePieceBytes(content: string): Uint8Array {
 }
 
 /** The value of a token written `<0xNN>`, or null. */
-export function byteTokenValue(content: string): number | null {
+function byteTokenValue(content: string): number | null {
   return /^<0x[0-9A-Fa-f]{2}>$/.test(content) ? Number.parseInt(content.slice(3, 5), 16) : null;
 }
 

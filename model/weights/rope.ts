@@ -23,7 +23,7 @@ const llama3Schema = z.looseObject({
  * Slows down long waves by `factor`, leaves short ones alone and blends in between, as
  * `_compute_llama3_parameters` of Hugging Face transformers does.
  */
-export function scaleLlama3(
+function scaleLlama3(
   frequencies: Float32Array,
   scaling: z.infer<typeof llama3Schema>,
 ): Float32Array {

@@ -84,7 +84,7 @@ export function profileKey(info: ProfileInfo): string {
   return `profile-${content.slice(0, 32)}`;
 }
 
-export function layerFileName(layer: number): string {
+function layerFileName(layer: number): string {
   return `layer-${layer}.safetensors`;
 }
 

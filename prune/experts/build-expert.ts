@@ -14,7 +14,7 @@ export interface BuildExpertOptions extends MakerOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-export interface BuiltExpert {
+export interface ExpertBuild {
   readonly artifact: Artifact;
   /** Without the calibration. Null when it was in the store. */
   readonly buildSeconds: number | null;
@@ -31,7 +31,7 @@ export async function buildExpert(
   profiles: ProfileSource,
   store: ArtifactStore,
   options: BuildExpertOptions,
-): Promise<BuiltExpert> {
+): Promise<ExpertBuild> {
   const { target, onProgress = () => undefined } = options;
   const maker = await ExpertMaker.open(weights, profiles, store, options);
   const key = maker.keyOf(target);

@@ -33,7 +33,7 @@ export interface SequenceScore {
 /** Hidden states after the last layer, of each batch's targets: `[numTargets, hiddenSize]`. */
 export type ReferenceStates = readonly Float32Array[];
 
-export interface ScoreOptions {
+export interface ScoringOptions {
   /** Compare with the model that these are of. */
   readonly reference?: ReferenceStates;
   /** Called with tokens and groups read so far. */
@@ -131,7 +131,7 @@ export class ScoringModel {
   async score(
     prepared: PreparedSequences,
     middle: MiddleChain,
-    options: ScoreOptions = {},
+    options: ScoringOptions = {},
   ): Promise<ScoreResult> {
     return this.#score(prepared, middle, options).catch(throwAsCalibrationError);
   }
@@ -146,7 +146,7 @@ export class ScoringModel {
   async #score(
     prepared: PreparedSequences,
     middle: MiddleChain,
-    { reference, onProgress, signal }: ScoreOptions,
+    { reference, onProgress, signal }: ScoringOptions,
   ): Promise<ScoreResult> {
     const scores = Array.from({ length: prepared.numSequences }, () => ({
       numTokens: 0,

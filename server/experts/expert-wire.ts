@@ -57,7 +57,7 @@ export function toWireExperts(
 }
 
 /** Of the memory budget, which the unpruned middle is no part of. */
-export function usedBytes(experts: readonly ExpertSnapshot[]): number {
+function usedBytes(experts: readonly ExpertSnapshot[]): number {
   const counted = experts.filter(({ name }) => name !== denseExpert);
   return counted.reduce((sum, { residentBytes }) => sum + residentBytes, 0);
 }

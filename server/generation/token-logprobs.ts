@@ -25,7 +25,7 @@ function finite(logprob: number): number {
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The token's text, or `bytes:\xe2\x80` where it is only a part of a character. */
-export function tokenText(tokenId: number, codec: TextCodec): string {
+function tokenText(tokenId: number, codec: TextCodec): string {
   const bytes = codec.tokenBytes(tokenId);
   try {
     return strictUtf8.decode(bytes);

@@ -93,7 +93,7 @@ export interface ErrorResponse {
 }
 
 /** What the client is told; an error that nobody expected says nothing about the server's insides. */
-export function toErrorResponse(error: unknown): ErrorResponse {
+function toErrorResponse(error: unknown): ErrorResponse {
   const known = error instanceof SeapError ? errorTable[error.code] : undefined;
   if (!(error instanceof SeapError) || known === undefined) {
     const message = "The server failed to answer. The failure has been logged.";
@@ -124,7 +124,7 @@ export function reportError(error: unknown, log: Log, metrics: Metrics): ErrorRe
   return response;
 }
 
-export function sendErrorResponse(res: Response, { status, headers, body }: ErrorResponse): void {
+function sendErrorResponse(res: Response, { status, headers, body }: ErrorResponse): void {
   res.status(status).set(headers).json(body);
 }
 

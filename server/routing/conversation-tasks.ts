@@ -1,4 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import type { ChatMessage } from "../text/codec.ts";
 
 /** About 1 MiB. */
@@ -6,25 +7,24 @@ const maxConversations = 10_000;
 /** A conversation that nobody went on with for so long is forgotten. */
 const timeoutMs = 60 * 60 * 1000;
 
-interface Remembered {
-  readonly task: string | null;
-  readonly atMs: number;
-}
-
 /**
  * The tasks of conversations. A conversation has no name: its next request brings along all that the one before
  * said, so that one is found by a hash of it. Conversations with the same words so far are one.
  */
 export class ConversationTasks {
-  readonly #nowMs: () => number;
-  /** From the least to the most recently used. */
-  readonly #tasks = new Map<string, Remembered>();
+  readonly #tasks: LRUCache<string, { readonly task: string | null }>;
   /** Of conversations that were looked for: what was hashed of them, which need not be hashed again. */
   readonly #begun = new WeakMap<readonly ChatMessage[], BegunKey>();
 
   /** @param nowMs steady clock */
   constructor(nowMs: () => number) {
-    this.#nowMs = nowMs;
+    this.#tasks = new LRUCache({
+      max: maxConversations,
+      ttl: timeoutMs,
+      ttlResolution: 0,
+      // To lru-cache an entry of time 0 has none, and lives for ever.
+      perf: { now: () => 1 + nowMs() },
+    });
   }
 
   /** Null for none of the tasks; undefined where the conversation is new or was forgotten. */
@@ -33,20 +33,14 @@ export class ConversationTasks {
     if (answered < 1) return undefined;
     const hash = hashOf(messages.slice(0, answered));
     this.#begun.set(messages, { hash, numMessages: answered });
-    const remembered = this.#tasks.get(digestOf(hash));
-    if (remembered === undefined) return undefined;
-    return this.#nowMs() - remembered.atMs > timeoutMs ? undefined : remembered.task;
+    return this.#tasks.peek(digestOf(hash))?.task;
   }
 
   /** @param messages all of the request that got the task, the same object that was looked for */
   remember(messages: readonly ChatMessage[], task: string | null): void {
     const { hash, numMessages } = this.#begun.get(messages) ?? { hash: hashOf([]), numMessages: 0 };
     const key = digestOf(hashOf(messages.slice(numMessages), hash));
-    this.#tasks.delete(key);
-    this.#tasks.set(key, { task, atMs: this.#nowMs() });
-    if (this.#tasks.size <= maxConversations) return;
-    const oldest = this.#tasks.keys().next();
-    if (oldest.done !== true) this.#tasks.delete(oldest.value);
+    this.#tasks.set(key, { task });
   }
 }
 

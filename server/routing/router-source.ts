@@ -42,7 +42,7 @@ export interface PlannedRouter {
   close(): void;
 }
 
-export interface PlanOptions {
+export interface RouterPlanOptions {
   readonly config: Pick<Config, "router" | "routing" | "weights" | "cacheDir">;
   readonly modelPath: string;
   /** Of the model. */
@@ -56,7 +56,7 @@ export interface PlanOptions {
  * Begins to make the router where it has to be made.
  * @throws SeapError when the user's file is no router of the model, ConfigError when a rule names another task.
  */
-export function planRouter(options: PlanOptions): PlannedRouter {
+export function planRouter(options: RouterPlanOptions): PlannedRouter {
   const { config, contentHash, source } = options;
   if (config.router === "off" || (config.router === "auto" && source === null)) {
     checkRules(config, []);
@@ -83,7 +83,7 @@ export function planRouter(options: PlanOptions): PlannedRouter {
   };
 }
 
-function sourceRouter(source: RouterSource, options: PlanOptions): PlannedRouter {
+function sourceRouter(source: RouterSource, options: RouterPlanOptions): PlannedRouter {
   const { config, modelPath, contentHash, log } = options;
   const { weights, cacheDir } = config;
   const controller = new AbortController();
@@ -121,7 +121,10 @@ function sourceRouter(source: RouterSource, options: PlanOptions): PlannedRouter
   };
 }
 
-function checkRules({ routing, router }: PlanOptions["config"], tasks: readonly string[]): void {
+function checkRules(
+  { routing, router }: RouterPlanOptions["config"],
+  tasks: readonly string[],
+): void {
   for (const [index, { task }] of routing.rules.entries()) {
     if (task === noTask || tasks.includes(task)) continue;
     const known = [...tasks, noTask].join(", ");

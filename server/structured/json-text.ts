@@ -77,7 +77,7 @@ export const jsonNumber: GrammarNode = sequence(
   optional(exponent),
 );
 
-export const jsonBoolean = choice([text("true"), text("false")]);
+const jsonBoolean = choice([text("true"), text("false")]);
 
 /** What more than so many of something may be is not asked for: nothing that is allowed is wrong. */
 export const maxCount = 65_536;

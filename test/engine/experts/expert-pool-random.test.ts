@@ -3,7 +3,7 @@ import test from "ava";
 import fc from "fast-check";
 import { ExpertCommandError, InferenceError } from "../../../engine/contract/errors.ts";
 import type { ExpertLease } from "../../../engine/contract/expert-choice.ts";
-import type { ExpertCommand } from "../../../engine/experts/expert-pool.ts";
+import type { ExpertCommand } from "../../../engine/contract/request.ts";
 import type {
   ExpertOptions,
   ExpertSnapshot,
