@@ -48,7 +48,6 @@ const llama2: ModelConfig = {
   logitScale: 1,
   rotaryTables: [ropeInverseFrequencies],
   ropeInverseFrequencies,
-  ropeInterleaved: false,
   tiedEmbeddings: true,
 };
 

@@ -1,9 +1,15 @@
 import type {
+  BiasRole,
   LayerTensorRole,
   ModelConfig,
   ModelTensorRole,
   ModelWeights,
 } from "../model/weights/config.ts";
+import {
+  layerTensorShapes,
+  modelTensorShapes,
+  tensorLength,
+} from "../model/weights/tensor-shapes.ts";
 
 /** Values that no two layers need to differ in: only shapes matter to speed. */
 export class RandomWeights implements ModelWeights {
@@ -15,27 +21,17 @@ export class RandomWeights implements ModelWeights {
   }
 
   readTensor(role: ModelTensorRole): Float32Array {
-    const { hiddenSize, vocabSize } = this.config;
-    return random(role === "finalNorm" ? hiddenSize : hiddenSize * vocabSize);
+    const shapes = modelTensorShapes({ ...this.config, tiedEmbeddings: false });
+    return random(tensorLength(shapes[role]!));
   }
 
-  readLayerTensor(_layer: number, role: LayerTensorRole): Float32Array {
-    const { hiddenSize, numHeads, numKvHeads, headDim, intermediateSize } = this.config;
-    switch (role) {
-      case "attentionNorm":
-      case "mlpNorm":
-        return random(hiddenSize);
-      case "query":
-      case "output":
-        return random(hiddenSize * numHeads * headDim);
-      case "key":
-      case "value":
-        return random(hiddenSize * numKvHeads * headDim);
-      case "gate":
-      case "up":
-      case "down":
-        return random(hiddenSize * intermediateSize);
-    }
+  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array {
+    return random(tensorLength(layerTensorShapes(this.config, layer)[role]!));
+  }
+
+  readLayerBias(layer: number, role: BiasRole): Float32Array | null {
+    const shape = layerTensorShapes(this.config, layer)[role];
+    return shape ? random(tensorLength(shape)) : null;
   }
 
   close(): void {

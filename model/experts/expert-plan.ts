@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ModelConfig } from "../weights/config.ts";
+import { numParameters } from "../weights/tensor-shapes.ts";
 import { ModelLoadError } from "../errors.ts";
 import { parseJson } from "../files/json-file.ts";
 import { stageBorders } from "../stages/model-stages.ts";
@@ -144,18 +145,16 @@ function planShape(layer: LayerPlan): LayerShape {
 }
 
 function sparsitiesOf(config: ModelConfig, shapes: readonly LayerShape[]): Sparsities {
-  const { numLayers, hiddenSize, headDim, vocabSize, tiedEmbeddings } = config;
+  const { numLayers, hiddenSize, headDim } = config;
   const parameters = ({ numHeads, numKvHeads, intermediateSize }: LayerShape) =>
     hiddenSize * (2 * headDim * (numHeads + numKvHeads) + 3 * intermediateSize);
   const dense = parameters(denseShape(config));
   const middle = shapes.length * dense;
   const removed = middle - shapes.reduce((sum, shape) => sum + parameters(shape), 0);
   const blocks = numLayers * dense;
-  const outside = vocabSize * hiddenSize * (tiedEmbeddings ? 1 : 2);
-  const norms = (2 * numLayers + 1) * hiddenSize;
   return {
     middle: removed / middle,
     blocks: removed / blocks,
-    model: removed / (blocks + outside + norms),
+    model: removed / numParameters(config),
   };
 }

@@ -1,4 +1,6 @@
-import type { BiasRole, LayerTensorRole, ModelWeights } from "../weights/config.ts";
+import type { ModelWeights } from "../weights/config.ts";
+import { isProjection } from "../weights/layer-spec.ts";
+import type { ProjectionRole } from "../weights/layer-spec.ts";
 import { checkExpertPlan } from "./expert-plan.ts";
 import type { ExpertPlan, LayerPlan } from "./expert-plan.ts";
 import { stageBorders } from "../stages/model-stages.ts";
@@ -31,39 +33,47 @@ export function prunedWeights(
 
   /** The plan and replacement where the layer is one of the middle. */
   const planOf = (layer: number): LayerPlan | undefined => plan.layers[layer - middle];
-  const readTensor = (layer: number, role: LayerTensorRole): Float32Array => {
-    const kept = planOf(layer);
-    const dense = () => weights.readLayerTensor(layer, role);
-    if (!kept) return dense();
+  const rowsOf = (kept: LayerPlan, role: ProjectionRole): readonly number[] | null => {
     switch (role) {
-      case "attentionNorm":
-      case "mlpNorm":
-        return dense();
       case "query":
-        return selectRows(dense(), headRows(kept.keptHeads, headDim), hiddenSize);
+        return headRows(kept.keptHeads, headDim);
       case "key":
       case "value":
-        return selectRows(dense(), headRows(kept.keptKvHeads, headDim), hiddenSize);
+        return headRows(kept.keptKvHeads, headDim);
       case "gate":
       case "up":
-        return selectRows(dense(), kept.keptChannels, hiddenSize);
+        return kept.keptChannels;
       case "output":
-      case "down": {
-        const replaced = replacements(layer, role)?.matrix;
-        if (replaced) return replaced;
-        const columns = role === "output" ? headRows(kept.keptHeads, headDim) : kept.keptChannels;
-        return selectColumns(dense(), columns, hiddenSize);
-      }
+      case "down":
+        return null;
     }
   };
   return {
     config: weights.config,
     contentHash: weights.contentHash,
     readTensor: (role) => weights.readTensor(role),
-    readLayerTensor: readTensor,
-    readLayerBias(layer: number, role: BiasRole) {
-      if (!planOf(layer)) return weights.readLayerBias?.(layer, role) ?? null;
-      return replacements(layer, role === "outputBias" ? "output" : "down")?.bias ?? null;
+    readLayerTensor(layer, role) {
+      const kept = planOf(layer);
+      const dense = () => weights.readLayerTensor(layer, role);
+      if (!kept || !isProjection(role)) return dense();
+      if (role !== "output" && role !== "down") {
+        return selectRows(dense(), rowsOf(kept, role)!, hiddenSize);
+      }
+      const replaced = replacements(layer, role)?.matrix;
+      if (replaced) return replaced;
+      const columns = role === "output" ? headRows(kept.keptHeads, headDim) : kept.keptChannels;
+      return selectColumns(dense(), columns, hiddenSize);
+    },
+    readLayerBias(layer, biasRole) {
+      const kept = planOf(layer);
+      const own = weights.readLayerBias(layer, biasRole);
+      if (!kept) return own;
+      const role = biasRole.slice(0, -"Bias".length) as ProjectionRole;
+      if (role !== "output" && role !== "down") {
+        return own && selectRows(own, rowsOf(kept, role)!, 1);
+      }
+      const added = replacements(layer, role)?.bias ?? null;
+      return own && added ? own.map((value, i) => value + added[i]!) : (added ?? own);
     },
     close: () => weights.close(),
   };

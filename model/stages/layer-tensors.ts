@@ -28,7 +28,7 @@ export function* layerTensors(
     return [`${path}.${name}`, projectionTensor(matrix, matrix.length / hiddenSize, format)];
   };
   const bias = function* (name: string, role: BiasRole): Generator<NamedTensor> {
-    const values = weights.readLayerBias?.(layer, role);
+    const values = weights.readLayerBias(layer, role);
     if (values) yield [`${path}.${name}`, vectorTensor(values)];
   };
   const intoStream = function* (role: "output" | "down"): Generator<NamedTensor> {

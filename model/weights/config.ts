@@ -1,4 +1,4 @@
-import type { LayerDescription } from "./layer-spec.ts";
+import type { LayerDescription, NormRole, ProjectionRole } from "./layer-spec.ts";
 
 /** Dimensions and constants of one decoder-only transformer, independent of the file it came from. */
 export interface ModelConfig {
@@ -26,31 +26,17 @@ export interface ModelConfig {
    * (Llama 3, linear) already applied. Shape `[rotary.size / 2]` each.
    */
   readonly rotaryTables: readonly Float32Array[];
-  /**
-   * Rotary angle per position and frequency, in radians, scaling (Llama 3, linear) already applied.
-   * Shape `[headDim / 2]`.
-   */
+  /** The first of `rotaryTables`. */
   readonly ropeInverseFrequencies: Float32Array;
-  /** True when rotary pairs are neighbours (GGUF llama files), false when they are half-split. */
-  readonly ropeInterleaved: boolean;
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
 }
 
-/** Roles of a layer's tensors. Matrices are `[outFeatures, inFeatures]`, row-major. */
-export type LayerTensorRole =
-  | "attentionNorm" // [hiddenSize]
-  | "query" // [numHeads * headDim, hiddenSize]
-  | "key" // [numKvHeads * headDim, hiddenSize]
-  | "value" // [numKvHeads * headDim, hiddenSize]
-  | "output" // [hiddenSize, numHeads * headDim]
-  | "mlpNorm" // [hiddenSize]
-  | "gate" // [intermediateSize, hiddenSize]
-  | "up" // [intermediateSize, hiddenSize]
-  | "down"; // [hiddenSize, intermediateSize]
+/** Roles of a layer's tensors. */
+export type LayerTensorRole = ProjectionRole | NormRole;
 
-/** Biases that compensation adds to a pruned layer's projections. Shape `[hiddenSize]`. */
-export type BiasRole = "outputBias" | "downBias";
+/** What is added to a projection's results. Shape `[outFeatures]`. */
+export type BiasRole = `${ProjectionRole}Bias`;
 
 /** Roles of the tensors outside the layers. */
 export type ModelTensorRole =
@@ -68,9 +54,12 @@ export interface ModelWeights {
   readonly contentHash: string;
   /** @throws ModelLoadError when the file cannot be read any more. */
   readTensor(role: ModelTensorRole): Float32Array;
-  /** @throws ModelLoadError when the file cannot be read any more. */
+  /** @param role one that the layer's description has @throws ModelLoadError when the file cannot be read any more. */
   readLayerTensor(layer: number, role: LayerTensorRole): Float32Array;
-  /** Null, as the method's absence, for none. A module that is left out may still have its bias. */
-  readLayerBias?(layer: number, role: BiasRole): Float32Array | null;
+  /**
+   * Null for none. Besides the model's own, compensation adds to a pruned layer's last projections: a module that is
+   * left out may still have its bias.
+   */
+  readLayerBias(layer: number, role: BiasRole): Float32Array | null;
   close(): void;
 }

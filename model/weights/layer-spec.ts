@@ -8,6 +8,10 @@ export type ProjectionRole =
   | "up" // [intermediateSize, hiddenSize]
   | "down"; // [hiddenSize, intermediateSize]
 
+export function isProjection(role: ProjectionRole | NormRole): role is ProjectionRole {
+  return !role.endsWith("Norm");
+}
+
 /** RMS norms of a layer by where they are. */
 export type NormRole =
   | "attentionNorm" // of what attention reads, [hiddenSize]

@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import type { TensorNames } from "./architectures/architecture.ts";
-import { checkTensors, ggufArchitecture, huggingFaceArchitecture } from "./architectures.ts";
-import type { Checkpoint } from "../files/checkpoint.ts";
-import type { LayerTensorRole, ModelConfig, ModelTensorRole, ModelWeights } from "./config.ts";
+import { ggufArchitecture, huggingFaceArchitecture } from "./architectures.ts";
+import { openWeights } from "./checkpoint-weights.ts";
+import type { ModelWeights } from "./config.ts";
 import { ModelLoadError } from "../errors.ts";
 import { openGguf } from "../files/gguf.ts";
 import { modelNameOf } from "../files/gguf-parts.ts";
@@ -50,14 +49,8 @@ async function openFile(file: string, name: string): Promise<OpenedModel> {
   try {
     const { path, metadata } = checkpoint;
     const architecture = ggufArchitecture(path, metadata["general.architecture"]);
-    const config = architecture.configFromGguf(checkpoint);
-    checkTensors(checkpoint, config, architecture.ggufTensors);
-    const contentHash = await checkpoint.contentHash();
-    return {
-      name,
-      weights: new CheckpointWeights(checkpoint, config, architecture.ggufTensors, contentHash),
-      tokenizer: { kind: "gguf", path, metadata },
-    };
+    const weights = await openWeights(checkpoint, architecture.gguf);
+    return { name, weights, tokenizer: { kind: "gguf", path, metadata } };
   } catch (error) {
     checkpoint.close();
     throw error;
@@ -69,54 +62,11 @@ async function openFolder(path: string, name: string): Promise<OpenedModel> {
   const checkpoint = openSafetensors(path);
   try {
     const architecture = huggingFaceArchitecture(path, checkpoint.config);
-    const config = architecture.configFromHuggingFace(checkpoint);
-    checkTensors(checkpoint, config, architecture.huggingFaceTensors);
-    const contentHash = await checkpoint.contentHash();
-    return {
-      name,
-      weights: new CheckpointWeights(
-        checkpoint,
-        config,
-        architecture.huggingFaceTensors,
-        contentHash,
-      ),
-      tokenizer,
-    };
+    const weights = await openWeights(checkpoint, architecture.huggingFace);
+    return { name, weights, tokenizer };
   } catch (error) {
     checkpoint.close();
     throw error;
-  }
-}
-
-class CheckpointWeights implements ModelWeights {
-  readonly config: ModelConfig;
-  readonly contentHash: string;
-  readonly #checkpoint: Checkpoint;
-  readonly #names: TensorNames;
-
-  constructor(
-    checkpoint: Checkpoint,
-    config: ModelConfig,
-    names: TensorNames,
-    contentHash: string,
-  ) {
-    this.config = config;
-    this.contentHash = contentHash;
-    this.#checkpoint = checkpoint;
-    this.#names = names;
-  }
-
-  readTensor(role: ModelTensorRole): Float32Array {
-    const stored = role === "lmHead" && this.config.tiedEmbeddings ? "embedding" : role;
-    return this.#checkpoint.readTensor(this.#names.model[stored]);
-  }
-
-  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array {
-    return this.#checkpoint.readTensor(this.#names.layer(layer)[role]);
-  }
-
-  close(): void {
-    this.#checkpoint.close();
   }
 }
 

@@ -17,6 +17,7 @@ export function keepTensors(weights: ModelWeights): ModelWeights {
     },
     readLayerTensor: (layer, role) =>
       keep(`${layer} ${role}`, () => weights.readLayerTensor(layer, role)),
+    readLayerBias: (layer, role) => weights.readLayerBias(layer, role),
     close: () => {
       kept.clear();
       weights.close();

@@ -54,12 +54,12 @@ export function plainHidden(
       const norm = weights.readLayerTensor(layer, "attentionNorm");
       addInto(hidden, attention(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps), observe));
     }
-    addRow(hidden, weights.readLayerBias?.(layer, "outputBias"));
+    addRow(hidden, weights.readLayerBias(layer, "outputBias"));
     if (shape.intermediateSize > 0) {
       const norm = weights.readLayerTensor(layer, "mlpNorm");
       addInto(hidden, mlp(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps), observe));
     }
-    addRow(hidden, weights.readLayerBias?.(layer, "downBias"));
+    addRow(hidden, weights.readLayerBias(layer, "downBias"));
   }
   return hidden;
 }
@@ -123,8 +123,8 @@ function attention(
   const numTokens = input.length / hiddenSize;
   const project = (role: "query" | "key" | "value") =>
     linear(input, weights.readLayerTensor(layer, role), hiddenSize);
-  const query = rotate(project("query"), numTokens, config); // [numTokens, numHeads * headDim]
-  const key = rotate(project("key"), numTokens, config); // [numTokens, numKvHeads * headDim]
+  const query = rotate(project("query"), numTokens, config, layer); // [numTokens, numHeads * headDim]
+  const key = rotate(project("key"), numTokens, config, layer); // [numTokens, numKvHeads * headDim]
   const value = project("value"); // [numTokens, numKvHeads * headDim]
 
   const mixed = new Float32Array(numTokens * numHeads * headDim);
@@ -167,18 +167,25 @@ function mlp(
   return linear(channels, weights.readLayerTensor(layer, "down"), intermediateSize);
 }
 
-/** Turns pair i of every head by position * frequency i. Shape `[numTokens, heads * headDim]`. */
-function rotate(input: Float32Array, numTokens: number, config: ModelConfig): Float32Array {
-  const { headDim, ropeInverseFrequencies, ropeInterleaved } = config;
-  const half = headDim / 2;
-  const output = new Float32Array(input.length);
+/** Turns pair i of the first values of every head by position * frequency i. Shape `[numTokens, heads * headDim]`. */
+function rotate(
+  input: Float32Array,
+  numTokens: number,
+  config: ModelConfig,
+  layer: number,
+): Float32Array {
+  const { headDim } = config;
+  const { table, size, isInterleaved } = config.layers[layer]!.rotary;
+  const frequencies = config.rotaryTables[table]!;
+  const half = size / 2;
+  const output = input.slice();
   const width = input.length / numTokens;
   for (let start = 0; start < input.length; start += headDim) {
     const position = Math.floor(start / width);
     for (let pair = 0; pair < half; pair++) {
-      const angle = position * ropeInverseFrequencies[pair]!;
-      const first = start + (ropeInterleaved ? 2 * pair : pair);
-      const second = first + (ropeInterleaved ? 1 : half);
+      const angle = position * frequencies[pair]!;
+      const first = start + (isInterleaved ? 2 * pair : pair);
+      const second = first + (isInterleaved ? 1 : half);
       const [x, y] = [input[first]!, input[second]!];
       output[first] = x * Math.cos(angle) - y * Math.sin(angle);
       output[second] = y * Math.cos(angle) + x * Math.sin(angle);

@@ -1,7 +1,12 @@
 import { llama } from "../../model/weights/architectures/llama.ts";
-import type { TensorNames } from "../../model/weights/architectures/architecture.ts";
-import { layerTensorShapes, modelTensorShapes } from "../../model/weights/architectures.ts";
-import type { LayerTensorRole, ModelTensorRole, ModelWeights } from "../../model/weights/config.ts";
+import type {
+  BiasRole,
+  LayerTensorRole,
+  ModelTensorRole,
+  ModelWeights,
+} from "../../model/weights/config.ts";
+import { storedTensors } from "../../model/weights/tensor-names.ts";
+import type { TensorNames } from "../../model/weights/tensor-names.ts";
 import type { WritableMetadata, WritableTensor } from "./gguf-writer.ts";
 import type { WritableSafetensor } from "./safetensors-writer.ts";
 
@@ -11,18 +16,17 @@ interface NamedTensor {
   readonly data: Float32Array;
 }
 
-function* namedTensors(weights: ModelWeights, names: TensorNames): Generator<NamedTensor> {
-  for (const [key, shape] of Object.entries(modelTensorShapes(weights.config))) {
-    const role = key as ModelTensorRole;
-    yield { name: names.model[role], shape, data: weights.readTensor(role) };
-  }
-  const layerShapes = Object.entries(layerTensorShapes(weights.config));
-  for (let layer = 0; layer < weights.config.numLayers; layer++) {
-    for (const [key, shape] of layerShapes) {
-      const role = key as LayerTensorRole;
-      yield { name: names.layer(layer)[role], shape, data: weights.readLayerTensor(layer, role) };
-    }
-  }
+/** Tensors as a file has them: packed where it packs them. */
+export function namedTensors(weights: ModelWeights, names: TensorNames): NamedTensor[] {
+  return storedTensors(weights.config, names).map(({ name, shape, layer, parts }) => {
+    const values = parts.map(({ role }) => {
+      if (layer === null) return weights.readTensor(role as ModelTensorRole);
+      if (role.endsWith("Bias")) return weights.readLayerBias(layer, role as BiasRole)!;
+      return weights.readLayerTensor(layer, role as LayerTensorRole);
+    });
+    const data = Float32Array.from(values.flatMap((part) => [...part]));
+    return { name, shape, data };
+  });
 }
 
 /** A model's tensors under their names in GGUF files. */
@@ -30,7 +34,7 @@ export function ggufTensors(
   weights: ModelWeights,
   type: WritableTensor["type"] = "F32",
 ): WritableTensor[] {
-  return [...namedTensors(weights, llama.ggufTensors)].map((tensor) => ({ ...tensor, type }));
+  return [...namedTensors(weights, llama.gguf.tensors)].map((tensor) => ({ ...tensor, type }));
 }
 
 /** Metadata of a llama model with plain rotary embedding of base 10,000 and a stub vocabulary. */
@@ -55,7 +59,7 @@ export function huggingFaceTensors(
   weights: ModelWeights,
   dtype: WritableSafetensor["dtype"] = "F32",
 ): WritableSafetensor[] {
-  return [...namedTensors(weights, llama.huggingFaceTensors)].map((tensor) => ({
+  return [...namedTensors(weights, llama.huggingFace.tensors)].map((tensor) => ({
     ...tensor,
     dtype,
   }));

@@ -1,13 +1,9 @@
 import { createHash } from "node:crypto";
-import type {
-  LayerTensorRole,
-  ModelConfig,
-  ModelTensorRole,
-  ModelWeights,
-} from "../../model/weights/config.ts";
+import type { ModelConfig, ModelTensorRole, ModelWeights } from "../../model/weights/config.ts";
 import { plainLayer } from "../../model/weights/layer-spec.ts";
 import { plainRopeFrequencies } from "../../model/weights/rope.ts";
-import type { LayerShape } from "../../model/weights/layer-spec.ts";
+import type { LayerDescription, LayerShape } from "../../model/weights/layer-spec.ts";
+import { layerTensorShapes } from "../../model/weights/tensor-shapes.ts";
 
 export interface TinyModelOptions {
   /** @default 5 */
@@ -34,6 +30,14 @@ export interface TinyModelOptions {
   readonly tiedEmbeddings?: boolean;
   /** Widths per layer, as after pruning, instead of the same for all. */
   readonly layerShapes?: readonly LayerShape[];
+  /** What layers compute instead of what Llama's do; layer i has entry i modulo their number. */
+  readonly layers?: readonly Partial<LayerDescription>[];
+  /** Bases and sizes of the rotary tables. @default one of `ropeTheta` for whole heads */
+  readonly rotaryTables?: readonly { readonly theta: number; readonly size: number }[];
+  /** @default 1 */
+  readonly embeddingScale?: number;
+  /** @default 1 */
+  readonly logitScale?: number;
   /** Multiplies the logits: with a large one the model is sure of what it says. @default 1 */
   readonly logitGain?: number;
   /** @default 1 */
@@ -41,7 +45,7 @@ export interface TinyModelOptions {
 }
 
 const modelRoles: readonly ModelTensorRole[] = ["embedding", "finalNorm", "lmHead"];
-const layerRoles: readonly LayerTensorRole[] = [
+const layerRoles: readonly string[] = [
   "attentionNorm",
   "query",
   "key",
@@ -51,6 +55,21 @@ const layerRoles: readonly LayerTensorRole[] = [
   "gate",
   "up",
   "down",
+];
+
+/** Those that Llama has not: their values are of tensors after all of its own. */
+const otherRoles: readonly string[] = [
+  "attentionPostNorm",
+  "mlpPostNorm",
+  "queryNorm",
+  "keyNorm",
+  "queryBias",
+  "keyBias",
+  "valueBias",
+  "outputBias",
+  "gateBias",
+  "upBias",
+  "downBias",
 ];
 
 /**
@@ -63,11 +82,15 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
   const numLayers = options.numLayers ?? 5;
   const ropeInterleaved = options.ropeInterleaved ?? false;
   const layer = plainLayer({ headDim, isInterleaved: ropeInterleaved });
-  const ropeInverseFrequencies = plainRopeFrequencies(headDim, ropeTheta);
+  const { layers: changes = [{}], rotaryTables = [{ theta: ropeTheta, size: headDim }] } = options;
+  const tables = rotaryTables.map(({ theta, size }) => plainRopeFrequencies(size, theta));
   const config: ModelConfig = {
     architecture: "llama",
     numLayers,
-    layers: Array.from({ length: numLayers }, () => layer),
+    layers: Array.from({ length: numLayers }, (_, i) => ({
+      ...layer,
+      ...changes[i % changes.length],
+    })),
     hiddenSize: options.hiddenSize ?? 64,
     numHeads: options.numHeads ?? 4,
     numKvHeads: options.numKvHeads ?? 2,
@@ -76,11 +99,10 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     vocabSize: options.vocabSize ?? 256,
     contextLength: options.contextLength ?? 2048,
     rmsNormEps: 1e-5,
-    embeddingScale: 1,
-    logitScale: 1,
-    rotaryTables: [ropeInverseFrequencies],
-    ropeInverseFrequencies,
-    ropeInterleaved,
+    embeddingScale: options.embeddingScale ?? 1,
+    logitScale: options.logitScale ?? 1,
+    rotaryTables: tables,
+    ropeInverseFrequencies: tables[0]!,
     tiedEmbeddings: options.tiedEmbeddings ?? true,
   };
   const { hiddenSize, vocabSize } = config;
@@ -95,8 +117,16 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     randomValues(seed, modelRoles.indexOf("embedding"), vocabSize * hiddenSize).map(
       (value) => 0.2 * value,
     );
-  const norm = (tensor: number) =>
-    randomValues(seed, tensor, hiddenSize).map((value) => 1 + 0.2 * value);
+  const norm = (tensor: number, size = hiddenSize) =>
+    randomValues(seed, tensor, size).map((value) => 1 + 0.2 * value);
+  const tensorOf = (layer: number, role: string) =>
+    layerRoles.includes(role)
+      ? modelRoles.length + layer * layerRoles.length + layerRoles.indexOf(role)
+      : modelRoles.length +
+        numLayers * layerRoles.length +
+        layer * otherRoles.length +
+        otherRoles.indexOf(role);
+  const shapeOf = (layer: number) => options.layerShapes?.[layer] ?? config;
 
   return {
     config,
@@ -113,12 +143,17 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
       }
     },
     readLayerTensor(layer, role) {
-      const shape = options.layerShapes?.[layer] ?? config;
-      const tensor = modelRoles.length + layer * layerRoles.length + layerRoles.indexOf(role);
+      const shape = shapeOf(layer);
+      const tensor = tensorOf(layer, role);
       switch (role) {
         case "attentionNorm":
         case "mlpNorm":
+        case "attentionPostNorm":
+        case "mlpPostNorm":
           return norm(tensor);
+        case "queryNorm":
+        case "keyNorm":
+          return norm(tensor, headDim);
         case "query":
           return matrix(tensor, shape.numHeads * headDim, hiddenSize, 1.5);
         case "key":
@@ -134,6 +169,13 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
         case "down":
           return matrix(tensor, hiddenSize, shape.intermediateSize, 1);
       }
+    },
+    readLayerBias(layer, role) {
+      const shapes = layerTensorShapes({ ...config, ...shapeOf(layer) }, layer);
+      const shape = shapes[role];
+      return shape
+        ? randomValues(seed, tensorOf(layer, role), shape[0]!).map((v) => 0.3 * v)
+        : null;
     },
     close() {
       // Nothing is open.

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { layerTensorShapes } from "../../model/weights/architectures.ts";
+import { layerTensorShapes } from "../../model/weights/tensor-shapes.ts";
 import type { LayerTensorRole, ModelWeights } from "../../model/weights/config.ts";
 import { ModelLoadError } from "../../model/errors.ts";
 import { ggmlEncodings } from "../../model/files/gguf-quants.ts";
@@ -56,7 +56,7 @@ function partPath(folder: string, number: number, count: number): string {
 
 function assertSameWeights(t: ExecutionContext, actual: ModelWeights): void {
   t.deepEqual(actual.readTensor("embedding"), model.readTensor("embedding"));
-  for (const key of Object.keys(layerTensorShapes(model.config))) {
+  for (const key of Object.keys(layerTensorShapes(model.config, 1))) {
     const role = key as LayerTensorRole;
     t.deepEqual(actual.readLayerTensor(1, role), model.readLayerTensor(1, role), role);
   }

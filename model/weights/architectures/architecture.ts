@@ -1,13 +1,13 @@
-import type { LayerTensorRole, ModelConfig, ModelTensorRole } from "../config.ts";
+import type { ModelConfig } from "../config.ts";
 import type { GgufCheckpoint } from "../../files/gguf.ts";
 import type { SafetensorsCheckpoint } from "../../files/safetensors.ts";
+import type { TensorNames } from "../tensor-names.ts";
 
-/** What a file calls the tensors of an architecture. */
-export interface TensorNames {
-  readonly model: Readonly<Record<ModelTensorRole, string>>;
-  readonly layer: (layer: number) => Readonly<Record<LayerTensorRole, string>>;
-  /** Names of tensors that may be there and carry no weights. */
-  readonly ignored: RegExp;
+/** How one kind of file spells an architecture. */
+export interface FileSpelling<Checkpoint> {
+  /** @throws ModelLoadError when the file says too little or asks for what is not supported. */
+  readonly config: (checkpoint: Checkpoint) => ModelConfig;
+  readonly tensors: TensorNames;
 }
 
 /** One family of models: how its files describe it. */
@@ -16,10 +16,6 @@ export interface Architecture {
   readonly huggingFaceClasses: readonly string[];
   /** `model_type` in `config.json`, for files that do not name a class. */
   readonly huggingFaceModelTypes: readonly string[];
-  /** @throws ModelLoadError when the metadata are incomplete or ask for what is not supported. */
-  readonly configFromGguf: (checkpoint: GgufCheckpoint) => ModelConfig;
-  /** @throws ModelLoadError when the configuration is incomplete or asks for what is not supported. */
-  readonly configFromHuggingFace: (checkpoint: SafetensorsCheckpoint) => ModelConfig;
-  readonly ggufTensors: TensorNames;
-  readonly huggingFaceTensors: TensorNames;
+  readonly gguf: FileSpelling<GgufCheckpoint>;
+  readonly huggingFace: FileSpelling<SafetensorsCheckpoint>;
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { architectures, checkTensors } from "../../../model/weights/architectures.ts";
+import { architectures } from "../../../model/weights/architectures.ts";
+import { checkTensors } from "../../../model/weights/check-tensors.ts";
 import type { ModelConfig } from "../../../model/weights/config.ts";
 import { ModelLoadError } from "../../../model/errors.ts";
 import { openGguf } from "../../../model/files/gguf.ts";
@@ -31,7 +32,7 @@ function fromGguf(
   writeGguf(path, metadata as WritableMetadata, tensors);
   const checkpoint = openGguf(path);
   t.teardown(() => checkpoint.close());
-  return llama.configFromGguf(checkpoint);
+  return llama.gguf.config(checkpoint);
 }
 
 /** The configuration that a folder with a changed `config.json` gives. */
@@ -40,7 +41,7 @@ function fromHuggingFace(t: ExecutionContext, changes: object): ModelConfig {
   writeModelFolder(folder, { ...huggingFaceConfig(model), ...changes }, []);
   const checkpoint = openSafetensors(folder);
   t.teardown(() => checkpoint.close());
-  return llama.configFromHuggingFace(checkpoint);
+  return llama.huggingFace.config(checkpoint);
 }
 
 function refuses(t: ExecutionContext, read: () => unknown, message: RegExp): void {
@@ -222,7 +223,7 @@ function checkGguf(t: ExecutionContext, tensors: readonly WritableTensor[]): voi
   writeGguf(path, {}, tensors);
   const checkpoint = openGguf(path);
   t.teardown(() => checkpoint.close());
-  checkTensors(checkpoint, model.config, llama.ggufTensors);
+  checkTensors(checkpoint, model.config, llama.gguf.tensors);
 }
 
 test("tensors that are missing, misshapen or unknown are named with their shapes", (t) => {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { layerTensorShapes } from "../../../model/weights/architectures.ts";
+import { layerTensorShapes } from "../../../model/weights/tensor-shapes.ts";
 import type { LayerTensorRole, ModelWeights } from "../../../model/weights/config.ts";
 import { ModelLoadError } from "../../../model/errors.ts";
 import { openModel } from "../../../model/weights/open-model.ts";
@@ -29,7 +29,7 @@ function assertSameWeights(
     t.deepEqual(actual.readTensor(role), expected.readTensor(role), role);
   }
   for (let layer = 0; layer < expected.config.numLayers; layer++) {
-    for (const key of Object.keys(layerTensorShapes(expected.config))) {
+    for (const key of Object.keys(layerTensorShapes(expected.config, layer))) {
       const role = key as LayerTensorRole;
       t.deepEqual(
         actual.readLayerTensor(layer, role),
@@ -191,9 +191,9 @@ test("the default model opens with its published dimensions", async (t) => {
     intermediateSize: 1536,
     vocabSize: 49152,
     contextLength: 8192,
-    ropeInterleaved: true,
     tiedEmbeddings: true,
   });
+  t.true(weights.config.layers[29]!.rotary.isInterleaved);
   const tokens = tokenizer.kind === "gguf" ? tokenizer.metadata["tokenizer.ggml.tokens"] : [];
   t.is((tokens as string[]).length, 49152);
   const norm = weights.readLayerTensor(29, "mlpNorm");

@@ -1,0 +1,92 @@
+import type { Checkpoint } from "../files/checkpoint.ts";
+import type { FileSpelling } from "./architectures/architecture.ts";
+import { checkTensors } from "./check-tensors.ts";
+import type {
+  BiasRole,
+  LayerTensorRole,
+  ModelConfig,
+  ModelTensorRole,
+  ModelWeights,
+} from "./config.ts";
+import { storedTensors } from "./tensor-names.ts";
+import type { TensorNames, TensorPart } from "./tensor-names.ts";
+import { tensorLength } from "./tensor-shapes.ts";
+
+/**
+ * The weights of a file, closed with them.
+ * @throws ModelLoadError when its header is not supported or its tensors are not those that it promises
+ */
+export async function openWeights<File extends Checkpoint & HashedContent>(
+  file: File,
+  { config: readConfig, tensors: names }: FileSpelling<File>,
+): Promise<ModelWeights> {
+  const config = readConfig(file);
+  checkTensors(file, config, names);
+  return new CheckpointWeights(file, { config, names }, await file.contentHash());
+}
+
+interface HashedContent {
+  contentHash(): Promise<string>;
+}
+
+/** Where a role's numbers are. */
+interface Place {
+  readonly name: string;
+  /** Of the tensor's numbers, row-major. */
+  readonly start: number;
+  readonly end: number;
+}
+
+class CheckpointWeights implements ModelWeights {
+  readonly config: ModelConfig;
+  readonly contentHash: string;
+  readonly #checkpoint: Checkpoint;
+  readonly #normOffset: number;
+  readonly #places = new Map<string, Place>();
+
+  constructor(
+    checkpoint: Checkpoint,
+    { config, names }: { readonly config: ModelConfig; readonly names: TensorNames },
+    contentHash: string,
+  ) {
+    this.config = config;
+    this.contentHash = contentHash;
+    this.#checkpoint = checkpoint;
+    this.#normOffset = names.normOffset ?? 0;
+    for (const { name, layer, parts } of storedTensors(config, names)) {
+      let start = 0;
+      for (const { role, shape } of parts) {
+        const end = start + tensorLength(shape);
+        this.#places.set(keyOf(layer, role), { name, start, end });
+        start = end;
+      }
+    }
+  }
+
+  readTensor(role: ModelTensorRole): Float32Array {
+    return this.#read(null, role === "lmHead" && this.config.tiedEmbeddings ? "embedding" : role);
+  }
+
+  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array {
+    return this.#read(layer, role);
+  }
+
+  readLayerBias(layer: number, role: BiasRole): Float32Array | null {
+    return this.#places.has(keyOf(layer, role)) ? this.#read(layer, role) : null;
+  }
+
+  close(): void {
+    this.#checkpoint.close();
+  }
+
+  #read(layer: number | null, role: TensorPart["role"]): Float32Array {
+    const { name, start, end } = this.#places.get(keyOf(layer, role))!;
+    const values = this.#checkpoint.readTensor(name).subarray(start, end);
+    const offset = this.#normOffset;
+    return offset !== 0 && role.endsWith("Norm") ? values.map((value) => value + offset) : values;
+  }
+}
+
+function keyOf(layer: number | null, role: TensorPart["role"]): string {
+  return `${layer} ${role}`;
+}
