@@ -50,8 +50,7 @@ export class EngineSide {
 
   static async start(options: EngineSideOptions): Promise<EngineSide> {
     const { weights } = await openModel(options.modelPath);
-    const { ropeInverseFrequencies } = weights.config;
-    const device = await openDevice({ numThreads: options.threads, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads: options.threads, config: weights.config });
     const stages = await loadStages(device, weights, options.weights);
     weights.close();
     const runner = new ModelRunner({ device, stages });

@@ -50,8 +50,7 @@ export async function defaultModelSide(
   const { weights } = await openModel(path);
   const plan = shapePlan(weights, target);
   const pruned = prunedWeights(weights, plan);
-  const { ropeInverseFrequencies } = weights.config;
-  const device = await openDevice({ numThreads, ropeInverseFrequencies });
+  const device = await openDevice({ numThreads, config: weights.config });
   const middle = buildMiddle(pruned, format, { name: plan.task, shapes: planShapes(plan) });
   const stages = {
     trunk: await device.loadStage(buildTrunk(weights, format)),
@@ -91,7 +90,7 @@ export async function llamaShapedSide(
     format,
   });
   const { sparsity } = plan;
-  const side = await StageSide.load(stage, config.ropeInverseFrequencies, numThreads);
+  const side = await StageSide.load(stage, config, numThreads);
   return Object.assign(side, { sparsity: sparsity.middle, sizeBytes: totalBytes([stage]) });
 }
 

@@ -30,7 +30,7 @@ const targets = values.sparsity.split(",").map(Number);
 
 /** Layer shapes of Llama 2 7B (arXiv 2307.09288), with a small vocabulary: only layers are measured. */
 const numLayers = Number(values.layers);
-const ropeInverseFrequencies = Float32Array.from({ length: 64 }, (_, i) => 10_000 ** (-i / 64));
+const rotaryFrequencies = Float32Array.from({ length: 64 }, (_, i) => 10_000 ** (-i / 64));
 const layer = plainLayer({ headDim: 128, isInterleaved: false });
 const llama2: ModelConfig = {
   architecture: "llama",
@@ -46,8 +46,7 @@ const llama2: ModelConfig = {
   rmsNormEps: 1e-5,
   embeddingScale: 1,
   logitScale: 1,
-  rotaryTables: [ropeInverseFrequencies],
-  ropeInverseFrequencies,
+  rotaryTables: [rotaryFrequencies],
   tiedEmbeddings: true,
 };
 

@@ -55,8 +55,7 @@ export async function engineWithExperts(
   numExperts: number,
 ): Promise<EngineSide> {
   const { weights } = await openModel(modelPath);
-  const { ropeInverseFrequencies } = weights.config;
-  const device = await openDevice({ numThreads, ropeInverseFrequencies });
+  const device = await openDevice({ numThreads, config: weights.config });
   const stages = await loadStages(device, weights, format);
   weights.close();
   const runner = new ModelRunner({ device, stages });

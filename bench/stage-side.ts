@@ -1,6 +1,7 @@
 import type { Device, SequenceKv, Stage } from "../engine/device/device.ts";
 import { openDevice } from "../engine/device/open-device.ts";
 import type { StageModel } from "../model/stages/stage-spec.ts";
+import type { ModelConfig } from "../model/weights/config.ts";
 import type { DecodeRun } from "./llama-peer.ts";
 
 /** One stage with the embedding, run on its own. */
@@ -15,10 +16,10 @@ export class StageSide {
 
   static async load(
     model: StageModel,
-    ropeInverseFrequencies: Float32Array,
+    config: ModelConfig,
     numThreads: number,
   ): Promise<StageSide> {
-    const device = await openDevice({ numThreads, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads, config });
     return new StageSide(device, await device.loadStage(model));
   }
 

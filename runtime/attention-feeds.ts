@@ -1,6 +1,7 @@
-import { causalMask } from "./attention-mask.ts";
+import { maskFeed } from "../model/graph/feed-names.ts";
+import { causalMask, withinWindow } from "./attention-mask.ts";
 import type { AttentionMask } from "./attention-mask.ts";
-import type { RotaryTable } from "./rotary-table.ts";
+import type { AttentionKinds } from "./attention-kinds.ts";
 import type { Feeds } from "./tensor.ts";
 import { integers, tensor } from "./tensor.ts";
 
@@ -13,10 +14,11 @@ export interface AttentionFeeds {
 
 /** @param positions of the new tokens in their sequences, shape `[numSequences, numNewTokens]` */
 export function attentionFeeds(
-  rotary: RotaryTable,
+  kinds: AttentionKinds,
   positions: BigInt64Array,
-  { numSequences, numNewTokens, capacity, scores }: AttentionMask,
+  mask: AttentionMask,
 ): AttentionFeeds {
+  const { numSequences, numNewTokens, capacity } = mask;
   let last = 0n;
   for (const position of positions) if (position > last) last = position;
   // ONNX Runtime takes no table that is shorter than the batch.
@@ -26,9 +28,14 @@ export function attentionFeeds(
     numSequences,
     numNewTokens,
     feeds: {
-      ...rotary.feeds(numPositions),
+      ...kinds.rotaryFeeds(numPositions),
       position_ids: tensor(positions, [numSequences, numNewTokens]),
-      mask: tensor(scores, [numSequences, 1, 1, numNewTokens, width]),
+      ...Object.fromEntries(
+        [null, ...kinds.windows].map((window) => {
+          const { scores } = window === null ? mask : withinWindow(mask, positions, window);
+          return [maskFeed(window), tensor(scores, [numSequences, 1, 1, numNewTokens, width])];
+        }),
+      ),
       score_split: integers([capacity, numNewTokens]),
     },
   };
@@ -36,7 +43,7 @@ export function attentionFeeds(
 
 /** Of sequences that each go on with as many new tokens; `capacity` positions of the past are fed. */
 export function continuedAttention(
-  rotary: RotaryTable,
+  kinds: AttentionKinds,
   pastLengths: readonly number[],
   numNewTokens: number,
   capacity: number,
@@ -47,5 +54,5 @@ export function continuedAttention(
       positions[sequence * numNewTokens + token] = BigInt(past + token);
     }
   }
-  return attentionFeeds(rotary, positions, causalMask(pastLengths, numNewTokens, capacity));
+  return attentionFeeds(kinds, positions, causalMask(pastLengths, numNewTokens, capacity));
 }

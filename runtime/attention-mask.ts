@@ -49,3 +49,28 @@ export function causalMask(
   }
   return mask;
 }
+
+/**
+ * Hides what lies as far back as the window is wide, or farther.
+ * @param positions of the new tokens in their sequences, shape `[numSequences, numNewTokens]`; the past's are its places
+ * @returns another mask
+ */
+export function withinWindow(
+  mask: AttentionMask,
+  positions: BigInt64Array,
+  window: number,
+): AttentionMask {
+  const { numSequences, numNewTokens, capacity } = mask;
+  const narrowed = new AttentionMask(numSequences, numNewTokens, capacity);
+  narrowed.scores.set(mask.scores);
+  for (const [token, position] of positions.entries()) {
+    const first = Number(position) - window + 1;
+    narrowed.hide(token, 0, Math.min(capacity, Math.max(0, first)));
+    const start = Math.floor(token / numNewTokens) * numNewTokens;
+    for (let other = 0; other < numNewTokens; other++) {
+      const isOut = Number(positions[start + other]!) < first;
+      if (isOut) narrowed.hide(token, capacity + other, capacity + other + 1);
+    }
+  }
+  return narrowed;
+}

@@ -1,5 +1,6 @@
+import { attentionFeedNames } from "../model/graph/feed-names.ts";
 import { writeStage } from "../model/graph/stage-graph.ts";
-import type { ModuleObserver } from "../model/graph/stage-graph.ts";
+import type { ModuleObserver } from "../model/graph/module-observer.ts";
 import type { StageModel, StageSpec } from "../model/stages/stage-spec.ts";
 import type { AttentionFeeds } from "./attention-feeds.ts";
 import { noPastFeeds } from "./past-feeds.ts";
@@ -25,12 +26,13 @@ export type StageResults = Readonly<Record<string, Float32Array>>;
 export class StageSession {
   readonly spec: StageSpec;
   readonly #session: Session;
-  readonly #hasAttention: boolean;
+  /** Names of what its attention is fed besides the past; none where no layer has attention. */
+  readonly #attentionFeeds: readonly string[];
 
   private constructor(spec: StageSpec, session: Session) {
     this.spec = spec;
     this.#session = session;
-    this.#hasAttention = spec.layers.some((layer) => layer.numHeads > 0);
+    this.#attentionFeeds = attentionFeedNames(spec);
   }
 
   /**
@@ -58,14 +60,14 @@ export class StageSession {
     const dims = [numSequences, numNewTokens];
     const fetches = ["hidden_out", ...(observed?.fetches ?? [])];
     if (rows) fetches.push("logits");
-    if (past && this.#hasAttention) fetches.push("new_k", "new_v");
+    if (past && this.#attentionFeeds.length > 0) fetches.push("new_k", "new_v");
     return this.#session.run(
       {
         ...(input instanceof Float32Array
           ? { hidden: tensor(input, [...dims, hiddenSize]) }
           : { token_ids: tensor(input, dims) }),
         ...(rows && { rows: integers(rows.kept), logit_rows: integers(rows.logits) }),
-        ...(this.#hasAttention && attention.feeds),
+        ...Object.fromEntries(this.#attentionFeeds.map((name) => [name, attention.feeds[name]!])),
         ...(past ?? noPastFeeds(layers, { numSequences, headDim })),
         ...observed?.feeds,
       },

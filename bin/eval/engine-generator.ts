@@ -51,8 +51,7 @@ export class EngineGenerator implements AnswerGenerator {
     options: EngineGeneratorOptions,
   ): Promise<EngineGenerator> {
     const { config } = weights;
-    const { ropeInverseFrequencies } = config;
-    const device = await openDevice({ numThreads: options.numThreads, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads: options.numThreads, config });
     const trunk = await device.loadStage(buildTrunk(weights, options.format));
     const head = await device.loadStage(buildHead(weights, options.format));
     return new EngineGenerator(options, config, { device, trunk, head });

@@ -7,7 +7,7 @@ import { packSequences } from "../../prune/token-batches.ts";
 import { FeaturePool, meanEmbedding, numTrunkFeatures } from "../../router/features.ts";
 import type { FeatureKind } from "../../router/router.ts";
 import { attentionFeeds } from "../../runtime/attention-feeds.ts";
-import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { AttentionKinds } from "../../runtime/attention-kinds.ts";
 import { StageSession } from "../../runtime/stage-session.ts";
 import type { RoutedPrompt } from "./routed-prompt.ts";
 
@@ -39,13 +39,13 @@ const promptsPerPass = 32;
 export class TrunkFeatures implements FeatureExtractor {
   readonly #weights: ModelWeights;
   readonly #trunk: StageSession;
-  readonly #rotary: RotaryTable;
+  readonly #kinds: AttentionKinds;
   #embedding: Float32Array | null = null;
 
   private constructor(weights: ModelWeights, trunk: StageSession) {
     this.#weights = weights;
     this.#trunk = trunk;
-    this.#rotary = new RotaryTable(weights.config.ropeInverseFrequencies);
+    this.#kinds = new AttentionKinds(weights.config);
   }
 
   /** @param weights must stay open @throws CalibrationError when ONNX Runtime refuses the trunk. */
@@ -104,7 +104,7 @@ export class TrunkFeatures implements FeatureExtractor {
     const pools = prompts.map(({ spans }) => new FeaturePool(hiddenSize, spans));
     for (const batch of packSequences(prompts.map(({ tokenIds }) => tokenIds))) {
       const { tokenIds, positions, sequences } = batch;
-      const attention = attentionFeeds(this.#rotary, positions, packedMask(batch));
+      const attention = attentionFeeds(this.#kinds, positions, packedMask(batch));
       const hidden = await this.#trunk.hiddenAfter(tokenIds, attention);
       // A prompt is all in one row.
       for (let start = 0; start < sequences.length;) {

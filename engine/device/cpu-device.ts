@@ -1,5 +1,5 @@
 import type { StageModel } from "../../model/stages/stage-spec.ts";
-import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { AttentionKinds } from "../../runtime/attention-kinds.ts";
 import { cpuChunkTokens } from "./chunk-tokens.ts";
 import { CpuArena } from "./cpu-arena.ts";
 import { CpuForward } from "./cpu-forward.ts";
@@ -16,14 +16,14 @@ export class CpuDevice implements Device {
   readonly chunkTokens = cpuChunkTokens;
   readonly #numThreads: number;
   readonly #maxBatch: number;
-  readonly #rotary: RotaryTable;
+  readonly #kinds: AttentionKinds;
   #weightBytes = 0;
   #kvBytes = 0;
 
-  constructor({ numThreads, ropeInverseFrequencies, maxBatch = 64 }: DeviceOptions) {
+  constructor({ numThreads, config, maxBatch = 64 }: DeviceOptions) {
     this.#numThreads = numThreads;
     this.#maxBatch = maxBatch;
-    this.#rotary = new RotaryTable(ropeInverseFrequencies);
+    this.#kinds = new AttentionKinds(config);
   }
 
   get weightBytes(): number {
@@ -112,7 +112,7 @@ export class CpuDevice implements Device {
   }
 
   createPass(): ForwardPass {
-    return new CpuForward(this.#rotary);
+    return new CpuForward(this.#kinds);
   }
 
   readRows(hidden: CpuHidden): Promise<Float32Array> {

@@ -1,4 +1,4 @@
-import type { RotaryTable } from "../../runtime/rotary-table.ts";
+import type { AttentionKinds } from "../../runtime/attention-kinds.ts";
 import type { StageResults } from "../../runtime/stage-session.ts";
 import { CpuHidden } from "./cpu-hidden.ts";
 import type { CpuKv, CpuSlot } from "./cpu-kv.ts";
@@ -23,8 +23,8 @@ type Take = (place: Place, results: StageResults, indexInBatch: number) => void;
 export class CpuForward implements ForwardPass {
   readonly #attention: SharedAttention;
 
-  constructor(rotary: RotaryTable) {
-    this.#attention = new SharedAttention(rotary);
+  constructor(kinds: AttentionKinds) {
+    this.#attention = new SharedAttention(kinds);
   }
 
   async forward(

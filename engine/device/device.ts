@@ -1,10 +1,11 @@
+import type { ModelConfig } from "../../model/weights/config.ts";
 import type { StageModel, StageSpec } from "../../model/stages/stage-spec.ts";
 
 export interface DeviceOptions {
   /** Threads of one forward pass. */
   readonly numThreads: number;
-  /** Radians per position, shape `[headDim / 2]`. */
-  readonly ropeInverseFrequencies: Float32Array;
+  /** Of the model whose stages are to run. */
+  readonly config: Pick<ModelConfig, "rotaryTables" | "layers">;
   /** Sequences that may be in one batch. @default 64 */
   readonly maxBatch?: number;
 }

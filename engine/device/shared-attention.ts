@@ -1,6 +1,6 @@
 import { continuedAttention } from "../../runtime/attention-feeds.ts";
 import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
-import type { RotaryTable } from "../../runtime/rotary-table.ts";
+import type { AttentionKinds } from "../../runtime/attention-kinds.ts";
 
 interface KnownFeeds {
   readonly pastLengths: readonly number[];
@@ -11,11 +11,11 @@ interface KnownFeeds {
 
 /** Remembers what attention is fed during one step, for all stages that the same tokens go through. */
 export class SharedAttention {
-  readonly #rotary: RotaryTable;
+  readonly #kinds: AttentionKinds;
   readonly #known: KnownFeeds[] = [];
 
-  constructor(rotary: RotaryTable) {
-    this.#rotary = rotary;
+  constructor(kinds: AttentionKinds) {
+    this.#kinds = kinds;
   }
 
   /**
@@ -35,7 +35,7 @@ export class SharedAttention {
         isSame(other.pastLengths, pastLengths),
     );
     if (known) return known.feeds;
-    const feeds = continuedAttention(this.#rotary, pastLengths, numNewTokens, capacity);
+    const feeds = continuedAttention(this.#kinds, pastLengths, numNewTokens, capacity);
     this.#known.push({ pastLengths, numNewTokens, capacity, feeds });
     return feeds;
   }

@@ -42,9 +42,10 @@ export async function runWorker(openRouter: OpenRouter): Promise<void> {
 async function load(): Promise<LoadedEngine> {
   const { weights } = await openModel(options.modelPath);
   try {
-    const { ropeInverseFrequencies, vocabSize, hiddenSize } = weights.config;
+    const { config } = weights;
+    const { vocabSize, hiddenSize } = config;
     const { threads: numThreads, maxBatch } = options;
-    const device = await openDevice({ numThreads, maxBatch, ropeInverseFrequencies });
+    const device = await openDevice({ numThreads, maxBatch, config });
     const stages = await loadStages(device, weights, options.weights, (name) =>
       send({ type: "progress", text: `building ${name} (${options.weights})` }),
     );

@@ -51,7 +51,7 @@ export function migrateExpert2(
     migrated.push({
       spec: {
         ...stage,
-        ...{ firstLayer, layers, rmsNormEps },
+        ...{ firstLayer, layers, rmsNormEps, embeddingScale: 1, logitScale: 1 },
         ...{ hasEmbedding: false, hasHead: false, isContinued: index > 0 },
       },
       tensors: tensorsOf({ weights, layers: shapes, ...stage }, firstLayer),

@@ -42,6 +42,8 @@ const stageSchema = z.strictObject({
   hiddenSize: size,
   vocabSize: size,
   rmsNormEps: z.number(),
+  embeddingScale: z.number().default(1),
+  logitScale: z.number().default(1),
   hasEmbedding: z.boolean(),
   hasHead: z.boolean(),
   isContinued: z.boolean(),

@@ -98,6 +98,27 @@ export class GraphBuilder {
     return name;
   }
 
+  /** A number inside the model. */
+  float32(value: number): string {
+    const name = this.#newValue("scalar");
+    const data = new Uint8Array(Float32Array.of(value).buffer);
+    this.#initializers.push({ name, type: "float32", shape: [], data });
+    return name;
+  }
+
+  /** `value` times a factor, where that changes it. */
+  scaled(value: string, factor: number): string {
+    return factor === 1 ? value : this.op("Mul", [value, this.float32(factor)]);
+  }
+
+  /** RMS norm over the last dimension, with the weight `name`. */
+  norm(name: string, value: string, epsilon: number): string {
+    return this.op("SimplifiedLayerNormalization", [value, this.plain(name)], {
+      epsilon,
+      axis: -1n,
+    });
+  }
+
   hasTensor(name: string): boolean {
     return this.#tensors.has(name);
   }

@@ -27,7 +27,7 @@ export interface StageOptions extends StagePart {
 /** What a part of a model computes. */
 function stageSpec(config: ModelConfig, part: StagePart): StageSpec {
   const { name, firstLayer, numLayers, shapes, hasEmbedding, hasHead, isContinued = false } = part;
-  const { headDim, hiddenSize, vocabSize, rmsNormEps } = config;
+  const { headDim, hiddenSize, vocabSize, rmsNormEps, embeddingScale, logitScale } = config;
   const layers = config.layers
     .slice(firstLayer, firstLayer + numLayers)
     .map((description, index) => ({
@@ -36,6 +36,7 @@ function stageSpec(config: ModelConfig, part: StagePart): StageSpec {
     }));
   return {
     ...{ name, firstLayer, layers, headDim, hiddenSize, vocabSize, rmsNormEps },
+    ...{ embeddingScale, logitScale },
     ...{ hasEmbedding, hasHead, isContinued },
   };
 }

@@ -8,8 +8,8 @@ import type { StageWeights } from "./stage-tensor.ts";
  * | weight | shape | |
  * |---|---|---|
  * | `embedding` | `[vocabSize, hiddenSize]` | of a stage with the embedding |
- * | `layers.i.<norm>` | `[hiddenSize]` | each of the layer's `norms` |
- * | `layers.i.qkv` | `[(numHeads + 2 numKvHeads) headDim, hiddenSize]` | queries carry the layer's `scoreScale` |
+ * | `layers.i.<norm>` | `[hiddenSize]`, of heads `[headDim]` | each of the layer's `norms` whose module is there |
+ * | `layers.i.qkv` | `[(numHeads + 2 numKvHeads) headDim, hiddenSize]` | queries, or their norm, carry the layer's `scoreScale` |
  * | `layers.i.output` | `[hiddenSize, numHeads headDim]` | |
  * | `layers.i.gate_up` | `[2 intermediateSize, hiddenSize]` | |
  * | `layers.i.down` | `[hiddenSize, intermediateSize]` | |
@@ -27,6 +27,10 @@ export interface StageSpec {
   readonly hiddenSize: number;
   readonly vocabSize: number;
   readonly rmsNormEps: number;
+  /** Of a stage with the embedding: multiplies its rows. */
+  readonly embeddingScale: number;
+  /** Of a stage with the head: multiplies the logits. */
+  readonly logitScale: number;
   /** Takes token ids instead of hidden states. */
   readonly hasEmbedding: boolean;
   /** Gives logits of selected rows besides hidden states. */

@@ -26,8 +26,6 @@ export interface ModelConfig {
    * (Llama 3, linear) already applied. Shape `[rotary.size / 2]` each.
    */
   readonly rotaryTables: readonly Float32Array[];
-  /** The first of `rotaryTables`. */
-  readonly ropeInverseFrequencies: Float32Array;
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
 }

@@ -6,7 +6,7 @@ import type { ModelWeights } from "../../model/weights/config.ts";
 import { buildTrunk, stageBorders } from "../../model/stages/model-stages.ts";
 import { attentionFeeds } from "../../runtime/attention-feeds.ts";
 import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
-import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { AttentionKinds } from "../../runtime/attention-kinds.ts";
 import { StageSession } from "../../runtime/stage-session.ts";
 import { CalibrationCheckpoint } from "./calibration-checkpoint.ts";
 import type { CalibrationState } from "./calibration-checkpoint.ts";
@@ -164,10 +164,10 @@ class CalibrationRun {
   }
 
   #prepare(sequences: readonly Uint32Array[]): PreparedBatch[] {
-    const rotary = new RotaryTable(this.#weights.config.ropeInverseFrequencies);
+    const kinds = new AttentionKinds(this.#weights.config);
     return packSequences(sequences).map((batch) => ({
       batch,
-      attention: attentionFeeds(rotary, batch.positions, packedMask(batch)),
+      attention: attentionFeeds(kinds, batch.positions, packedMask(batch)),
     }));
   }
 

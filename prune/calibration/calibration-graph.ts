@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../../model/graph/graph-builder.ts";
-import type { ModuleObserver, ObservedModule } from "../../model/graph/stage-graph.ts";
+import type { ModuleObserver, ObservedModule } from "../../model/graph/module-observer.ts";
 
 /** The modules of a layer whose inputs are measured. */
 export const observedRoles = ["output", "down"] as const;

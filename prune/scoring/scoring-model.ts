@@ -5,7 +5,7 @@ import { buildStage } from "../../model/stages/build-stage.ts";
 import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { attentionFeeds } from "../../runtime/attention-feeds.ts";
 import type { AttentionFeeds } from "../../runtime/attention-feeds.ts";
-import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { AttentionKinds } from "../../runtime/attention-kinds.ts";
 import { Session } from "../../runtime/session.ts";
 import { StageSession } from "../../runtime/stage-session.ts";
 import { tensor } from "../../runtime/tensor.ts";
@@ -70,7 +70,7 @@ const rowsPerChunk = 128;
 export class ScoringModel {
   readonly #weights: ModelWeights;
   readonly #options: { readonly format: WeightFormat; readonly numThreads: number };
-  readonly #rotary: RotaryTable;
+  readonly #kinds: AttentionKinds;
   readonly #trunk: StageSession;
   readonly #last: StageSession;
   readonly #scoring: Session;
@@ -83,7 +83,7 @@ export class ScoringModel {
   ) {
     this.#weights = weights;
     this.#options = options;
-    this.#rotary = new RotaryTable(weights.config.ropeInverseFrequencies);
+    this.#kinds = new AttentionKinds(weights.config);
     this.#trunk = sessions.trunk;
     this.#last = sessions.last;
     this.#scoring = sessions.scoring;
@@ -244,7 +244,7 @@ export class ScoringModel {
     for (const { commonEnd, start, end } of branches) {
       for (let token = start; token < end; token++) mask.hide(token, commonEnd, start);
     }
-    return attentionFeeds(this.#rotary, tokens.positions, mask);
+    return attentionFeeds(this.#kinds, tokens.positions, mask);
   }
 }
 

@@ -28,8 +28,7 @@ export async function loadModel(
   format: WeightFormat,
   numThreads = 1,
 ): Promise<LoadedStages> {
-  const { ropeInverseFrequencies } = weights.config;
-  const device = await openDevice({ numThreads, ropeInverseFrequencies });
+  const device = await openDevice({ numThreads, config: weights.config });
   return loadModelOn(t, device, weights, format);
 }
 

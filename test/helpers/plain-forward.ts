@@ -1,5 +1,11 @@
-import type { ModelConfig, ModelWeights } from "../../model/weights/config.ts";
-import type { LayerShape } from "../../model/weights/layer-spec.ts";
+import type { ModelWeights } from "../../model/weights/config.ts";
+import type {
+  Activation,
+  LayerShape,
+  NormRole,
+  ProjectionRole,
+  RotaryKind,
+} from "../../model/weights/layer-spec.ts";
 
 export interface PlainForwardOptions {
   /** Widths per layer; the configuration's for all where absent. */
@@ -33,7 +39,8 @@ export function plainForward(
   const { hiddenSize, rmsNormEps } = weights.config;
   const hidden = plainHidden(weights, tokenIds, options);
   const normed = rmsNorm(hidden, weights.readTensor("finalNorm"), rmsNormEps);
-  return linear(normed, weights.readTensor("lmHead"), hiddenSize);
+  const logits = linear(normed, weights.readTensor("lmHead"), hiddenSize);
+  return logits.map((value) => value * weights.config.logitScale);
 }
 
 /** @returns what the last norm takes, `[numTokens, hiddenSize]`. */
@@ -43,23 +50,32 @@ export function plainHidden(
   options: PlainForwardOptions = {},
 ): Float32Array {
   const { config } = weights;
-  const { numLayers, hiddenSize, rmsNormEps } = config;
+  const { numLayers, hiddenSize, rmsNormEps, embeddingScale } = config;
 
-  const hidden = embed(weights.readTensor("embedding"), tokenIds, hiddenSize); // [numTokens, hiddenSize]
+  const embedded = embed(weights.readTensor("embedding"), tokenIds, hiddenSize);
+  const hidden = embedded.map((value) => value * embeddingScale); // [numTokens, hiddenSize]
   for (let layer = 0; layer < numLayers; layer++) {
     const shape = options.layerShapes?.[layer] ?? config;
     const observe = (role: "output" | "down", input: Float32Array) =>
       options.observe?.(layer, role, input, hidden);
+    const { norms, residualScale } = config.layers[layer]!;
+    const normed = (role: NormRole) =>
+      rmsNorm(hidden, weights.readLayerTensor(layer, role), rmsNormEps);
+    const add = (values: Float32Array, role: NormRole) => {
+      const after = norms.includes(role)
+        ? rmsNorm(values, weights.readLayerTensor(layer, role), rmsNormEps)
+        : values;
+      addInto(
+        hidden,
+        after.map((value) => value * residualScale),
+      );
+    };
     if (shape.numHeads > 0) {
-      const norm = weights.readLayerTensor(layer, "attentionNorm");
-      addInto(hidden, attention(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps), observe));
-    }
-    addRow(hidden, weights.readLayerBias(layer, "outputBias"));
+      add(attention(weights, layer, shape, normed("attentionNorm"), observe), "attentionPostNorm");
+    } else addRow(hidden, weights.readLayerBias(layer, "outputBias"));
     if (shape.intermediateSize > 0) {
-      const norm = weights.readLayerTensor(layer, "mlpNorm");
-      addInto(hidden, mlp(weights, layer, shape, rmsNorm(hidden, norm, rmsNormEps), observe));
-    }
-    addRow(hidden, weights.readLayerBias(layer, "downBias"));
+      add(mlp(weights, layer, shape, normed("mlpNorm"), observe), "mlpPostNorm");
+    } else addRow(hidden, weights.readLayerBias(layer, "downBias"));
   }
   return hidden;
 }
@@ -119,12 +135,19 @@ function attention(
   observe: (role: "output", mixed: Float32Array) => void,
 ): Float32Array {
   const { config } = weights;
-  const { hiddenSize, headDim } = config;
+  const { hiddenSize, headDim, rmsNormEps } = config;
+  const { norms, rotary, window, scoreScale } = config.layers[layer]!;
   const numTokens = input.length / hiddenSize;
   const project = (role: "query" | "key" | "value") =>
-    linear(input, weights.readLayerTensor(layer, role), hiddenSize);
-  const query = rotate(project("query"), numTokens, config, layer); // [numTokens, numHeads * headDim]
-  const key = rotate(project("key"), numTokens, config, layer); // [numTokens, numKvHeads * headDim]
+    projected(weights, layer, role, input, hiddenSize);
+  const turned = (values: Float32Array, norm: NormRole) => {
+    const heads = norms.includes(norm)
+      ? rmsNorm(values, weights.readLayerTensor(layer, norm), rmsNormEps)
+      : values;
+    return rotate(heads, numTokens, headDim, rotary, config.rotaryTables[rotary.table]!);
+  };
+  const query = turned(project("query"), "queryNorm"); // [numTokens, numHeads * headDim]
+  const key = turned(project("key"), "keyNorm"); // [numTokens, numKvHeads * headDim]
   const value = project("value"); // [numTokens, numKvHeads * headDim]
 
   const mixed = new Float32Array(numTokens * numHeads * headDim);
@@ -132,10 +155,11 @@ function attention(
     const kvHead = Math.floor((head * numKvHeads) / numHeads);
     for (let token = 0; token < numTokens; token++) {
       const queryStart = (token * numHeads + head) * headDim;
-      const scores = new Float64Array(token + 1); // this token and those before it
-      for (let past = 0; past <= token; past++) {
+      const scores = new Float64Array(token + 1).fill(-Infinity); // this token and those before it
+      const first = window === null ? 0 : Math.max(0, token - window + 1);
+      for (let past = first; past <= token; past++) {
         const keyStart = (past * numKvHeads + kvHead) * headDim;
-        scores[past] = dot(query, queryStart, key, keyStart, headDim) / Math.sqrt(headDim);
+        scores[past] = dot(query, queryStart, key, keyStart, headDim) * scoreScale;
       }
       const probabilities = softmax(scores);
       for (let index = 0; index < headDim; index++) {
@@ -148,10 +172,16 @@ function attention(
     }
   }
   observe("output", mixed);
-  return linear(mixed, weights.readLayerTensor(layer, "output"), numHeads * headDim);
+  return projected(weights, layer, "output", mixed, numHeads * headDim);
 }
 
-/** SwiGLU; `input` and the result are `[numTokens, hiddenSize]`. */
+/** Of a gate's value. */
+const activations: Readonly<Record<Activation, (x: number) => number>> = {
+  silu: (x) => x / (1 + Math.exp(-x)),
+  "gelu-tanh": (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+};
+
+/** A gated MLP; `input` and the result are `[numTokens, hiddenSize]`. */
 function mlp(
   weights: ModelWeights,
   layer: number,
@@ -160,23 +190,22 @@ function mlp(
   observe: (role: "down", channels: Float32Array) => void,
 ): Float32Array {
   const { hiddenSize } = weights.config;
-  const gate = linear(input, weights.readLayerTensor(layer, "gate"), hiddenSize);
-  const up = linear(input, weights.readLayerTensor(layer, "up"), hiddenSize);
-  const channels = gate.map((g, index) => (g / (1 + Math.exp(-g))) * up[index]!); // [numTokens, intermediateSize]
+  const { activation } = weights.config.layers[layer]!;
+  const gate = projected(weights, layer, "gate", input, hiddenSize);
+  const up = projected(weights, layer, "up", input, hiddenSize);
+  const channels = gate.map((g, index) => activations[activation](g) * up[index]!); // [numTokens, intermediateSize]
   observe("down", channels);
-  return linear(channels, weights.readLayerTensor(layer, "down"), intermediateSize);
+  return projected(weights, layer, "down", channels, intermediateSize);
 }
 
-/** Turns pair i of the first values of every head by position * frequency i. Shape `[numTokens, heads * headDim]`. */
+/** Turns pair i of every head by position * frequency i. Shape `[numTokens, heads * headDim]`. */
 function rotate(
   input: Float32Array,
   numTokens: number,
-  config: ModelConfig,
-  layer: number,
+  headDim: number,
+  { size, isInterleaved }: RotaryKind,
+  frequencies: Float32Array,
 ): Float32Array {
-  const { headDim } = config;
-  const { table, size, isInterleaved } = config.layers[layer]!.rotary;
-  const frequencies = config.rotaryTables[table]!;
   const half = size / 2;
   const output = input.slice();
   const width = input.length / numTokens;
@@ -191,6 +220,19 @@ function rotate(
       output[second] = y * Math.cos(angle) + x * Math.sin(angle);
     }
   }
+  return output;
+}
+
+/** A projection of the layer, with its bias where it has one. */
+function projected(
+  weights: ModelWeights,
+  layer: number,
+  role: ProjectionRole,
+  input: Float32Array,
+  inFeatures: number,
+): Float32Array {
+  const output = linear(input, weights.readLayerTensor(layer, role), inFeatures);
+  addRow(output, weights.readLayerBias(layer, `${role}Bias`));
   return output;
 }
 

@@ -17,7 +17,7 @@ interface NamedTensor {
 }
 
 /** Tensors as a file has them: packed where it packs them. */
-export function namedTensors(weights: ModelWeights, names: TensorNames): NamedTensor[] {
+function namedTensors(weights: ModelWeights, names: TensorNames): NamedTensor[] {
   return storedTensors(weights.config, names).map(({ name, shape, layer, parts }) => {
     const values = parts.map(({ role }) => {
       if (layer === null) return weights.readTensor(role as ModelTensorRole);
@@ -33,8 +33,9 @@ export function namedTensors(weights: ModelWeights, names: TensorNames): NamedTe
 export function ggufTensors(
   weights: ModelWeights,
   type: WritableTensor["type"] = "F32",
+  names: TensorNames = llama.gguf.tensors,
 ): WritableTensor[] {
-  return [...namedTensors(weights, llama.gguf.tensors)].map((tensor) => ({ ...tensor, type }));
+  return [...namedTensors(weights, names)].map((tensor) => ({ ...tensor, type }));
 }
 
 /** Metadata of a llama model with plain rotary embedding of base 10,000 and a stub vocabulary. */
@@ -58,8 +59,9 @@ export function ggufMetadata({ config }: ModelWeights): WritableMetadata {
 export function huggingFaceTensors(
   weights: ModelWeights,
   dtype: WritableSafetensor["dtype"] = "F32",
+  names: TensorNames = llama.huggingFace.tensors,
 ): WritableSafetensor[] {
-  return [...namedTensors(weights, llama.huggingFace.tensors)].map((tensor) => ({
+  return [...namedTensors(weights, names)].map((tensor) => ({
     ...tensor,
     dtype,
   }));

@@ -1,9 +1,18 @@
 import { createHash } from "node:crypto";
-import type { ModelConfig, ModelTensorRole, ModelWeights } from "../../model/weights/config.ts";
+import type {
+  BiasRole,
+  LayerTensorRole,
+  ModelConfig,
+  ModelTensorRole,
+  ModelWeights,
+} from "../../model/weights/config.ts";
 import { plainLayer } from "../../model/weights/layer-spec.ts";
 import { plainRopeFrequencies } from "../../model/weights/rope.ts";
-import type { LayerDescription, LayerShape } from "../../model/weights/layer-spec.ts";
-import { layerTensorShapes } from "../../model/weights/tensor-shapes.ts";
+import type {
+  LayerDescription,
+  LayerShape,
+  ProjectionRole,
+} from "../../model/weights/layer-spec.ts";
 
 export interface TinyModelOptions {
   /** @default 5 */
@@ -30,10 +39,10 @@ export interface TinyModelOptions {
   readonly tiedEmbeddings?: boolean;
   /** Widths per layer, as after pruning, instead of the same for all. */
   readonly layerShapes?: readonly LayerShape[];
-  /** What layers compute instead of what Llama's do; layer i has entry i modulo their number. */
-  readonly layers?: readonly Partial<LayerDescription>[];
-  /** Bases and sizes of the rotary tables. @default one of `ropeTheta` for whole heads */
-  readonly rotaryTables?: readonly { readonly theta: number; readonly size: number }[];
+  /** What a layer computes, where that is not what one of Llama does; by its number. */
+  readonly describe?: (layer: number) => Partial<LayerDescription>;
+  /** Frequencies of further rotary tables, by the number of pairs and theta. */
+  readonly moreTables?: readonly (readonly [numPairs: number, theta: number])[];
   /** @default 1 */
   readonly embeddingScale?: number;
   /** @default 1 */
@@ -45,7 +54,10 @@ export interface TinyModelOptions {
 }
 
 const modelRoles: readonly ModelTensorRole[] = ["embedding", "finalNorm", "lmHead"];
-const layerRoles: readonly string[] = [
+const projectionRoles = ["query", "key", "value", "output", "gate", "up", "down"] as const;
+
+/** Each has random values of its own; the first nine are those of Llama. */
+const layerRoles: readonly (LayerTensorRole | BiasRole)[] = [
   "attentionNorm",
   "query",
   "key",
@@ -55,22 +67,15 @@ const layerRoles: readonly string[] = [
   "gate",
   "up",
   "down",
-];
-
-/** Those that Llama has not: their values are of tensors after all of its own. */
-const otherRoles: readonly string[] = [
-  "attentionPostNorm",
-  "mlpPostNorm",
   "queryNorm",
   "keyNorm",
-  "queryBias",
-  "keyBias",
-  "valueBias",
-  "outputBias",
-  "gateBias",
-  "upBias",
-  "downBias",
+  "attentionPostNorm",
+  "mlpPostNorm",
+  ...projectionRoles.map((role) => `${role}Bias` as const),
 ];
+
+/** Roles of a layer of Llama. */
+const numPlainRoles = 9;
 
 /**
  * A model of random weights that fits in memory, the same for the same options. Scaled so that the
@@ -81,15 +86,13 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
   const headDim = options.headDim ?? 16;
   const numLayers = options.numLayers ?? 5;
   const ropeInterleaved = options.ropeInterleaved ?? false;
-  const layer = plainLayer({ headDim, isInterleaved: ropeInterleaved });
-  const { layers: changes = [{}], rotaryTables = [{ theta: ropeTheta, size: headDim }] } = options;
-  const tables = rotaryTables.map(({ theta, size }) => plainRopeFrequencies(size, theta));
+  const plain = plainLayer({ headDim, isInterleaved: ropeInterleaved });
   const config: ModelConfig = {
     architecture: "llama",
     numLayers,
-    layers: Array.from({ length: numLayers }, (_, i) => ({
-      ...layer,
-      ...changes[i % changes.length],
+    layers: Array.from({ length: numLayers }, (_, layer) => ({
+      ...plain,
+      ...options.describe?.(layer),
     })),
     hiddenSize: options.hiddenSize ?? 64,
     numHeads: options.numHeads ?? 4,
@@ -101,8 +104,10 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     rmsNormEps: 1e-5,
     embeddingScale: options.embeddingScale ?? 1,
     logitScale: options.logitScale ?? 1,
-    rotaryTables: tables,
-    ropeInverseFrequencies: tables[0]!,
+    rotaryTables: [
+      plainRopeFrequencies(headDim, ropeTheta),
+      ...(options.moreTables ?? []).map(([pairs, theta]) => plainRopeFrequencies(2 * pairs, theta)),
+    ],
     tiedEmbeddings: options.tiedEmbeddings ?? true,
   };
   const { hiddenSize, vocabSize } = config;
@@ -119,14 +124,11 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     );
   const norm = (tensor: number, size = hiddenSize) =>
     randomValues(seed, tensor, size).map((value) => 1 + 0.2 * value);
-  const tensorOf = (layer: number, role: string) =>
-    layerRoles.includes(role)
-      ? modelRoles.length + layer * layerRoles.length + layerRoles.indexOf(role)
-      : modelRoles.length +
-        numLayers * layerRoles.length +
-        layer * otherRoles.length +
-        otherRoles.indexOf(role);
-  const shapeOf = (layer: number) => options.layerShapes?.[layer] ?? config;
+  const numOf = (layer: number, role: LayerTensorRole | BiasRole) => {
+    const index = layerRoles.indexOf(role);
+    const isPlain = index < numPlainRoles;
+    return modelRoles.length + layer * numPlainRoles + index + (isPlain ? 0 : 1_000_000);
+  };
 
   return {
     config,
@@ -143,17 +145,17 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
       }
     },
     readLayerTensor(layer, role) {
-      const shape = shapeOf(layer);
-      const tensor = tensorOf(layer, role);
+      const shape = options.layerShapes?.[layer] ?? config;
+      const tensor = numOf(layer, role);
       switch (role) {
-        case "attentionNorm":
-        case "mlpNorm":
-        case "attentionPostNorm":
-        case "mlpPostNorm":
-          return norm(tensor);
         case "queryNorm":
         case "keyNorm":
           return norm(tensor, headDim);
+        case "attentionNorm":
+        case "attentionPostNorm":
+        case "mlpNorm":
+        case "mlpPostNorm":
+          return norm(tensor);
         case "query":
           return matrix(tensor, shape.numHeads * headDim, hiddenSize, 1.5);
         case "key":
@@ -171,11 +173,19 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
       }
     },
     readLayerBias(layer, role) {
-      const shapes = layerTensorShapes({ ...config, ...shapeOf(layer) }, layer);
-      const shape = shapes[role];
-      return shape
-        ? randomValues(seed, tensorOf(layer, role), shape[0]!).map((v) => 0.3 * v)
-        : null;
+      const shape = options.layerShapes?.[layer] ?? config;
+      const projection = role.replace("Bias", "") as ProjectionRole;
+      if (!config.layers[layer]!.biases.includes(projection)) return null;
+      const sizes: Readonly<Record<ProjectionRole, number>> = {
+        query: shape.numHeads * headDim,
+        key: shape.numKvHeads * headDim,
+        value: shape.numKvHeads * headDim,
+        output: hiddenSize,
+        gate: shape.intermediateSize,
+        up: shape.intermediateSize,
+        down: hiddenSize,
+      };
+      return randomValues(seed, numOf(layer, role), sizes[projection]).map((value) => 0.3 * value);
     },
     close() {
       // Nothing is open.

@@ -1,10 +1,15 @@
 import test from "ava";
 import { attentionFeeds, continuedAttention } from "../../runtime/attention-feeds.ts";
 import { AttentionMask } from "../../runtime/attention-mask.ts";
-import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { plainLayer } from "../../model/weights/layer-spec.ts";
+import { AttentionKinds } from "../../runtime/attention-kinds.ts";
 import type { Tensor } from "../../runtime/tensor.ts";
 
-const rotary = () => new RotaryTable(Float32Array.of(1, 0.5));
+const kinds = (windows: readonly number[] = []) => {
+  const layer = plainLayer({ headDim: 4, isInterleaved: false });
+  const layers = windows.map((window) => ({ ...layer, window }));
+  return new AttentionKinds({ rotaryTables: [Float32Array.of(1, 0.5)], layers });
+};
 
 /** The rows of a mask, one string each: what is seen, and what is not. */
 function drawn(mask: Tensor): string[] {
@@ -16,7 +21,7 @@ function drawn(mask: Tensor): string[] {
 }
 
 test("a sequence that goes on sees its own past and, of the new tokens, those up to its own", (t) => {
-  const { feeds, numSequences, numNewTokens } = continuedAttention(rotary(), [3, 0], 2, 4);
+  const { feeds, numSequences, numNewTokens } = continuedAttention(kinds(), [3, 0], 2, 4);
   t.deepEqual([numSequences, numNewTokens], [2, 2]);
   t.deepEqual(feeds["mask"]!.dims, [2, 1, 1, 2, 6]);
   t.deepEqual(drawn(feeds["mask"]!), ["xxx.x.", "xxx.xx", "....x.", "....xx"]);
@@ -29,14 +34,14 @@ test("a mask shows what it is told to and hides it again", (t) => {
   mask.show(1, 0, 2);
   mask.show(2, 0, 3);
   mask.hide(2, 1, 2);
-  const { feeds } = attentionFeeds(rotary(), BigInt64Array.of(0n, 1n, 1n), mask);
+  const { feeds } = attentionFeeds(kinds(), BigInt64Array.of(0n, 1n, 1n), mask);
   t.deepEqual(drawn(feeds["mask"]!), ["...", "xx.", "x.x"]);
 });
 
 test("the rotary table reaches to the last position, and is no shorter than the batch", (t) => {
   const lengthFor = (positions: bigint[]) => {
     const mask = new AttentionMask(1, positions.length);
-    const { feeds } = attentionFeeds(rotary(), BigInt64Array.from(positions), mask);
+    const { feeds } = attentionFeeds(kinds(), BigInt64Array.from(positions), mask);
     return feeds["cos"]!.dims[0];
   };
   t.is(lengthFor([7n, 6n]), 8);

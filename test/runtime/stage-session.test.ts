@@ -3,16 +3,16 @@ import { buildHead, buildMiddle, buildTrunk } from "../../model/stages/model-sta
 import { continuedAttention } from "../../runtime/attention-feeds.ts";
 import { RuntimeError } from "../../runtime/errors.ts";
 import { pastFeeds } from "../../runtime/past-feeds.ts";
-import { RotaryTable } from "../../runtime/rotary-table.ts";
+import { AttentionKinds } from "../../runtime/attention-kinds.ts";
 import { StageSession } from "../../runtime/stage-session.ts";
 import { brokenStage } from "../helpers/broken-stage.ts";
 import { tinyModel } from "../helpers/tiny-model.ts";
 
 const weights = tinyModel();
-const { hiddenSize, headDim, numKvHeads, vocabSize, ropeInverseFrequencies } = weights.config;
-const rotary = new RotaryTable(ropeInverseFrequencies);
+const { hiddenSize, headDim, numKvHeads, vocabSize } = weights.config;
+const kinds = new AttentionKinds(weights.config);
 const ids = BigInt64Array.of(5n, 9n, 2n);
-const whole = continuedAttention(rotary, [0], 3, 0);
+const whole = continuedAttention(kinds, [0], 3, 0);
 
 test("a stage gives what is asked for: hidden states, logits of rows, keys and values to keep", async (t) => {
   const trunk = await StageSession.load(buildTrunk(weights, "f32"), 1);

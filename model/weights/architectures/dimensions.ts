@@ -39,6 +39,5 @@ export function uniformConfig(
     embeddingScale: 1,
     logitScale: 1,
     rotaryTables: [rotaryFrequencies],
-    ropeInverseFrequencies: rotaryFrequencies,
   };
 }

@@ -3,8 +3,7 @@ import { testDeviceContract } from "../../helpers/device-contract.ts";
 
 testDeviceContract({
   name: "cpu",
-  open: ({ config: { ropeInverseFrequencies } }) =>
-    openDevice({ numThreads: 1, ropeInverseFrequencies }),
+  open: ({ config }) => openDevice({ numThreads: 1, config }),
   plainTolerance: 1e-4,
   exactFormats: ["f32", "q8"],
 });

@@ -30,8 +30,7 @@ async function load(
   format: WeightFormat,
   layerShapes: readonly LayerShape[] | undefined,
 ) {
-  const { ropeInverseFrequencies } = weights.config;
-  const device = await openDevice({ numThreads: 1, ropeInverseFrequencies });
+  const device = await openDevice({ numThreads: 1, config: weights.config });
   const stages: Stage[] = [];
   for (const model of buildStages(weights, format, layerShapes)) {
     stages.push(await device.loadStage(model));
@@ -117,6 +116,71 @@ const models: Readonly<Record<string, TinyModelOptions>> = {
       shape(4, 2, 0),
     ],
   },
+  "biases of queries, keys and values": {
+    describe: () => ({ biases: ["query", "key", "value"] }),
+  },
+  "biases of all projections": {
+    describe: () => ({ biases: ["query", "key", "value", "output", "gate", "up", "down"] }),
+  },
+  "norms of queries and keys": {
+    describe: () => ({ norms: ["attentionNorm", "queryNorm", "keyNorm", "mlpNorm"] }),
+  },
+  "norms of the queries alone, and some layers without": {
+    describe: (layer) =>
+      layer % 2 === 0 ? { norms: ["attentionNorm", "queryNorm", "mlpNorm"] } : {},
+  },
+  "norms after attention and MLP": {
+    describe: () => ({
+      norms: ["attentionNorm", "attentionPostNorm", "mlpNorm", "mlpPostNorm"],
+    }),
+  },
+  "GELU, and scales of embedding, residual, scores and logits": {
+    embeddingScale: 8,
+    logitScale: 0.5,
+    describe: () => ({ activation: "gelu-tanh", residualScale: 0.7, scoreScale: 0.3 }),
+  },
+  "windows of 4 in some layers, of 7 in others": {
+    describe: (layer) => ({ window: [null, 4, 7][layer % 3]! }),
+  },
+  "two rotary tables": {
+    moreTables: [[8, 100]],
+    describe: (layer) =>
+      layer % 2 === 0 ? {} : { rotary: { table: 1, size: 16, isInterleaved: false } },
+  },
+  "part of a head turned": {
+    moreTables: [[4, 1000]],
+    describe: () => ({ rotary: { table: 1, size: 8, isInterleaved: false } }),
+  },
+  "part of a head turned, neighbouring pairs": {
+    moreTables: [[4, 1000]],
+    describe: () => ({ rotary: { table: 1, size: 8, isInterleaved: true } }),
+  },
+  "everything at once, pruned": {
+    numLayers: 7,
+    moreTables: [[8, 100]],
+    embeddingScale: 4,
+    logitScale: 0.7,
+    layerShapes: [
+      shape(4, 2, 96),
+      shape(4, 2, 96),
+      shape(2, 2, 64),
+      shape(0, 0, 32),
+      shape(2, 1, 0),
+      shape(4, 2, 96),
+      shape(4, 2, 96),
+    ],
+    describe: (layer) => ({
+      norms: [
+        ...(["attentionNorm", "queryNorm", "keyNorm", "attentionPostNorm"] as const),
+        ...(["mlpNorm", "mlpPostNorm"] as const),
+      ],
+      biases: ["query", "key", "value", "output", "gate", "up", "down"],
+      activation: "gelu-tanh",
+      window: layer % 2 === 0 ? 5 : null,
+      rotary: { table: layer % 2, size: 16, isInterleaved: false },
+      residualScale: 0.8,
+    }),
+  },
   "a middle without any attention": {
     layerShapes: [
       shape(4, 2, 96),
@@ -170,8 +234,7 @@ for (const format of ["q8", "q4"] as const) {
 
 async function tinyDevice() {
   const weights = tinyModel();
-  const { ropeInverseFrequencies } = weights.config;
-  return { weights, device: await openDevice({ numThreads: 1, ropeInverseFrequencies }) };
+  return { weights, device: await openDevice({ numThreads: 1, config: weights.config }) };
 }
 
 test("the device counts the bytes of loaded stages and of sequences' KV", async (t) => {

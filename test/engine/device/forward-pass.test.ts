@@ -6,7 +6,7 @@ import { denseExpert } from "../../../engine/contract/experts.ts";
 import { loadStages } from "../../../engine/run/load-stages.ts";
 import { ModelRunner } from "../../../engine/run/model-runner.ts";
 import { buildMiddle } from "../../../model/stages/model-stages.ts";
-import { RotaryTable } from "../../../runtime/rotary-table.ts";
+import { AttentionKinds } from "../../../runtime/attention-kinds.ts";
 import { GivenTokens } from "../../helpers/given-tokens.ts";
 import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
@@ -22,8 +22,7 @@ class CountingDevice extends CpuDevice {
 
 test("all stages that the same tokens go through share one pass", async (t) => {
   const weights = tinyModel();
-  const { ropeInverseFrequencies } = weights.config;
-  const device = new CountingDevice({ numThreads: 1, ropeInverseFrequencies });
+  const device = new CountingDevice({ numThreads: 1, config: weights.config });
   const { trunk, middle, head } = await loadStages(device, weights, "q8");
   const loadMiddle = () => device.loadStage(buildMiddle(weights, "q8", { name: "part" }));
   const stages = { trunk, middle: [...middle, await loadMiddle()], head };
@@ -62,7 +61,9 @@ test("all stages that the same tokens go through share one pass", async (t) => {
 });
 
 test("what attention is fed is made once for the same tokens and arenas of one capacity", (t) => {
-  const attention = new SharedAttention(new RotaryTable(Float32Array.of(1, 0.5)));
+  const attention = new SharedAttention(
+    new AttentionKinds({ rotaryTables: [Float32Array.of(1, 0.5)], layers: [] }),
+  );
   const feeds = attention.feedsFor([3, 0], 1, 64);
   t.is(attention.feedsFor([3, 0], 1, 64), feeds);
   t.not(attention.feedsFor([4, 0], 1, 64), feeds);

@@ -26,8 +26,7 @@ const release = () => undefined;
 
 /** A model on a device that knows its largest moment. */
 function load(t: ExecutionContext) {
-  const { ropeInverseFrequencies } = weights.config;
-  const device = new PeakDevice({ numThreads: 1, ropeInverseFrequencies });
+  const device = new PeakDevice({ numThreads: 1, config: weights.config });
   return loadModelOn(t, device, weights, "q8");
 }
 

@@ -14,6 +14,7 @@ import type { Replacement, Replacements } from "../../../model/experts/pruned-we
 import type { WeightFormat } from "../../../model/weights/quantize.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { randomMatrix, seededRandom } from "../../helpers/random-problem.ts";
+import { tinyPlan } from "../../helpers/made-up-experts.ts";
 import { forwardAlone } from "../../helpers/forward-alone.ts";
 import { somePrompt } from "../../helpers/requests.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
@@ -54,7 +55,7 @@ async function expertLogits(
 ): Promise<Float32Array> {
   const device = await openDevice({
     numThreads: 1,
-    ropeInverseFrequencies: config.ropeInverseFrequencies,
+    config,
   });
   const weights = prunedWeights(dense, plan, replacements);
   const models = [
@@ -98,8 +99,10 @@ function maskedLogits(plan: ExpertPlan, replacements: Replacements = () => null)
         role === "output" ? headRows(kept.keptHeads, config.headDim) : kept.keptChannels;
       return mask(matrix, columns, replacements(layer, role)?.matrix ?? null);
     },
-    readLayerBias: (layer, role) =>
-      replacements(layer, role === "outputBias" ? "output" : "down")?.bias ?? null,
+    readLayerBias(layer, role) {
+      if (role !== "outputBias" && role !== "downBias") return null;
+      return replacements(layer, role === "outputBias" ? "output" : "down")?.bias ?? null;
+    },
   };
   return plainForward(masked, somePrompt(12));
 }
@@ -170,6 +173,44 @@ test("layers outside the middle and tensors outside the layers are the dense one
   t.deepEqual(weights.readLayerTensor(1, "down"), dense.readLayerTensor(1, "down"));
   t.deepEqual(weights.readLayerTensor(5, "query"), dense.readLayerTensor(5, "query"));
   t.deepEqual(weights.readTensor("embedding"), dense.readTensor("embedding"));
-  t.is(weights.readLayerBias!(1, "downBias"), null);
+  t.is(weights.readLayerBias(1, "downBias"), null);
   t.is(weights.contentHash, dense.contentHash);
+});
+
+test("an expert of a model with biases and norms of heads gives what masking its inputs gives, to 1e-4", async (t) => {
+  const described = tinyModel({
+    numLayers: 7,
+    describe: () => ({
+      biases: ["query", "key", "value", "output", "gate", "up", "down"],
+      norms: ["attentionNorm", "queryNorm", "keyNorm", "mlpNorm", "mlpPostNorm"],
+      activation: "gelu-tanh",
+    }),
+  });
+  const { middle } = stageBorders(described.config);
+  const { headDim, hiddenSize } = described.config;
+  const plan = tinyPlan(described, "code", 1);
+  const pruned = prunedWeights(described, plan);
+  const masked: ModelWeights = {
+    ...described,
+    readLayerTensor(layer, role) {
+      const matrix = described.readLayerTensor(layer, role);
+      const kept = plan.layers[layer - middle];
+      if (!kept || (role !== "output" && role !== "down")) return matrix;
+      const columns = matrix.length / hiddenSize;
+      const inputs = role === "down" ? kept.keptChannels : headRows(kept.keptHeads, headDim);
+      const isKept = new Set(inputs);
+      return matrix.map((value, i) => (isKept.has(i % columns) ? value : 0));
+    },
+  };
+  const ids = somePrompt(20);
+  const device = await openDevice({ numThreads: 1, config: described.config });
+  const stages = [
+    await device.loadStage(buildTrunk(pruned, "f32")),
+    await device.loadStage(buildMiddle(pruned, "f32", { name: "code", shapes: planShapes(plan) })),
+    await device.loadStage(buildHead(pruned, "f32")),
+  ];
+  const logits = await forwardAlone(device, stages, ids);
+  for (const stage of stages) await stage.dispose();
+  const expected = plainForward(masked, ids);
+  t.true(logits.every((value, i) => Math.abs(value - expected[i]!) < 1e-4));
 });

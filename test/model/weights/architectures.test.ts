@@ -74,7 +74,7 @@ test("absent optional fields take their defaults", (t) => {
   });
   t.is(folder.numKvHeads, folder.numHeads);
   t.is(folder.headDim, folder.hiddenSize / folder.numHeads);
-  t.deepEqual(folder.ropeInverseFrequencies, plainRopeFrequencies(16, 10_000));
+  t.deepEqual(folder.rotaryTables[0], plainRopeFrequencies(16, 10_000));
   t.false(folder.tiedEmbeddings);
 });
 
@@ -102,11 +102,11 @@ test("an explicit head size need not divide the hidden size", (t) => {
 
 test("the rotary base is read from either format", (t) => {
   const expected = plainRopeFrequencies(16, 500_000);
-  t.deepEqual(fromGguf(t, { "llama.rope.freq_base": 500_000 }).ropeInverseFrequencies, expected);
-  t.deepEqual(fromHuggingFace(t, { rope_theta: 500_000 }).ropeInverseFrequencies, expected);
+  t.deepEqual(fromGguf(t, { "llama.rope.freq_base": 500_000 }).rotaryTables[0], expected);
+  t.deepEqual(fromHuggingFace(t, { rope_theta: 500_000 }).rotaryTables[0], expected);
   t.deepEqual(
     fromHuggingFace(t, { rope_parameters: { rope_type: "default", rope_theta: 500_000 } })
-      .ropeInverseFrequencies,
+      .rotaryTables[0],
     expected,
   );
 });
@@ -114,15 +114,15 @@ test("the rotary base is read from either format", (t) => {
 test("linear rope scaling divides every frequency", (t) => {
   const expected = plainRopeFrequencies(16, 10_000).map((frequency) => frequency / 4);
   const gguf = fromGguf(t, { "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4 });
-  t.deepEqual(gguf.ropeInverseFrequencies, expected);
+  t.deepEqual(gguf.rotaryTables[0], expected);
   for (const key of ["type", "rope_type"]) {
     const folder = fromHuggingFace(t, { rope_scaling: { [key]: "linear", factor: 4 } });
-    t.deepEqual(folder.ropeInverseFrequencies, expected);
+    t.deepEqual(folder.rotaryTables[0], expected);
   }
 });
 
 test("Llama 3 rope scaling keeps short waves, slows long ones and blends between", (t) => {
-  const { ropeInverseFrequencies } = fromHuggingFace(t, {
+  const { rotaryTables } = fromHuggingFace(t, {
     rope_theta: 500_000,
     rope_scaling: {
       rope_type: "llama3",
@@ -137,9 +137,10 @@ test("Llama 3 rope scaling keeps short waves, slows long ones and blends between
     1, 0.19392274474868576, 0.03760603093086393, 0.0072926647372171085, 0.0005248461609929547,
     3.428102195952591e-5, 6.647869871181236e-6, 1.2891731721515574e-6,
   ];
-  t.is(ropeInverseFrequencies.length, expectedFrequencies.length);
+  const [frequencies] = rotaryTables;
+  t.is(frequencies!.length, expectedFrequencies.length);
   expectedFrequencies.forEach((expected, i) => {
-    t.true(Math.abs(ropeInverseFrequencies[i]! / expected - 1) < 1e-5, `frequency ${i}`);
+    t.true(Math.abs(frequencies![i]! / expected - 1) < 1e-5, `frequency ${i}`);
   });
 });
 
@@ -147,7 +148,7 @@ test("the divisors of a GGUF file divide the frequencies one by one", (t) => {
   const data = Float32Array.of(1, 1, 1, 2, 4, 8, 8, 8);
   const divisors: WritableTensor = { name: "rope_freqs.weight", shape: [8], type: "F32", data };
   t.deepEqual(
-    fromGguf(t, {}, [divisors]).ropeInverseFrequencies,
+    fromGguf(t, {}, [divisors]).rotaryTables[0],
     plainRopeFrequencies(16, 10_000).map((frequency, i) => frequency / data[i]!),
   );
   refuses(
