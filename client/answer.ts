@@ -11,7 +11,7 @@ export interface WholeAnswer {
 }
 
 /**
- * One answer: its events can be iterated over, once, as they come. Leaving the iteration early cancels it.
+ * One answer, with a queue of its own as the client imports nothing: its events can be iterated over, once, as they come. Leaving the iteration early cancels it.
  * Iterating throws SeapServerError or SeapConnectionError.
  */
 export class Answer implements AsyncIterable<AnswerEvent> {

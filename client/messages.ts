@@ -2,9 +2,11 @@
 export interface Route {
   readonly task: string;
   readonly expert: string;
-  /** 0 to 1. */
+  /** 0 to 1, to four digits. */
   readonly confidence: number;
+  /** Why it is not the expert that the task is meant to have; where it is, as `route`. */
   readonly reason: string;
+  /** Why it is that task. */
   readonly route: string;
 }
 

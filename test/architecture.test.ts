@@ -12,7 +12,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
   prune: { model: "all", runtime: "all" },
   router: { model: "all" },
   engine: { model: "all", runtime: "all", router: "types" },
-  server: { model: "all", engine: "all", router: "all" },
+  server: { model: "all", engine: "all", router: "all", client: "types" },
   "server/page": { client: "all", server: "types" },
   client: {},
   bin: {
@@ -50,7 +50,7 @@ const arrows: Readonly<Record<string, Readonly<Record<string, Reach>>>> = {
 
 /** Rooms of server/ in layers: a room may import what lies in a layer above its own. */
 const serverLayers: readonly (readonly string[])[] = [
-  ["base"],
+  ["base", "wire"],
   ["config", "parameters", "background"],
   ["metrics", "tracing", "text"],
   ["http", "tools", "routing", "experts"],

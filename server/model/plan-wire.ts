@@ -1,8 +1,13 @@
 import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
+import type { WirePlan } from "../wire/expert-plan.ts";
 import type { MiddleShape } from "./model-service.ts";
 
 /** A plan as `/v1/experts/{task}/plan` spells it. */
-export function toWirePlan(task: string, plan: ExpertPlan, { firstLayer, layer }: MiddleShape) {
+export function toWirePlan(
+  task: string,
+  plan: ExpertPlan,
+  { firstLayer, layer }: MiddleShape,
+): WirePlan {
   return {
     object: "expert_plan",
     task,

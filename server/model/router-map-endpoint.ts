@@ -1,4 +1,5 @@
 import type { RequestHandler } from "express";
+import type { WireRouterMap } from "../wire/router-map.ts";
 import type { ModelService } from "./model-service.ts";
 import { noTask } from "../config/rules.ts";
 
@@ -8,11 +9,12 @@ export function routerMap(service: ModelService): RequestHandler {
     const { tasks, routerMap } = service.ready();
     const map = routerMap();
     const clusters = map?.clusters ?? [];
-    res.json({
+    const answer: WireRouterMap = {
       object: "router_map",
       tasks,
       clusters: clusters.map(({ task, position }) => ({ task: task ?? noTask, position })),
       share: map?.share ?? null,
-    });
+    };
+    res.json(answer);
   };
 }

@@ -2,7 +2,7 @@ import type { Api } from "./api.ts";
 import { colourOf, percent, shorten } from "./format.ts";
 import { html } from "./html.ts";
 import type { View } from "./html.ts";
-import type { Position, WireRoute, WireRouterMap } from "./wire.ts";
+import type { WirePosition, WireRouteReading, WireRouterMap } from "./wire.ts";
 
 interface SentPrompt {
   /** From 1. */
@@ -10,12 +10,12 @@ interface SentPrompt {
   readonly text: string;
   readonly task: string;
   readonly confidence: number;
-  readonly position: Position;
+  readonly position: WirePosition;
 }
 
 interface Label {
   readonly task: string;
-  readonly position: Position;
+  readonly position: WirePosition;
 }
 
 const width = 480;
@@ -46,7 +46,7 @@ export class PromptMap {
 
   /** Asks the router, whatever the conversation has decided. */
   async add(messages: readonly object[], text: string): Promise<void> {
-    const { router } = await this.#api.post<WireRoute>("/v1/route", { messages });
+    const { router } = await this.#api.post<WireRouteReading>("/v1/route", { messages });
     if (router === null || router.position === null) return;
     const { task, confidence, position } = router;
     const number = (this.#prompts.at(-1)?.number ?? 0) + 1;
@@ -132,14 +132,14 @@ export class PromptMap {
 }
 
 /** Room for all positions, at the same scale in both directions. */
-function frame(positions: readonly Position[]) {
+function frame(positions: readonly WirePosition[]) {
   const extent = (axis: 0 | 1): readonly [number, number] => {
     const values = positions.map((position) => position[axis]);
     return [Math.min(...values) - 1, Math.max(...values) + 1];
   };
   const [[left, right], [bottom, top]] = [extent(0), extent(1)];
   const scale = Math.min(width / (right - left), height / (top - bottom));
-  const place = ([x, y]: Position): Position => [
+  const place = ([x, y]: WirePosition): WirePosition => [
     width / 2 + scale * (x - (left + right) / 2),
     height / 2 - scale * (y - (bottom + top) / 2),
   ];
@@ -164,7 +164,7 @@ function spread(labels: readonly Label[]): readonly Label[] {
   return placed;
 }
 
-function meanOf(positions: readonly Position[]): Position {
+function meanOf(positions: readonly WirePosition[]): WirePosition {
   const mean = (axis: 0 | 1): number =>
     positions.reduce((sum, position) => sum + position[axis], 0) / positions.length;
   return [mean(0), mean(1)];

@@ -10,6 +10,7 @@ import { countedTokens } from "../base/request-limits.ts";
 import { chatSchema } from "../generation/request-schemas.ts";
 import { noTask } from "../config/rules.ts";
 import { readingRequest, readPrompts } from "./read-prompts.ts";
+import type { WireRouteReading } from "../wire/route-reading.ts";
 
 const { model, messages } = chatSchema.shape;
 
@@ -65,7 +66,7 @@ function toWire(
   model: string,
   promptTokens: number,
   map: RouterMap | null,
-): object {
+): WireRouteReading {
   return {
     object: "route",
     model,

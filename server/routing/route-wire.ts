@@ -1,19 +1,11 @@
 import type { Response } from "express";
+import type { Route } from "../../client/messages.ts";
 import type { RoutedEvent } from "../../engine/contract/request.ts";
 import { noTask } from "../config/rules.ts";
 import { taskHeader } from "./request-routing.ts";
 
 /** A route as answers spell it: the `seap` object of a body. */
-export interface WireRoute {
-  readonly task: string;
-  readonly expert: string;
-  /** 0 to 1, to four digits. */
-  readonly confidence: number;
-  /** Why it is not the expert that the task is meant to have; where it is, as `route`. */
-  readonly reason: string;
-  /** Why it is that task. */
-  readonly route: string;
-}
+export type WireRoute = Route;
 
 export function toWireRoute(event: RoutedEvent): WireRoute {
   const { task, expert, confidence, reason: route, serveReason } = event;
