@@ -16,7 +16,7 @@ export interface WebSocketLike {
   ): void;
 }
 
-/** Of the fields each type of event has its own. */
+/** An event of a socket; each type has fields of its own. */
 export interface SocketEvent {
   readonly type: string;
   readonly data?: unknown;

@@ -24,7 +24,7 @@ export class SeapServerError extends Error {
 /** The connection could not be opened, or was closed before the answer was complete. */
 export class SeapConnectionError extends Error {
   override readonly name = "SeapConnectionError";
-  /** Of the WebSocket; undefined where it never opened. */
+  /** Close code of the WebSocket; undefined where it never opened. */
   readonly closeCode: number | undefined;
 
   constructor(message: string, closeCode?: number) {

@@ -4,7 +4,7 @@ export type StepPhase = "kv" | "trunk" | "expert" | "head" | "grammar" | "sample
 /** One pass: a part of a prompt, or a token for each running sequence. */
 export interface StepRecord {
   readonly pass: "prefill" | "decode";
-  /** Of the prompt, or one of each sequence; 0 in the part of a prefill that only the trunk has seen. */
+  /** Tokens of the prompt, or one of each sequence; 0 in the part of a prefill that only the trunk has seen. */
   readonly tokens: number;
   /** Only of phases that there were. */
   readonly seconds: Readonly<Partial<Record<StepPhase, number>>>;
@@ -59,7 +59,7 @@ export class StepMeter {
     return this.#open?.seconds[phase] ?? 0;
   }
 
-  /** So many sequences run on the expert in this step. */
+  /** Says how many sequences run on the expert in this step. */
   countRows(expert: string, rows: number): void {
     if (this.#open !== null && rows > 0) this.#open.experts[expert] = rows;
   }
@@ -72,7 +72,7 @@ export class StepMeter {
     this.#preemptions++;
   }
 
-  /** Of a step in which nothing was done there is no record. */
+  /** Keeps a record of the step, where something was done in it. */
   end(): void {
     if (this.#open !== null && Object.keys(this.#open.seconds).length > 0) {
       this.#steps.push(this.#open);

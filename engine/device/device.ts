@@ -4,7 +4,7 @@ import type { StageModel, StageSpec } from "../../model/stages/stage-spec.ts";
 export interface DeviceOptions {
   /** Threads of one forward pass. */
   readonly numThreads: number;
-  /** Of the model whose stages are to run. */
+  /** Describes the model whose stages are to run. */
   readonly config: Pick<ModelConfig, "rotaryTables" | "layers">;
   /** Sequences that may be in one batch. @default 64 */
   readonly maxBatch?: number;
@@ -80,7 +80,7 @@ export interface Device {
 /** A loaded stage. */
 export interface Stage {
   readonly spec: StageSpec;
-  /** Of its weights. */
+  /** Bytes of the weights alone. */
   readonly weightBytes: number;
   /** May be called twice. */
   dispose(): Promise<void>;

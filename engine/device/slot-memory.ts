@@ -27,7 +27,7 @@ export class SlotMemory {
     this.#data = new Float32Array(this.#buffer, 0, 0);
   }
 
-  /** Of all slots; not to be kept over a change of their number. */
+  /** The numbers of all slots, not to be kept over a change of how many there are. */
   get data(): Float32Array<ArrayBuffer> {
     return this.#data;
   }

@@ -37,7 +37,7 @@ export class ExpertMemory {
   readonly #resident: LRUCache<string, ExpertEntry>;
   /** Not resident and not to be sent away: loading, or draining while sequences run on them. */
   readonly #pinned = new Set<ExpertEntry>();
-  /** Their bytes count as free for who waits until they are. */
+  /** Experts that are leaving: their bytes count as free for who waits until they are. */
   readonly #releasing = new Set<Promise<void>>();
   readonly #claimedUntilMs = new Map<ExpertEntry, number>();
   readonly #idleTimers: IdleTimers<ExpertEntry>;

@@ -11,7 +11,7 @@ export class FailureHistory {
     return Math.min(firstRetryMs * 2 ** this.#numFailures++, lastRetryMs);
   }
 
-  /** Its artifact is damaged. @returns whether building it anew may help: only the first time */
+  /** The expert's artifact is damaged. @returns whether building it anew may help: only the first time */
   addDamage(): boolean {
     const isFirst = !this.#wasRebuilt;
     this.#wasRebuilt = true;

@@ -36,7 +36,7 @@ class StatesBuilder implements AutomatonStates {
   readonly #ruleNumbers = new Map<string, number>();
   /** Nodes of rules whose states are still to be made. */
   readonly #open: (readonly [rule: number, node: GrammarNode])[] = [];
-  /** Of sets that were come to; many mention the same one. */
+  /** Byte sequences of the sets that were come to: many rules mention the same set. */
   readonly #sequences = new Map<CodePoints, readonly ByteRange[][]>();
   numStates = 0;
   #numNodes = 0;

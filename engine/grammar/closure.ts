@@ -59,7 +59,7 @@ export class ClosureFinder {
   #withinRules({ states, stacks }: Places): { reached: Map<number, StackParts>; isEnd: boolean } {
     const { jumpStarts, jumpTargets, endings } = this.#automaton;
     const reached = new Map<number, StackParts>();
-    /** Of the states that are reached with more than one. */
+    /** Stacks of the states that are reached with more than one. */
     const several = new Map<number, Set<Stack>>();
     const work: (readonly [state: number, stack: Stack])[] = [];
     const add = (state: number, stack: Stack) => {

@@ -5,7 +5,7 @@ import { Matcher } from "./matcher.ts";
 import { Positions } from "./positions.ts";
 import { TokenTrie } from "./token-trie.ts";
 
-/** Of all grammars together. */
+/** Bytes that all grammars may take together. */
 const maxBytes = 64 * 2 ** 20;
 
 /** The engine's grammars, with what it has learnt of each: the least recently used are forgotten. */

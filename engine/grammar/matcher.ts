@@ -5,7 +5,7 @@ import type { TokenTrie } from "./token-trie.ts";
 import { maxWork, WorkLimit } from "./work-limit.ts";
 
 export interface MatcherOptions {
-  /** Of the grammar; others after they were forgotten. */
+  /** Positions of the grammar; others take their place when they were forgotten. */
   readonly positions: () => Positions;
   /** Called when there may be more of them. */
   readonly onGrowth: () => void;

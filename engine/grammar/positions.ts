@@ -9,18 +9,18 @@ import { WorkLimit } from "./work-limit.ts";
 export interface Position extends Places {
   /** The text may end here. */
   readonly isEnd: boolean;
-  /** Of each byte: bytes of one class lead to the same position. Not to be changed. */
+  /** Class of each byte: bytes of one class lead to the same position. Not to be changed. */
   classes: Uint8Array;
   /** By class; null where the bytes are not allowed, undefined where that is not known yet. */
   next: (Position | null | undefined)[];
-  /** Of the tokens that may come next; null while nobody has asked. */
+  /** Mask of the tokens that may come next; null while nobody has asked. */
   mask: TokenMask | null;
 }
 
-/** Of a position whose next ones nobody has asked for. */
+/** Classes of a position whose next ones nobody has asked for. */
 const oneClass = new Uint8Array(256);
 
-/** Of one grammar. More positions than that are forgotten, and made anew as they are needed. */
+/** Positions that one grammar keeps. More than that are forgotten, and made anew as they are needed. */
 const maxPositionBytes = 24 * 2 ** 20;
 
 /** The positions of a grammar, each made when it is first come to, so that a byte is one look-up from then on. */

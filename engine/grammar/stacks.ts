@@ -11,7 +11,7 @@ export interface Stack {
   readonly belows: readonly Stack[];
 }
 
-/** Of the root. */
+/** The stack of the root: nothing is below it. */
 export const bottom: Stack = { id: 0, isBottom: true, states: [], belows: [] };
 
 /** What is to become one stack: returns of its own, and those of other stacks. */
@@ -67,7 +67,7 @@ export class Stacks {
     return stack;
   }
 
-  /** Those in use go on: they know what is below them. */
+  /** Forgets all stacks. Those in use go on: they know what is below them. */
   clear(): void {
     this.#known.clear();
     this.#sizeBytes = 0;

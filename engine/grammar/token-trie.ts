@@ -62,7 +62,7 @@ export class TokenTrie {
     this.#numNodes = numNodes;
   }
 
-  /** Of a mask as bits. */
+  /** Words of a mask as bits. */
   get maskLength(): number {
     return this.#mask.length;
   }

@@ -8,7 +8,7 @@ export interface PrefixCacheOptions {
   readonly blockTokens: number;
   /** What all stages keep of a block. */
   readonly blockBytes: number;
-  /** Of all blocks together. */
+  /** Bytes of all blocks together. */
   readonly maxBytes: number;
 }
 
@@ -26,7 +26,7 @@ export interface PrefixPlace {
 export class PrefixCache {
   readonly blockTokens: number;
   readonly #device: Device;
-  /** Of one prompt: a longer one would drive out its own beginning. */
+  /** Blocks of one prompt: a longer one would drive out its own beginning. */
   readonly #maxBlocks: number;
   readonly #blocks: LRUCache<string, KvSnapshot>;
 

@@ -31,7 +31,7 @@ export class Scheduler {
   readonly #running: Sequence[] = [];
   /** Oldest first. */
   readonly #parked: Parked[] = [];
-  /** Of all of these together, so that many of them cost no step anything. */
+  /** KV bytes of all parked sequences together, so that many of them cost no step anything. */
   #parkedKvBytes = 0;
   #numReady = 0;
   /** Place in the order of arrival. */

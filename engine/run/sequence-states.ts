@@ -15,7 +15,7 @@ export interface SequenceState {
   readonly chunks: HiddenStates[];
   /** Names of the prompt's blocks in the prefix cache; none where it is not to be used. */
   readonly chain: readonly string[];
-  /** Those of them that need not be computed: the last token must be, for its logits. */
+  /** Blocks of the chain that need not be computed: the last token must be, for its logits. */
   readonly skippable: readonly string[];
   /** Tokens that neither middle nor head had to compute. */
   numCached: number;

@@ -38,7 +38,7 @@ export class Sequence implements Tokens {
   readonly #sampler: Sampler;
   readonly #detokenizer: Detokenizer;
   readonly #stopStrings: StopStrings;
-  /** Of tokens that end the answer. */
+  /** Tokens that end the answer. */
   readonly #endTokenIds: ReadonlySet<number>;
   readonly #rules: TokenRules | null;
   readonly #now: () => number;
@@ -135,7 +135,7 @@ export class Sequence implements Tokens {
     if (this.#startedAt === 0) this.#startedAt = this.#now();
   }
 
-  /** Its prompt was through once: a prefill after that does over what was done. */
+  /** The prompt was through once: a prefill after that does over what was done. */
   get hasBegun(): boolean {
     return this.#firstTokenAt > 0;
   }

@@ -68,7 +68,7 @@ export class StopStrings {
 class StopMatcher {
   readonly text: string;
   depth = 0;
-  /** Of the first `i + 1` units: length of their longest proper end that they begin with too. */
+  /** For each `i`, the length of the longest proper end of the first `i + 1` units that they begin with too. */
   readonly #borders: Uint32Array;
 
   constructor(text: string) {

@@ -14,7 +14,7 @@ import { describeTensor, readSegment, segmentBytes } from "./segment-file.ts";
 
 const PLAN_FILE = "plan.json";
 const weightsFile = (index: number): string => `weights-${index}.bin`;
-/** Of schema 2. */
+/** A file of artifacts of schema 2. */
 const graphFile = (index: number): string => `graph-${index}.onnx`;
 
 /** An expert as it lies on disk: what it keeps, and its middle as any device can load it. */

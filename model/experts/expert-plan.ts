@@ -28,11 +28,11 @@ const layerPlan = z.strictObject({
 });
 
 const sparsities = z.strictObject({
-  /** Of query, key, value, output, gate, up and down in the layers between the protected ones. */
+  /** Share of query, key, value, output, gate, up and down in the layers between the protected ones. */
   middle: share,
-  /** Of the same matrices in all layers. */
+  /** Share of query, key, value, output, gate, up and down in all layers. */
   blocks: share,
-  /** Of all weights, with embedding, LM head and norms. */
+  /** Share of all weights, with embedding, LM head and norms. */
   model: share,
 });
 

@@ -3,7 +3,7 @@ import { tensorParts } from "../stages/stage-tensor.ts";
 import type { StageTensor, StageWeights } from "../stages/stage-tensor.ts";
 import { QUANT_BLOCK_SIZE } from "../weights/quantize.ts";
 
-/** Of each array in its file. */
+/** Alignment of each array in its file. */
 const alignment = 64;
 
 const size = z.int().nonnegative();

@@ -1,6 +1,6 @@
 import type { TensorEncoding } from "./tensor-file.ts";
 
-/** The same encoding with the bytes of its numbers the other way round. */
+/** The encoding with the bytes of its numbers the other way round. */
 export function otherByteOrder(encoding: TensorEncoding): TensorEncoding {
   const { blockBytes, numbers } = encoding;
   return {

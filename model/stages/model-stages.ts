@@ -95,7 +95,7 @@ export function buildMiddleSegments(
   return segments;
 }
 
-/** Of the weights of several stages. */
+/** Bytes of the weights of several stages. */
 export function totalBytes(stages: readonly StageModel[]): number {
   let sizeBytes = 0;
   for (const { weights } of stages) {

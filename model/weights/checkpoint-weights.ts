@@ -32,7 +32,7 @@ interface HashedContent {
 /** Where a role's numbers are. */
 interface Place {
   readonly name: string;
-  /** Of the tensor's numbers, row-major. */
+  /** First of the tensor's numbers, row-major. */
   readonly start: number;
   readonly end: number;
 }

@@ -12,7 +12,7 @@ export interface TensorNames {
    * packed in one tensor: their rows follow each other in the order query, key, value, and gate, up.
    */
   readonly layer: Readonly<Record<LayerTensorRole, string>>;
-  /** Of tensors that may be there and carry no weights. */
+  /** Names of tensors that may be there and carry no weights. */
   readonly ignored: RegExp;
   /** Added to what the file has of norms, some of which keep their distance from 1. @default 0 */
   readonly normOffset?: number;

@@ -10,7 +10,7 @@ export interface AttentionChoice {
   readonly keptHeads: readonly number[];
   /** Ascending. */
   readonly keptKvHeads: readonly number[];
-  /** Of query, key, value and output. */
+  /** Weights in query, key, value and output. */
   readonly parameters: number;
   /** What leaving out the others costs; of any scale, 0 for nothing left out. */
   readonly loss: number;

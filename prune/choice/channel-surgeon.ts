@@ -107,7 +107,7 @@ function nothingPending({ ids, inverse, columns }: Surgeon, capacity: number): P
   };
 }
 
-/** Of a row. */
+/** Squared length of a row. */
 function squaredNorm({ data, columns }: Matrix, row: number): number {
   let sum = 0;
   for (let at = row * columns; at < (row + 1) * columns; at++) sum += data[at]! * data[at]!;

@@ -112,7 +112,7 @@ function columnsOf(
   return { data: data.map((value) => value * factor), rows: numRows, columns: indices.length };
 }
 
-/** Of the Gram matrix. */
+/** A part of the Gram matrix. */
 function crossOf(comoment: Comoment, rows: readonly number[], columns: readonly number[]): Matrix {
   const cross = zeros(rows.length, columns.length);
   for (let i = 0, at = 0; i < rows.length; i++) {

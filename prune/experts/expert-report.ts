@@ -52,7 +52,7 @@ export type ExpertReport = Readonly<z.infer<typeof reportSchema>>;
 
 /** An expert, in the store or not yet. */
 export interface JudgedExpert extends StoredExpert {
-  /** Of its artifact. */
+  /** Key of the artifact. */
   readonly key: string;
 }
 
