@@ -78,7 +78,7 @@ export class LayerWriter {
     const select = (value: string, axis: number) =>
       rows === null ? value : this.#select(value, rows, axis);
     const inputs = this.#attentionInputs(spec);
-    const [norm, residual] = normOf(graph, state, this.#path(place, "attentionNorm"), rmsNormEps);
+    const [norm, residual] = this.#normed(place, "attentionNorm", state);
     const { joined, newKey, newValue } = writeAttention(graph, norm, {
       ...{ layer, index, spec, headDim, rmsNormEps, inputs, select },
     });
@@ -95,8 +95,7 @@ export class LayerWriter {
   #mlp(place: LayerPlace, state: ResidualState): ResidualState {
     const { layer, spec } = place;
     const graph = this.#graph;
-    const path = this.#path(place, "mlpNorm");
-    const [norm, residual] = normOf(graph, state, path, this.#stage.rmsNormEps);
+    const [norm, residual] = this.#normed(place, "mlpNorm", state);
     const gateUp = graph.linear(`layers.${layer}.gate_up`, norm);
     const { intermediateSize, activation } = spec;
     const [gated, upper] = graph.split(
@@ -113,6 +112,19 @@ export class LayerWriter {
     this.#observe(graph, { layer, role: "down", input: product, size: intermediateSize, residual });
     const down = graph.linear(`layers.${layer}.down`, product);
     return { residual, delta: this.#added(place, down, "mlpPostNorm") };
+  }
+
+  /** What a module reads: the residual stream, or its norm. */
+  #normed(
+    place: LayerPlace,
+    role: NormRole,
+    state: ResidualState,
+  ): [norm: string, residual: string] {
+    if (place.spec.norms.includes(role)) {
+      return normOf(this.#graph, state, this.#path(place, role), this.#stage.rmsNormEps);
+    }
+    const sum = sumOf(this.#graph, state);
+    return [sum, sum];
   }
 
   /** What a module adds to the residual stream. */

@@ -60,7 +60,9 @@ export function plainHidden(
       options.observe?.(layer, role, input, hidden);
     const { norms, residualScale } = config.layers[layer]!;
     const normed = (role: NormRole) =>
-      rmsNorm(hidden, weights.readLayerTensor(layer, role), rmsNormEps);
+      norms.includes(role)
+        ? rmsNorm(hidden, weights.readLayerTensor(layer, role), rmsNormEps)
+        : hidden.slice();
     const add = (values: Float32Array, role: NormRole) => {
       const after = norms.includes(role)
         ? rmsNorm(values, weights.readLayerTensor(layer, role), rmsNormEps)

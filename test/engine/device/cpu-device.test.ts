@@ -134,6 +134,9 @@ const models: Readonly<Record<string, TinyModelOptions>> = {
       norms: ["attentionNorm", "attentionPostNorm", "mlpNorm", "mlpPostNorm"],
     }),
   },
+  "norms after the modules alone": {
+    describe: () => ({ norms: ["attentionPostNorm", "mlpPostNorm"] }),
+  },
   "GELU, and scales of embedding, residual, scores and logits": {
     embeddingScale: 8,
     logitScale: 0.5,
