@@ -1,3 +1,5 @@
+import { PrefixTree, type PrefixNode } from "./prefix-tree.ts";
+
 /** A token that is found in the text as it stands, before any other rule applies. */
 export interface AddedToken {
   readonly id: number;
@@ -10,27 +12,22 @@ export interface AddedToken {
   readonly rstrip: boolean;
 }
 
-interface TrieNode {
-  readonly children: Map<number, TrieNode>;
-  token: AddedToken | null;
-}
-
 /** Cuts text at added tokens: leftmost first, the longest where several start at one place. */
 export class AddedTokens {
-  readonly #all: TrieNode = { children: new Map(), token: null };
-  readonly #textual: TrieNode = { children: new Map(), token: null };
+  readonly #all = new PrefixTree<AddedToken>();
+  readonly #textual = new PrefixTree<AddedToken>();
 
   constructor(tokens: readonly AddedToken[]) {
     for (const token of tokens) {
       if (token.content === "") continue;
-      insert(this.#all, token);
-      if (!token.control) insert(this.#textual, token);
+      this.#all.add(token.content, token);
+      if (!token.control) this.#textual.add(token.content, token);
     }
   }
 
   /** Plain text and token ids in order; control tokens are plain text unless `parseControl`. */
   split(text: string, parseControl: boolean): (string | number)[] {
-    const root = parseControl ? this.#all : this.#textual;
+    const { root } = parseControl ? this.#all : this.#textual;
     const parts: (string | number)[] = [];
     let start = 0;
     let i = 0;
@@ -52,25 +49,15 @@ export class AddedTokens {
   }
 }
 
-function insert(root: TrieNode, token: AddedToken): void {
-  let node = root;
-  for (let i = 0; i < token.content.length; i++) {
-    const code = token.content.charCodeAt(i);
-    let child = node.children.get(code);
-    if (child === undefined) {
-      child = { children: new Map(), token: null };
-      node.children.set(code, child);
-    }
-    node = child;
-  }
-  node.token ??= token;
-}
-
-function longestMatch(root: TrieNode, text: string, start: number): AddedToken | null {
+function longestMatch(
+  root: PrefixNode<AddedToken>,
+  text: string,
+  start: number,
+): AddedToken | null {
   let match: AddedToken | null = null;
   let node = root.children.get(text.charCodeAt(start));
   for (let i = start + 1; node !== undefined; i++) {
-    match = node.token ?? match;
+    match = node.value ?? match;
     if (i >= text.length) break;
     node = node.children.get(text.charCodeAt(i));
   }

@@ -1,3 +1,5 @@
+import { PrefixTree } from "./prefix-tree.ts";
+
 /**
  * Noncharacters, which text has no use for: the first announces that the second stands for a first
  * one in the original text, or the third for nothing.
@@ -13,13 +15,13 @@ const nothing = "\uFDD2";
  * emptiness go on as before.
  */
 export class SpecialTextGuard {
-  readonly #forward: PrefixTree;
-  readonly #backward: PrefixTree;
+  readonly #forward: Beginnings;
+  readonly #backward: Beginnings;
 
   /** @param contents of special tokens, each at least two characters long */
   constructor(contents: readonly string[]) {
-    this.#forward = new PrefixTree(contents);
-    this.#backward = new PrefixTree(
+    this.#forward = new Beginnings(contents);
+    this.#backward = new Beginnings(
       contents.map((content) => content.split("").reverse().join("")),
     );
   }
@@ -67,35 +69,25 @@ export class SpecialTextGuard {
   }
 }
 
-interface Node {
-  readonly children: Map<number, Node>;
-  isWhole: boolean;
+interface Reach {
+  readonly length: number;
+  readonly isWhole: boolean;
 }
 
-class PrefixTree {
-  readonly #root: Node = { children: new Map(), isWhole: false };
+/** Strings that some text may begin with. */
+class Beginnings {
+  readonly #tree = new PrefixTree<true>();
   /** Length of the longest string. */
   readonly depth: number;
 
   constructor(strings: readonly string[]) {
     this.depth = strings.reduce((longest, string) => Math.max(longest, string.length), 0);
-    for (const string of strings) {
-      let node = this.#root;
-      for (let i = 0; i < string.length; i++) {
-        let child = node.children.get(string.charCodeAt(i));
-        if (child === undefined) {
-          child = { children: new Map(), isWhole: false };
-          node.children.set(string.charCodeAt(i), child);
-        }
-        node = child;
-      }
-      node.isWhole = true;
-    }
+    for (const string of strings) this.#tree.add(string, true);
   }
 
   /** How many of the units lead along a string, and whether a whole string was passed. */
-  reach(unit: (offset: number) => number): { readonly length: number; readonly isWhole: boolean } {
-    let node = this.#root;
+  reach(unit: (offset: number) => number): Reach {
+    let node = this.#tree.root;
     let isWhole = false;
     let length = 0;
     for (;;) {
@@ -103,7 +95,7 @@ class PrefixTree {
       if (child === undefined) return { length, isWhole };
       node = child;
       length++;
-      isWhole ||= node.isWhole;
+      isWhole ||= node.value !== null;
     }
   }
 }
