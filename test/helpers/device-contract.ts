@@ -9,6 +9,7 @@ import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { plainForward } from "./plain-forward.ts";
 import { somePrompt } from "./requests.ts";
 import { tinyModel } from "./tiny-model.ts";
+import type { TinyModelOptions } from "./tiny-model.ts";
 
 export interface DeviceContract {
   /** Begins the titles. */
@@ -16,6 +17,8 @@ export interface DeviceContract {
   readonly open: (weights: ModelWeights) => Promise<Device>;
   /** What logits may be off from those of the plain forward pass, with fp32 weights. */
   readonly plainTolerance: number;
+  /** What the model's layers compute. @default what those of Llama do */
+  readonly model?: TinyModelOptions;
   /** Weights with which a sequence's logits are the same bits in any batch. */
   readonly exactFormats: readonly WeightFormat[];
 }
@@ -36,10 +39,10 @@ class Setting {
 
   static async create(
     t: ExecutionContext,
-    { open }: DeviceContract,
+    { open, model }: DeviceContract,
     format: WeightFormat,
   ): Promise<Setting> {
-    const weights = tinyModel({ numLayers: 7 });
+    const weights = tinyModel({ ...model, numLayers: 7 });
     const device = await open(weights);
     const stages: Stage[] = [];
     for (const model of stagesOf(weights, format)) stages.push(await device.loadStage(model));
