@@ -8,9 +8,9 @@ import { headerRules, taskHeaders, untilResident } from "./speed-side.ts";
 export interface BuiltOptions {
   readonly model: SpeedModel;
   readonly tasks: readonly string[];
-  /** Of `seap serve`. */
+  /** Options of `seap serve` by name. */
   readonly flags: Readonly<Record<string, string>>;
-  /** Of all tasks; those of others are left out. */
+  /** Prompts of any tasks; those of tasks not in `tasks` are left out. */
   readonly prompts: readonly TaskPrompt[];
   readonly numRequests: number;
   readonly rounds: number;

@@ -11,7 +11,7 @@ import { startServer } from "../server/start-server.ts";
 /** First argument of the program, as JSON; the rest are flags of `seap serve`. */
 export interface SpeedSetting {
   readonly tasks: readonly string[];
-  /** Of all tasks. */
+  /** The expert that every task gets. */
   readonly built: BuiltExpert;
 }
 

@@ -8,20 +8,20 @@ export interface Measurement {
 
 /** What choosing a task costs. */
 export interface RoutingMeasurement {
-  /** Of the prompt. */
+  /** Tokens of the prompt. */
   readonly numTokens: number;
   readonly seconds: number;
   readonly prefillSeconds: number;
 }
 
 export interface HttpMeasurement {
-  /** Of a prompt of 128 tokens on an idle server. */
+  /** To the first token of a prompt of 128 tokens on an idle server. */
   readonly firstTokenSeconds: number;
   /** To the first token of a prompt of 1,024 tokens, and of one that goes on from there with 64 more. */
   readonly conversation: { readonly newSeconds: number; readonly nextSeconds: number };
   /** A decode step of 8 sequences in the bare engine. */
   readonly bareStepSeconds: number;
-  /** The same through HTTP, as a client sees it. */
+  /** A decode step of 8 sequences through HTTP, as a client sees it. */
   readonly servedStepSeconds: number;
   readonly residentBytes: number;
 }

@@ -19,11 +19,11 @@ export interface Usage {
 /** A piece of one choice, as in the chunks of the HTTP stream. */
 export interface ChoicePiece {
   readonly index: number;
-  /** Of a chat. */
+  /** What a chat goes on with; a completion has `text`. */
   readonly delta?: { readonly role?: string; readonly content?: string | null } & Readonly<
     Record<string, unknown>
   >;
-  /** Of a completion. */
+  /** What a completion goes on with; a chat has `delta`. */
   readonly text?: string;
   readonly logprobs?: unknown;
   readonly finish_reason?: string | null;

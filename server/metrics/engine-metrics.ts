@@ -62,7 +62,7 @@ export const engineMetrics = {
     name: "seap_engine_kv_bytes",
     type: "gauge",
     unit: "bytes",
-    help: "Allocated keys and values: at most --kv-memory and --prefix-cache together.",
+    help: "Allocated keys and values: at most --kv-memory, or what one whole context needs, and --prefix-cache together.",
   },
   weightBytes: {
     name: "seap_engine_weight_bytes",
