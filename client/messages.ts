@@ -43,6 +43,9 @@ export interface StartEvent {
   /** Unix seconds. */
   readonly created: number;
   readonly model: string;
+  /** Places of what the body describes and the answer is not held to, where there are any. */
+  readonly unenforced?: readonly string[];
+  /** Null only where the route took longer than the client may be left in silence. */
   readonly seap: Route | null;
 }
 
@@ -50,7 +53,9 @@ export interface DeltaEvent {
   readonly type: "delta";
   readonly id: string;
   readonly choices: readonly ChoicePiece[];
+  /** Of the choice so far, where the body asks for `continuous_usage_stats`. */
   readonly usage?: Usage;
+  /** Of the choice, in its last delta. */
   readonly seap?: Route;
 }
 
@@ -73,6 +78,7 @@ export interface ErrorEvent {
   readonly error: WireError;
 }
 
+/** What the server sends. An answer is one `start`, `delta`s and one `done`; or it ends with an `error`. */
 export type ServerEvent =
   | StartEvent
   | DeltaEvent

@@ -1,3 +1,4 @@
+import type { WireError } from "../../client/messages.ts";
 import type { ErrorRequestHandler, Request, Response } from "express";
 import {
   CancelledError,
@@ -78,12 +79,7 @@ export const errorStatuses: Readonly<Record<string, number>> = Object.fromEntrie
 );
 
 export interface ErrorBody {
-  readonly error: {
-    readonly message: string;
-    readonly type: string;
-    readonly param: string | null;
-    readonly code: string;
-  };
+  readonly error: WireError;
 }
 
 export interface ErrorResponse {

@@ -1,16 +1,14 @@
+import type { DeltaEvent, ServerEvent, Usage } from "../../client/messages.ts";
 import type { RoutedEvent } from "../../engine/contract/request.ts";
 import type { Answer } from "../generation/answer.ts";
 import type { ErrorResponse } from "../http/error-response.ts";
 import type { PieceStream } from "../http/piece-stream.ts";
-import { toWireRoute, type WireRoute } from "../routing/route-wire.ts";
-import type { ServerEvent } from "./messages.ts";
+import { toWireRoute } from "../routing/route-wire.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** A chunk of the HTTP stream, as far as it matters here. */
-interface Piece {
-  readonly choices: readonly { readonly index?: number; readonly finish_reason?: string | null }[];
-  readonly usage?: object | null;
-  readonly seap?: WireRoute;
+interface Piece extends Pick<DeltaEvent, "choices" | "seap"> {
+  readonly usage?: Usage | null;
 }
 
 /** Spells the pieces of one answer as events. */
@@ -18,7 +16,7 @@ export class AnswerEvents implements PieceStream {
   readonly #outbox: Outbox;
   readonly #id: string;
   #finishReason: string | null = null;
-  #usage: object | null = null;
+  #usage: Usage | null = null;
 
   /** Sends `start`. */
   constructor(

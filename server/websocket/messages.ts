@@ -1,8 +1,9 @@
 import { z } from "zod";
-import type { ErrorBody } from "../http/error-response.ts";
+import type { ClientMessage as SentMessage } from "../../client/messages.ts";
 import { InvalidJsonError, InvalidRequestError } from "../base/errors.ts";
 import { validate } from "../http/parse-body.ts";
-import type { WireRoute } from "../routing/route-wire.ts";
+
+export type { ServerEvent } from "../../client/messages.ts";
 
 const maxIdLength = 128;
 
@@ -19,55 +20,12 @@ const messageSchema = z.discriminatedUnion(
     z.strictObject({ type: z.literal("ping") }),
   ],
   { error: "expected chat, completion, cancel, auth or ping" },
-);
+) satisfies z.ZodType<SentMessage>;
 
-/** What a client sends. */
+/** What a client sends, as it is checked. */
 export type ClientMessage = z.output<typeof messageSchema>;
 
 export type GenerateMessage = Extract<ClientMessage, { type: "chat" | "completion" }>;
-
-/** What the server sends. An answer is one `start`, `delta`s and one `done`; or it ends with an `error`. */
-export type ServerEvent =
-  | { readonly type: "authenticated" }
-  | { readonly type: "pong" }
-  | {
-      readonly type: "start";
-      readonly id: string;
-      readonly response_id: string;
-      /** Unix seconds. */
-      readonly created: number;
-      readonly model: string;
-      /** Places of what the body describes and the answer is not held to, where there are any. */
-      readonly unenforced?: readonly string[];
-      /** Null only where the route took longer than the client may be left in silence. */
-      readonly seap: WireRoute | null;
-    }
-  | {
-      readonly type: "delta";
-      readonly id: string;
-      /** As in the chunks of the HTTP stream. */
-      readonly choices: readonly object[];
-      /** Of the choice so far, where the body asks for `continuous_usage_stats`. */
-      readonly usage?: object;
-      /** Of the choice, in its last delta. */
-      readonly seap?: WireRoute;
-    }
-  | {
-      readonly type: "done";
-      readonly id: string;
-      /** Of the first choice. */
-      readonly finish_reason: string | null;
-      readonly usage: object | null;
-    }
-  | ({
-      readonly type: "error";
-      /** Absent where the error does not end an answer. */
-      readonly id?: string;
-      /** The HTTP status that the error would have. */
-      readonly status: number;
-      /** Seconds. */
-      readonly retry_after?: number;
-    } & ErrorBody);
 
 /** @throws InvalidJsonError */
 export function parseJson(text: string): unknown {
