@@ -13,7 +13,7 @@ import { LlamaPeer } from "./llama-peer.ts";
 import type { DecodeRun } from "./llama-peer.ts";
 import { RoutingSide } from "./routing-side.ts";
 import { formatTable } from "./table.ts";
-import type { Measurement, RoutingMeasurement } from "./table.ts";
+import type { SpeedMeasurement, RoutingMeasurement } from "./table.ts";
 
 /**
  * `npm run bench [-- --quick] [--weights q4] [--json file]`: speed of the bare engine and of the whole
@@ -53,7 +53,7 @@ const llama = values["no-llama"]
   ? null
   : await LlamaPeer.start({ modelPath, threads, contextSize: maxContext, sequences: 16 });
 
-const measurements: Measurement[] = [];
+const measurements: SpeedMeasurement[] = [];
 for (const numTokens of prefills) {
   measurements.push(
     await compare(`prefill ${numTokens} tokens`, numTokens, (side) => side.prefill(numTokens)),
@@ -98,7 +98,7 @@ async function compare(
   name: string,
   numTokens: number,
   run: (side: Pick<EngineSide, "prefill" | "decode">) => Promise<number>,
-): Promise<Measurement> {
+): Promise<SpeedMeasurement> {
   let [ours, theirs] = [Infinity, Infinity];
   for (let round = 0; round < rounds; round++) {
     ours = Math.min(ours, await run(seap));

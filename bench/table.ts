@@ -1,5 +1,5 @@
 /** Tokens per second. */
-export interface Measurement {
+export interface SpeedMeasurement {
   readonly name: string;
   readonly seap: number;
   /** null where llama.cpp was not measured. */
@@ -29,7 +29,7 @@ export interface HttpMeasurement {
 export interface BenchResult {
   readonly machine: string;
   readonly weights: string;
-  readonly measurements: readonly Measurement[];
+  readonly measurements: readonly SpeedMeasurement[];
   readonly routing: readonly RoutingMeasurement[];
   readonly http: HttpMeasurement;
 }

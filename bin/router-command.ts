@@ -5,8 +5,13 @@ import { evaluateRouters } from "./router/evaluate-routers.ts";
 import { explainPrompt } from "./router/explain-prompt.ts";
 import { fitRouter } from "./router/fit-router.ts";
 import { proposeTasks } from "./router/propose-tasks.ts";
-import { commandHelp, routerHelp } from "./router/router-help.ts";
-import { evalSchema, explainSchema, fitSchema, proposeSchema } from "./router/router-options.ts";
+import { routerCommandHelp, routerHelp } from "./router/router-help.ts";
+import {
+  routerEvalSchema,
+  explainSchema,
+  fitSchema,
+  proposeSchema,
+} from "./router/router-options.ts";
 import { runSubcommand } from "./subcommands.ts";
 import type { Subcommand } from "./subcommands.ts";
 
@@ -16,7 +21,7 @@ const commands: Readonly<Record<string, Subcommand>> = {
     return fitRouter({ ...options, json }, io, signal);
   },
   eval(args, io, signal) {
-    const { options, json } = parseOptions("router eval", evalSchema, args);
+    const { options, json } = parseOptions("router eval", routerEvalSchema, args);
     return evaluateRouters({ ...options, json }, io, signal);
   },
   explain(args, io, signal) {
@@ -42,5 +47,5 @@ export async function runRouterCommand(
   io: CommandIo,
   signals: InterruptSource,
 ): Promise<void> {
-  await runSubcommand({ commands, help: routerHelp, helpOf: commandHelp }, args, io, signals);
+  await runSubcommand({ commands, help: routerHelp, helpOf: routerCommandHelp }, args, io, signals);
 }

@@ -35,7 +35,7 @@ export type ListedExpert = z.output<typeof expertSchema>;
 export type ExpertList = z.output<typeof listSchema>;
 
 /** An answer, checked and as it came. */
-export interface Answer<T> {
+export interface ServerAnswer<T> {
   readonly value: T;
   readonly json: unknown;
 }
@@ -56,12 +56,12 @@ export class ServerClient {
   }
 
   /** @throws ServerRequestError, and the signal's reason */
-  list(): Promise<Answer<ExpertList>> {
+  list(): Promise<ServerAnswer<ExpertList>> {
     return this.#request("GET", "/v1/experts", listSchema);
   }
 
   /** @throws ServerRequestError, and the signal's reason */
-  command(expert: string, command: string): Promise<Answer<ListedExpert>> {
+  command(expert: string, command: string): Promise<ServerAnswer<ListedExpert>> {
     const path = `/v1/experts/${encodeURIComponent(expert)}/${command}`;
     return this.#request("POST", path, expertSchema);
   }
@@ -70,7 +70,7 @@ export class ServerClient {
     method: string,
     path: string,
     schema: T,
-  ): Promise<Answer<z.output<T>>> {
+  ): Promise<ServerAnswer<z.output<T>>> {
     const { url, apiKey, signal } = this.#options;
     let response: Response;
     let text: string;

@@ -15,7 +15,7 @@ import { corpusPaths, withTaskRun } from "./task-run.ts";
 import type { TaskRun } from "./task-run.ts";
 
 /** What became of one task. */
-export interface TaskResult extends BuildOutcome {
+export interface TaskOutcome extends BuildOutcome {
   readonly task: string;
   /** Of the whole build, calibration included. Null when it was built before. */
   readonly seconds: number | null;
@@ -35,7 +35,7 @@ export async function buildExperts(
     );
   }
   const results = await withTaskRun(options, io, signal, async (run) => {
-    const finished: TaskResult[] = [];
+    const finished: TaskOutcome[] = [];
     for (const task of run.tasks) {
       const result = await buildOnce(task, options, run, signal);
       finished.push(result);
@@ -53,7 +53,7 @@ async function buildOnce(
   options: BuildFlags,
   run: TaskRun,
   signal: AbortSignal,
-): Promise<TaskResult> {
+): Promise<TaskOutcome> {
   const { session, progress } = run;
   const { store, weights } = session;
   const corpora = hashCorpora(corpusPaths(run.tasks, options.corpus));
@@ -83,7 +83,7 @@ async function buildOnce(
 }
 
 function formatResult(
-  { task, report, trials }: TaskResult,
+  { task, report, trials }: TaskOutcome,
   maxLossIncrease: number | undefined,
 ): string {
   const budget =

@@ -17,7 +17,7 @@ import { fittedRouter } from "./fitted-router.ts";
 import { randomTexts, singleWords } from "./foreign-prompts.ts";
 import { backgroundFor, builtinSource } from "./prompt-source.ts";
 import type { Conversation } from "./routed-prompt.ts";
-import type { EvalOptions } from "./router-options.ts";
+import type { RouterEvalOptions } from "./router-options.ts";
 import { withRouterRun } from "./router-run.ts";
 import type { RouterRun } from "./router-run.ts";
 import { builtinForeign, builtinTests, dataSuites } from "./suites.ts";
@@ -25,7 +25,7 @@ import type { DataSuite, TaskFiles } from "./suites.ts";
 
 /** `seap router eval` @throws SeapError, and the signal's reason */
 export async function evaluateRouters(
-  options: EvalOptions & { readonly json: boolean },
+  options: RouterEvalOptions & { readonly json: boolean },
   io: CommandIo,
   signal: AbortSignal,
 ): Promise<void> {
@@ -51,9 +51,9 @@ export async function evaluateRouters(
 
 class RouterEvaluation {
   readonly #run: RouterRun;
-  readonly #options: EvalOptions;
+  readonly #options: RouterEvalOptions;
 
-  constructor(run: RouterRun, options: EvalOptions) {
+  constructor(run: RouterRun, options: RouterEvalOptions) {
     this.#run = run;
     this.#options = options;
   }

@@ -4,12 +4,12 @@ import type { CommandIo } from "../command-line.ts";
 import { jsonText } from "../prune/output.ts";
 import { fittedRouter } from "./fitted-router.ts";
 import { builtinSource, folderSource } from "./prompt-source.ts";
-import type { FitOptions } from "./router-options.ts";
+import type { RouterFitOptions } from "./router-options.ts";
 import { withRouterRun } from "./router-run.ts";
 
 /** `seap router fit` @throws SeapError, and the signal's reason */
 export async function fitRouter(
-  options: FitOptions & { readonly json: boolean },
+  options: RouterFitOptions & { readonly json: boolean },
   io: CommandIo,
   signal: AbortSignal,
 ): Promise<void> {

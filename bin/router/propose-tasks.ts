@@ -7,7 +7,7 @@ import { proposeGroups } from "../../router/propose.ts";
 import type { CommandIo } from "../command-line.ts";
 import { jsonText } from "../prune/output.ts";
 import { rowMessages } from "./routed-prompt.ts";
-import type { ProposeOptions } from "./router-options.ts";
+import type { TaskProposeOptions } from "./router-options.ts";
 import { withRouterRun } from "./router-run.ts";
 
 const numKeywords = 6;
@@ -17,7 +17,7 @@ const exampleLength = 100;
 /** `seap router propose` @throws SeapError, and the signal's reason */
 export async function proposeTasks(
   path: string,
-  options: ProposeOptions & { readonly json: boolean },
+  options: TaskProposeOptions & { readonly json: boolean },
   io: CommandIo,
   signal: AbortSignal,
 ): Promise<void> {

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { optionsHelp } from "../command-options.ts";
-import { evalSchema, explainSchema, fitSchema, proposeSchema } from "./router-options.ts";
+import { routerEvalSchema, explainSchema, fitSchema, proposeSchema } from "./router-options.ts";
 
 /** What `seap router --help` prints. */
 export const routerHelp = `Usage: seap router <command> [options]
@@ -30,7 +30,7 @@ Fits a router. It is kept in the cache folder and fitted again only when the mod
 Fits routers with the calibration rows and tests them with the evaluation rows: the eight tasks of the
 SEAP paper, in its question template and as bare prompts, by hidden states and by the paper's baseline;
 all tasks of the folder; and the built-in tasks, fitted with the built-in corpora.`,
-      schema: evalSchema,
+      schema: routerEvalSchema,
     },
     explain: {
       usage: `explain <prompt> [options]
@@ -48,7 +48,7 @@ typical prompts of each group and writes a corpus of each for seap prune and sea
   };
 
 /** What `seap router <command> --help` prints. */
-export function commandHelp(command: string): string {
+export function routerCommandHelp(command: string): string {
   const { usage, schema } = commands[command]!;
   return optionsHelp(`router ${usage}`, schema, ["threads", "cases"]);
 }

@@ -50,7 +50,7 @@ export const fitSchema = z.strictObject({
   ...modelShape,
 });
 
-export const evalSchema = z.strictObject({
+export const routerEvalSchema = z.strictObject({
   data: text().describe("Folder with <task>.calib.jsonl and <task>.eval.jsonl of each task."),
   cases: text()
     .default(ownCases)
@@ -78,8 +78,11 @@ export const proposeSchema = z.strictObject({
   ...modelShape,
 });
 
-export type FitOptions = z.output<typeof fitSchema>;
-export type EvalOptions = z.output<typeof evalSchema>;
+export type RouterFitOptions = z.output<typeof fitSchema>;
+export type RouterEvalOptions = z.output<typeof routerEvalSchema>;
 export type ExplainOptions = z.output<typeof explainSchema>;
-export type ProposeOptions = z.output<typeof proposeSchema>;
-export type ModelOptions = Pick<FitOptions, "model" | "weights" | "threads" | "cacheDir">;
+export type TaskProposeOptions = z.output<typeof proposeSchema>;
+export type RoutedModelOptions = Pick<
+  RouterFitOptions,
+  "model" | "weights" | "threads" | "cacheDir"
+>;

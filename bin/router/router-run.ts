@@ -9,7 +9,7 @@ import type { ModelSession } from "../model-session.ts";
 import { ProgressBar } from "../progress-bar.ts";
 import { encodePrompt } from "./routed-prompt.ts";
 import type { Conversation } from "./routed-prompt.ts";
-import type { ModelOptions } from "./router-options.ts";
+import type { RoutedModelOptions } from "./router-options.ts";
 import { TrunkFeatures } from "./trunk-features.ts";
 
 /** Grows when the same prompts give other features. */
@@ -41,7 +41,7 @@ export interface RouterRun {
  * @throws SeapError, and the signal's reason
  */
 export async function withRouterRun<T>(
-  options: ModelOptions,
+  options: RoutedModelOptions,
   io: CommandIo,
   signal: AbortSignal,
   use: (run: RouterRun) => Promise<T>,

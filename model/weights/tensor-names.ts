@@ -19,7 +19,7 @@ export interface TensorNames {
 }
 
 /** A tensor of a file, with the roles whose rows it has, in their order. */
-export interface StoredTensor {
+export interface PackedTensor {
   readonly name: string;
   readonly shape: Shape;
   /** Null outside the layers. */
@@ -33,7 +33,7 @@ export interface TensorPart {
 }
 
 /** The tensors that a file of a model must have. */
-export function storedTensors(config: ModelConfig, names: TensorNames): StoredTensor[] {
+export function storedTensors(config: ModelConfig, names: TensorNames): PackedTensor[] {
   const ofModel = grouped(modelTensorShapes(config), (role) => names.model[role], null);
   const ofLayers = config.layers.flatMap((_, layer) =>
     grouped(layerTensorShapes(config, layer), (role) => layerTensorName(names, layer, role), layer),
@@ -52,7 +52,7 @@ function grouped<Role extends TensorPart["role"]>(
   shapes: Readonly<Partial<Record<Role, Shape>>>,
   nameOf: (role: Role) => string,
   layer: number | null,
-): StoredTensor[] {
+): PackedTensor[] {
   const parts = new Map<string, TensorPart[]>();
   for (const [key, shape] of Object.entries(shapes) as [Role, Shape][]) {
     const name = nameOf(key);

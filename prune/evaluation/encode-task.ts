@@ -11,7 +11,7 @@ import { packGroups } from "../scoring/scoring-batches.ts";
 import type { ScoredSequence } from "../scoring/scoring-batches.ts";
 import { encodeTexts } from "../tasks/text-tasks.ts";
 
-export interface EncodeOptions {
+export interface TaskEncodeOptions {
   readonly tokenizer: Pick<Tokenizer, "encode" | "eosTokenIds">;
   readonly encoder: CorpusEncoder;
   /** Tokens that the model can read. */
@@ -52,13 +52,13 @@ export interface EncodedGeneration extends Encoded {
 export type EncodedTask = EncodedChoice | EncodedText | EncodedGeneration;
 
 /** @throws EvaluationError for a task without rows, CorpusError */
-export function encodeTask(task: TaskRows, options: EncodeOptions): EncodedTask {
+export function encodeTask(task: TaskRows, options: TaskEncodeOptions): EncodedTask {
   const encoded = encodeRows(task, options);
   if (encoded.numRows > 0) return encoded;
   throw new EvaluationError(`Task ${task.name} has no rows, expected at least one.`);
 }
 
-function encodeRows(task: TaskRows, options: EncodeOptions): EncodedTask {
+function encodeRows(task: TaskRows, options: TaskEncodeOptions): EncodedTask {
   const { tokenizer, encoder, contextLength, maxRows } = options;
   const { name } = task;
   if (task.kind === "choice") {

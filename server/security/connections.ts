@@ -10,7 +10,7 @@ import {
   RequestTimeoutError,
 } from "../base/access-errors.ts";
 
-export interface ConnectionOptions {
+export interface HttpConnectionOptions {
   /** How long a client may leave its answer unread. */
   readonly slowClientMs: number;
   readonly log: Log;
@@ -21,7 +21,7 @@ export interface ConnectionOptions {
  * Answers what is no HTTP request, or does not arrive in time, with an error object; and cuts off clients that do not
  * read their answers, which would hold their place in the batch for ever.
  */
-export function guardConnections(server: Server, options: ConnectionOptions): void {
+export function guardConnections(server: Server, options: HttpConnectionOptions): void {
   const { slowClientMs, log, metrics } = options;
   const responses = new WeakMap<Socket, ServerResponse>();
   server.on("request", (req: IncomingMessage, res: ServerResponse) => {
