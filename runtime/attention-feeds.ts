@@ -1,4 +1,4 @@
-import { maskFeed } from "../model/graph/feed-names.ts";
+import { feedNames, maskFeed } from "../model/graph/feed-names.ts";
 import { causalMask, withinWindow } from "./attention-mask.ts";
 import type { AttentionMask } from "./attention-mask.ts";
 import type { AttentionKinds } from "./attention-kinds.ts";
@@ -29,14 +29,14 @@ export function attentionFeeds(
     numNewTokens,
     feeds: {
       ...kinds.rotaryFeeds(numPositions),
-      position_ids: tensor(positions, [numSequences, numNewTokens]),
+      [feedNames.positions]: tensor(positions, [numSequences, numNewTokens]),
       ...Object.fromEntries(
         [null, ...kinds.windows].map((window) => {
           const { scores } = window === null ? mask : withinWindow(mask, positions, window);
           return [maskFeed(window), tensor(scores, [numSequences, 1, 1, numNewTokens, width])];
         }),
       ),
-      score_split: integers([capacity, numNewTokens]),
+      [feedNames.scoreSplit]: integers([capacity, numNewTokens]),
     },
   };
 }

@@ -1,3 +1,4 @@
+import { pastFeedNames } from "../model/graph/feed-names.ts";
 import type { LayerShape } from "../model/weights/layer-spec.ts";
 import type { Feeds, Tensor } from "./tensor.ts";
 import { tensor } from "./tensor.ts";
@@ -30,8 +31,9 @@ export function pastFeeds(
       [numSequences, numKvHeads, 1, headDim, capacity],
       [numSequences, numKvHeads, 1, capacity, headDim],
     ];
-    feeds[`past_k.${index}`] = tensor(keys, keyDims);
-    feeds[`past_v.${index}`] = tensor(values, valueDims);
+    const names = pastFeedNames(index);
+    feeds[names.keys] = tensor(keys, keyDims);
+    feeds[names.values] = tensor(values, valueDims);
   }
   return feeds;
 }

@@ -1,4 +1,4 @@
-import { attentionFeedNames } from "../model/graph/feed-names.ts";
+import { attentionFeedNames, feedNames, resultNames } from "../model/graph/feed-names.ts";
 import { writeStage } from "../model/graph/stage-graph.ts";
 import type { ModuleObserver } from "../model/graph/module-observer.ts";
 import type { StageModel, StageSpec } from "../model/stages/stage-spec.ts";
@@ -20,7 +20,17 @@ export interface StagePass {
   readonly observed?: { readonly feeds: Feeds; readonly fetches: readonly string[] };
 }
 
-export type StageResults = Readonly<Record<string, Float32Array>>;
+export interface StageResults {
+  /** `[numSequences, numNewTokens or rows kept, hiddenSize]` */
+  readonly hidden: Float32Array;
+  /** `[numSequences, rows of logits, vocabSize]`; with rows. */
+  readonly logits?: Float32Array;
+  /** `[numSequences, kvHeads of all layers, 1, numNewTokens, headDim]`; with a past, where a layer has attention. */
+  readonly newKeys?: Float32Array;
+  readonly newValues?: Float32Array;
+  /** What was fetched besides, by name. */
+  readonly observed: Readonly<Record<string, Float32Array>>;
+}
 
 /** A stage in a graph of its own: the only one that knows how that wants to be fed and what its results are called. */
 export class StageSession {
@@ -49,30 +59,39 @@ export class StageSession {
     return new StageSession(model.spec, session);
   }
 
-  /**
-   * @returns `hidden_out`; with rows also `logits`; with a past also `new_k` and `new_v`, where a layer has
-   *   attention; and what was observed
-   * @throws RuntimeError when the pass fails
-   */
+  /** @throws RuntimeError when the pass fails */
   async run({ input, attention, past, rows, observed }: StagePass): Promise<StageResults> {
     const { layers, headDim, hiddenSize } = this.spec;
     const { numSequences, numNewTokens } = attention;
     const dims = [numSequences, numNewTokens];
-    const fetches = ["hidden_out", ...(observed?.fetches ?? [])];
-    if (rows) fetches.push("logits");
-    if (past && this.#attentionFeeds.length > 0) fetches.push("new_k", "new_v");
-    return this.#session.run(
+    const fetches: string[] = [resultNames.hidden, ...(observed?.fetches ?? [])];
+    if (rows) fetches.push(resultNames.logits);
+    if (past && this.#attentionFeeds.length > 0) {
+      fetches.push(resultNames.newKeys, resultNames.newValues);
+    }
+    const results = await this.#session.run(
       {
         ...(input instanceof Float32Array
-          ? { hidden: tensor(input, [...dims, hiddenSize]) }
-          : { token_ids: tensor(input, dims) }),
-        ...(rows && { rows: integers(rows.kept), logit_rows: integers(rows.logits) }),
+          ? { [feedNames.hidden]: tensor(input, [...dims, hiddenSize]) }
+          : { [feedNames.tokenIds]: tensor(input, dims) }),
+        ...(rows && {
+          [feedNames.rows]: integers(rows.kept),
+          [feedNames.logitRows]: integers(rows.logits),
+        }),
         ...Object.fromEntries(this.#attentionFeeds.map((name) => [name, attention.feeds[name]!])),
         ...(past ?? noPastFeeds(layers, { numSequences, headDim })),
         ...observed?.feeds,
       },
       fetches,
     );
+    const optional = Object.entries(resultNames).flatMap(([key, name]) =>
+      name in results ? [[key, results[name]!] as const] : [],
+    );
+    return {
+      ...Object.fromEntries(optional),
+      hidden: results[resultNames.hidden]!,
+      observed: results,
+    };
   }
 
   /** The hidden states after whole sequences, shaped as those before. @throws RuntimeError when the pass fails */
@@ -80,8 +99,7 @@ export class StageSession {
     input: BigInt64Array | Float32Array,
     attention: AttentionFeeds,
   ): Promise<Float32Array> {
-    const results = await this.run({ input, attention });
-    return results["hidden_out"]!;
+    return (await this.run({ input, attention })).hidden;
   }
 
   /** May be called twice. */

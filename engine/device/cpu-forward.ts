@@ -37,7 +37,7 @@ export class CpuForward implements ForwardPass {
       const { hiddenSize } = stage.spec;
       await this.#run(stage, states, (place, results, index) => {
         const { number, numNewTokens } = place;
-        const rows = results["hidden_out"]!;
+        const rows = results.hidden;
         hidden[number] = new CpuHidden(rows, hiddenSize, index * numNewTokens, numNewTokens);
       });
       states = inputs.map(({ kv }, i) => ({ kv, input: hidden[i]! }));
@@ -50,7 +50,7 @@ export class CpuForward implements ForwardPass {
     const { vocabSize } = head.spec;
     await this.#run(head, inputs, ({ number, rows }, results, index) => {
       const length = rows!.length * vocabSize;
-      logits[number] = results["logits"]!.subarray(index * length, (index + 1) * length);
+      logits[number] = results.logits!.subarray(index * length, (index + 1) * length);
     });
     return logits;
   }
@@ -79,7 +79,7 @@ export class CpuForward implements ForwardPass {
       past: arena.feeds(firstSlot, batch.length, !hasPast(pastLengths)),
       ...(stage.spec.hasHead && { rows: rowsOf(rows, numNewTokens) }),
     });
-    const { new_k: newKeys, new_v: newValues } = results;
+    const { newKeys, newValues } = results;
     if (newKeys && newValues) {
       arena.append(newKeys, newValues, firstSlot, pastLengths, numNewTokens);
     }

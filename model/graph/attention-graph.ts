@@ -1,4 +1,5 @@
 import type { LayerSpec } from "../weights/layer-spec.ts";
+import { pastFeedNames } from "./feed-names.ts";
 import type { GraphBuilder } from "./graph-builder.ts";
 
 export interface AttentionInputs {
@@ -62,8 +63,9 @@ export function writeAttention(
   const newKey = byHead(k, 1);
   const newValue = byHead(v, 1);
 
-  const pastKey = graph.input(`past_k.${index}`, "float32", ["B", numKvHeads, 1, headDim, "P"]);
-  const pastValue = graph.input(`past_v.${index}`, "float32", ["B", numKvHeads, 1, "P", headDim]);
+  const past = pastFeedNames(index);
+  const pastKey = graph.input(past.keys, "float32", ["B", numKvHeads, 1, headDim, "P"]);
+  const pastValue = graph.input(past.values, "float32", ["B", numKvHeads, 1, "P", headDim]);
   // [B, kvHeads, queriesPerKv, S, P] and [.., S, S], joined to [.., S, P + S]
   const pastScores = graph.op("MatMul", [query, pastKey]);
   const newScores = graph.contrib("FusedMatMul", [query, newKey], { transB: 1n });

@@ -1,5 +1,28 @@
 import type { StageSpec } from "../stages/stage-spec.ts";
 
+/** What a graph of a stage calls its inputs, save those that differ between layers. */
+export const feedNames = {
+  tokenIds: "token_ids",
+  hidden: "hidden",
+  positions: "position_ids",
+  scoreSplit: "score_split",
+  rows: "rows",
+  logitRows: "logit_rows",
+} as const;
+
+/** What a graph of a stage calls its results. */
+export const resultNames = {
+  hidden: "hidden_out",
+  logits: "logits",
+  newKeys: "new_k",
+  newValues: "new_v",
+} as const;
+
+/** What a graph calls the past of a layer. @param index place in the stage */
+export function pastFeedNames(index: number): { readonly keys: string; readonly values: string } {
+  return { keys: `past_k.${index}`, values: `past_v.${index}` };
+}
+
 /** What a graph calls the tables of a rotary embedding. @param table of the model's `rotaryTables` */
 export function rotaryFeeds(table: number): { readonly cos: string; readonly sin: string } {
   const suffix = table === 0 ? "" : `.${table}`;
@@ -16,7 +39,7 @@ export function attentionFeedNames({ layers }: Pick<StageSpec, "layers">): strin
   const names = layers.flatMap(({ numHeads, rotary, window }) => {
     if (numHeads === 0) return [];
     const { cos, sin } = rotaryFeeds(rotary.table);
-    return ["position_ids", cos, sin, maskFeed(window), "score_split"];
+    return [feedNames.positions, cos, sin, maskFeed(window), feedNames.scoreSplit];
   });
   return [...new Set(names)];
 }

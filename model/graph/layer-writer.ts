@@ -2,7 +2,7 @@ import type { StageSpec } from "../stages/stage-spec.ts";
 import type { LayerSpec, NormRole } from "../weights/layer-spec.ts";
 import { writeAttention } from "./attention-graph.ts";
 import type { AttentionInputs } from "./attention-graph.ts";
-import { maskFeed, rotaryFeeds } from "./feed-names.ts";
+import { feedNames, maskFeed, resultNames, rotaryFeeds } from "./feed-names.ts";
 import type { GraphBuilder } from "./graph-builder.ts";
 import type { ModuleObserver } from "./module-observer.ts";
 import { normOf, sumOf } from "./residual-state.ts";
@@ -67,8 +67,8 @@ export class LayerWriter {
     if (this.#newKeys.length === 0) return;
     const shape = ["B", this.#numKvHeads, 1, "S", this.#stage.headDim];
     const graph = this.#graph;
-    graph.output("new_k", graph.op("Concat", this.#newKeys, { axis: 1n }), shape);
-    graph.output("new_v", graph.op("Concat", this.#newValues, { axis: 1n }), shape);
+    graph.output(resultNames.newKeys, graph.op("Concat", this.#newKeys, { axis: 1n }), shape);
+    graph.output(resultNames.newValues, graph.op("Concat", this.#newValues, { axis: 1n }), shape);
   }
 
   #attention(place: LayerPlace, state: ResidualState): ResidualState {
@@ -149,11 +149,11 @@ export class LayerWriter {
     const half = rotary.size / 2;
     const { cos, sin } = rotaryFeeds(rotary.table);
     return {
-      position: this.#input("position_ids", "int64", ["B", "S"]),
+      position: this.#input(feedNames.positions, "int64", ["B", "S"]),
       cos: this.#input(cos, "float32", ["positions", half]),
       sin: this.#input(sin, "float32", ["positions", half]),
       mask: this.#input(maskFeed(window), "float32", ["B", 1, 1, "S", "T"]),
-      scoreSplit: this.#input("score_split", "int64", [2]),
+      scoreSplit: this.#input(feedNames.scoreSplit, "int64", [2]),
     };
   }
 

@@ -1,4 +1,5 @@
 import type { StageModel } from "../stages/stage-spec.ts";
+import { feedNames, resultNames } from "./feed-names.ts";
 import { GraphBuilder } from "./graph-builder.ts";
 import type { GraphModel } from "./graph-builder.ts";
 import { LayerWriter } from "./layer-writer.ts";
@@ -41,11 +42,11 @@ export function writeStage(
 
   let residual = hasEmbedding
     ? graph.scaled(
-        graph.lookUp("embedding", graph.input("token_ids", "int64", ["B", "S"])),
+        graph.lookUp("embedding", graph.input(feedNames.tokenIds, "int64", ["B", "S"])),
         spec.embeddingScale,
       )
-    : graph.input("hidden", "float32", ["B", "S", hiddenSize]);
-  const rows = hasHead ? graph.input("rows", "int64", ["R"]) : null;
+    : graph.input(feedNames.hidden, "float32", ["B", "S", hiddenSize]);
+  const rows = hasHead ? graph.input(feedNames.rows, "int64", ["R"]) : null;
   if (rows !== null && layers.length === 0) {
     residual = graph.op("Gather", [residual, rows], { axis: 1n });
   }
@@ -61,15 +62,19 @@ export function writeStage(
 
   if (hasHead) {
     const hidden = sumOf(graph, state);
-    graph.output("hidden_out", hidden, ["B", "R", hiddenSize]);
-    const selected = graph.op("Gather", [hidden, graph.input("logit_rows", "int64", ["L"])], {
-      axis: 1n,
-    });
+    graph.output(resultNames.hidden, hidden, ["B", "R", hiddenSize]);
+    const selected = graph.op(
+      "Gather",
+      [hidden, graph.input(feedNames.logitRows, "int64", ["L"])],
+      {
+        axis: 1n,
+      },
+    );
     const norm = graph.norm("final_norm", selected, spec.rmsNormEps);
     const logits = graph.scaled(graph.linear("lm_head", norm), spec.logitScale);
-    graph.output("logits", logits, ["B", "L", vocabSize]);
+    graph.output(resultNames.logits, logits, ["B", "L", vocabSize]);
   } else {
-    graph.output("hidden_out", sumOf(graph, state), ["B", "S", hiddenSize]);
+    graph.output(resultNames.hidden, sumOf(graph, state), ["B", "S", hiddenSize]);
   }
   return graph.finish(name);
 }

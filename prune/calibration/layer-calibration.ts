@@ -75,8 +75,8 @@ export class LayerCalibration {
     };
     const fetches = modules.flatMap((module) => module.fetches);
     const results = await this.#session.run({ input, attention, observed: { feeds, fetches } });
-    for (const module of modules) module.add(results, tokenRows.length);
-    return results["hidden_out"]!;
+    for (const module of modules) module.add(results.observed, tokenRows.length);
+    return results.hidden;
   }
 
   statistics(): LayerStatistics {
@@ -127,7 +127,7 @@ class ModuleSums {
     );
   }
 
-  add(results: StageResults, numTokens: number): void {
+  add(results: StageResults["observed"], numTokens: number): void {
     this.#count += numTokens;
     for (const [name, total] of this.#vectors) {
       const values = results[name]!;

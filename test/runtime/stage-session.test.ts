@@ -21,8 +21,8 @@ test("a stage gives what is asked for: hidden states, logits of rows, keys and v
   t.is(trunk.spec.name, "trunk");
 
   const alone = await trunk.run({ input: ids, attention: whole });
-  t.deepEqual(Object.keys(alone), ["hidden_out"]);
-  t.is(alone["hidden_out"]!.length, 3 * hiddenSize);
+  t.deepEqual(Object.keys(alone.observed), ["hidden_out"]);
+  t.is(alone.hidden.length, 3 * hiddenSize);
 
   const layers = [0, 1].map((index) => ({
     ...{ index, numKvHeads },
@@ -30,13 +30,14 @@ test("a stage gives what is asked for: hidden states, logits of rows, keys and v
   }));
   const past = pastFeeds(layers, { numSequences: 1, headDim, capacity: 0 });
   const kept = await trunk.run({ input: ids, attention: whole, past });
-  t.deepEqual(kept["hidden_out"], alone["hidden_out"]);
-  for (const name of ["new_k", "new_v"]) t.is(kept[name]!.length, 2 * numKvHeads * 3 * headDim);
+  t.deepEqual(kept.hidden, alone.hidden);
+  for (const values of [kept.newKeys, kept.newValues])
+    t.is(values!.length, 2 * numKvHeads * 3 * headDim);
 
   const rows = { kept: [0, 2], logits: [1] };
-  const last = await head.run({ input: alone["hidden_out"]!, attention: whole, rows });
-  t.is(last["hidden_out"]!.length, 2 * hiddenSize);
-  t.is(last["logits"]!.length, vocabSize);
+  const last = await head.run({ input: alone.hidden, attention: whole, rows });
+  t.is(last.hidden.length, 2 * hiddenSize);
+  t.is(last.logits!.length, vocabSize);
 });
 
 test("a stage without attention needs nothing of what attention is fed", async (t) => {
