@@ -1,7 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BuiltExpert } from "../engine/contract/experts.ts";
-import { FixedRouter } from "../router/fixed-router.ts";
+import { openModel } from "../model/weights/open-model.ts";
+import { ClusterRouter } from "../router/cluster-router.ts";
+import { numTrunkFeatures } from "../router/features.ts";
 import { routerFile } from "../router/router-file.ts";
 import { parseConfig } from "../server/config/config.ts";
 import { loadModel } from "../server/model/load-model.ts";
@@ -28,10 +30,10 @@ await startServer({
     loadModel(config, log, {
       router: {
         tasks,
-        file: () => {
+        file: async () => {
           const path = join(built.storeDir, "router.safetensors");
-          writeFileSync(path, Buffer.concat(routerFile(new FixedRouter(null))));
-          return Promise.resolve(path);
+          writeFileSync(path, Buffer.concat(routerFile(await anyRouter())));
+          return path;
         },
       },
       experts: {
@@ -46,3 +48,17 @@ await startServer({
   exit: (status) => process.exit(status),
   kill: () => process.kill(process.pid, "SIGKILL"),
 });
+
+/** One of the model's size, which sends everything to the first task. */
+async function anyRouter(): Promise<ClusterRouter> {
+  const { weights } = await openModel(config.model);
+  weights.close();
+  const numFeatures = numTrunkFeatures(weights.config.hiddenSize);
+  return new ClusterRouter({
+    model: null,
+    projection: { center: new Float64Array(numFeatures), matrix: [new Float64Array(numFeatures)] },
+    clusters: [{ task: tasks[0]!, centroid: new Float64Array(1) }],
+    temperature: 1,
+    threshold: Infinity,
+  });
+}

@@ -24,11 +24,6 @@ export interface PendingDecision {
  * @throws RouterError when the router does not decide by trunk outputs of this size.
  */
 export function createPromptRouter(router: Router, hiddenSize: number): PromptRouter {
-  if (router.featureKind === "none") {
-    const decision = router.route(new Float32Array(0));
-    const decided = { add: () => undefined, isComplete: true, decide: () => decision };
-    return { begin: () => decided };
-  }
   if (router.featureKind !== "trunk" || router.numFeatures !== numTrunkFeatures(hiddenSize)) {
     throw new RouterError(
       `Expected a router by ${numTrunkFeatures(hiddenSize)} features of the trunk's output, got one by ` +

@@ -7,7 +7,6 @@ import { safetensorsChunks } from "../model/files/safetensors-writer.ts";
 import type { WritableTensor } from "../model/files/safetensors-writer.ts";
 import { ClusterRouter } from "./cluster-router.ts";
 import { RouterError } from "./errors.ts";
-import { FixedRouter } from "./fixed-router.ts";
 import { LogisticRouter } from "./logistic-router.ts";
 import type { Router } from "./router.ts";
 
@@ -33,13 +32,12 @@ const headerSchema = z.discriminatedUnion("kind", [
     tasks: z.array(z.string()).min(2),
     threshold,
   }),
-  z.strictObject({ ...common, kind: z.literal("fixed"), task: z.string().nullable() }),
 ]);
 
 type Header = z.infer<typeof headerSchema>;
 
 /** The content of a router's file: safetensors, with everything that is no tensor as JSON in its header. */
-export function routerFile(router: ClusterRouter | LogisticRouter | FixedRouter): Uint8Array[] {
+export function routerFile(router: ClusterRouter | LogisticRouter): Uint8Array[] {
   const { header, tensors } = describe(router);
   return [...safetensorsChunks(tensors, { [metadataKey]: JSON.stringify(header) })];
 }
@@ -66,15 +64,13 @@ export function readRouterFile(path: string, model: string | null): Router {
   }
 }
 
-function describe(router: ClusterRouter | LogisticRouter | FixedRouter): {
+function describe(router: ClusterRouter | LogisticRouter): {
   readonly header: Header;
   readonly tensors: readonly WritableTensor[];
 } {
   const start = { version: formatVersion, model: router.model } as const;
   const finite = (value: number): number | null => (value === Infinity ? null : value);
   switch (router.kind) {
-    case "fixed":
-      return { header: { ...start, kind: "fixed", task: router.tasks[0] ?? null }, tensors: [] };
     case "logistic": {
       const { tasks, scores, threshold: limit } = router.parameters;
       return {
@@ -137,8 +133,6 @@ function build(path: string, header: Header, file: SafetensorsFile): Router {
     throw new ArtifactError(path, `${name}: expected ${expected} rows, got ${rows.length}`);
   };
   switch (header.kind) {
-    case "fixed":
-      return new FixedRouter(header.task);
     case "logistic": {
       const { model, tasks, threshold: limit } = header;
       const biases = vector("biases");

@@ -1,16 +1,12 @@
 /** Strategies that a router can be of. */
-export type RouterKind = "clusters" | "logistic" | "fixed";
+export type RouterKind = "clusters" | "logistic";
 
 /** What a router reads of a prompt. */
 export type FeatureKind =
   | "trunk" // of a FeaturePool, from the trunk's output
-  | "embedding" // meanEmbedding
-  | "none"; // an empty array
+  | "embedding"; // meanEmbedding
 
-export type DecisionReason =
-  | "matched"
-  | "out-of-distribution" // nearer to other prompts, or to none, than to those of a task
-  | "fixed";
+export type DecisionReason = "matched" | "out-of-distribution"; // nearer to other prompts, or to none, than to those of a task
 
 export interface TaskScore {
   readonly task: string;

@@ -61,7 +61,7 @@ export class TrunkFeatures implements FeatureExtractor {
 
   numFeatures(kind: FeatureKind): number {
     const { hiddenSize } = this.#weights.config;
-    return { trunk: numTrunkFeatures(hiddenSize), embedding: hiddenSize, none: 0 }[kind];
+    return { trunk: numTrunkFeatures(hiddenSize), embedding: hiddenSize }[kind];
   }
 
   async extract(
@@ -69,7 +69,6 @@ export class TrunkFeatures implements FeatureExtractor {
     prompts: readonly RoutedPrompt[],
     { onProgress, signal }: ExtractOptions = {},
   ): Promise<Float32Array[]> {
-    if (kind === "none") return prompts.map(() => new Float32Array(0));
     if (kind === "embedding") return prompts.map((prompt) => this.#meanEmbedding(prompt));
     const order = Array.from(prompts.keys()).sort(
       (a, b) => prompts[a]!.tokenIds.length - prompts[b]!.tokenIds.length,

@@ -6,13 +6,13 @@ import { openModel } from "../../model/weights/open-model.ts";
 import { numTrunkFeatures } from "../../router/features.ts";
 import { fitClusterRouter } from "../../router/fit-clusters.ts";
 import { fitLogisticRouter } from "../../router/fit-logistic.ts";
-import { FixedRouter } from "../../router/fixed-router.ts";
 import { routerFile } from "../../router/router-file.ts";
 import { parseConfig } from "../../server/config/config.ts";
 import { loadModel } from "../../server/model/load-model.ts";
 import { createLog } from "../../server/base/log.ts";
 import type { LoadedModel } from "../../server/model/model-service.ts";
 import { centerAt, rowsAround } from "../helpers/feature-groups.ts";
+import { oneTaskRouter } from "../helpers/one-task-router.ts";
 import { serveModel } from "../helpers/serve-model.ts";
 import { writeTinyGguf } from "../helpers/tiny-gguf.ts";
 
@@ -61,7 +61,7 @@ function load(...args: string[]): Promise<LoadedModel> {
 const messages = [{ role: "user" as const, content: "What is 3 + 4?" }];
 
 test("a router of a file decides on chats and raw prompts, streamed or not", async (t) => {
-  const router = writeRouter("fixed", new FixedRouter("math"));
+  const router = writeRouter("one-task", oneTaskRouter("math", model.hiddenSize));
   const served = await serveModel(["--model", modelPath, "--router", router]);
   t.teardown(() => served.stop());
   const { chat, completions } = served.client;
@@ -74,12 +74,12 @@ test("a router of a file decides on chats and raw prompts, streamed or not", asy
     task: "math",
     expert: "dense",
     confidence: 1,
-    reason: "fixed",
-    route: "fixed",
+    reason: "matched",
+    route: "matched",
   };
   for (const { data, response } of answers) {
     t.is(response.headers.get("x-seap-task"), "math");
-    t.is(response.headers.get("x-seap-reason"), "fixed");
+    t.is(response.headers.get("x-seap-reason"), "matched");
     t.deepEqual((data as unknown as { seap: unknown }).seap, expected);
   }
   const { data, response } = await chat.completions
@@ -89,7 +89,7 @@ test("a router of a file decides on chats and raw prompts, streamed or not", asy
   let last: unknown;
   for await (const chunk of data) last = chunk;
   t.deepEqual((last as { seap: unknown }).seap, expected);
-  t.is(await served.metric('seap_routing_decisions_total{task="math",reason="fixed"}'), 4);
+  t.is(await served.metric('seap_routing_decisions_total{task="math",reason="matched"}'), 4);
 });
 
 test("routing changes no answer, and the same prompt always gets the same decision", async (t) => {
@@ -139,7 +139,7 @@ test("a router that does not fit the model, or none at all, is a message at star
 });
 
 test("a rule for a task that the router does not know is a message at start", async (t) => {
-  const router = writeRouter("rules", new FixedRouter("math"));
+  const router = writeRouter("rules", oneTaskRouter("math", model.hiddenSize));
   const rules = [{ when: { keyword: "x" }, task: "poetry" }];
   await t.throwsAsync(load("--router", router, "--routing", JSON.stringify({ rules })), {
     message: /^routing: rules\.0\.task: expected one of math, none, .* got "poetry"\.$/,

@@ -1,7 +1,6 @@
 import test from "ava";
 import { RouterError } from "../../router/errors.ts";
 import { numTrunkFeatures } from "../../router/features.ts";
-import { FixedRouter } from "../../router/fixed-router.ts";
 import { fitClusterRouter } from "../../router/fit-clusters.ts";
 import { fitLogisticRouter } from "../../router/fit-logistic.ts";
 import { generator } from "../../router/k-means.ts";
@@ -35,15 +34,6 @@ test("a decision does not depend on the chunks that the prompt came in, nor on o
   };
   const whole = decide(50);
   for (const chunk of [1, 8, 20, 32]) t.deepEqual(decide(chunk), whole);
-});
-
-test("a fixed router needs no prompt", (t) => {
-  const pending = createPromptRouter(new FixedRouter("code"), hiddenSize).begin({
-    question: { start: 0, end: 9 },
-    previous: null,
-  });
-  t.true(pending.isComplete);
-  t.is(pending.decide().task, "code");
 });
 
 test("a router of another size or by other features is refused", (t) => {

@@ -1,8 +1,9 @@
 import test from "ava";
 import { ClusterRouter } from "../../router/cluster-router.ts";
-import { FixedRouter } from "../../router/fixed-router.ts";
+import { fitLogisticRouter } from "../../router/fit-logistic.ts";
 import { createRouterMap } from "../../router/router-map.ts";
 import type { RouterMap } from "../../router/router-map.ts";
+import { centerAt, rowsAround } from "../helpers/feature-groups.ts";
 
 const unit = (index: number) => Float64Array.from({ length: 3 }, (_, i) => Number(i === index));
 
@@ -71,5 +72,9 @@ test("one task alone has a map, and a router without a space has none", (t) => {
   const map = mapOf(routerOf([["only", [1, 1, 1]]]));
   t.deepEqual(map.clusters, [{ task: "only", position: [0, 0] }]);
   t.is(map.share, 1);
-  t.is(createRouterMap(new FixedRouter("code")), null);
+  const ofEmbeddings = new Map([
+    ["math", rowsAround(centerAt(0), 20)],
+    ["code", rowsAround(centerAt(1), 20)],
+  ]);
+  t.is(createRouterMap(fitLogisticRouter({ tasks: ofEmbeddings }, { model: null })), null);
 });

@@ -20,7 +20,6 @@ import type {
   GenerateRequest,
 } from "../../../engine/contract/request.ts";
 import { ModelLoadError } from "../../../model/errors.ts";
-import { FixedRouter } from "../../../router/fixed-router.ts";
 import { wholePrompt } from "../../../router/prompt-spans.ts";
 import { routerFile } from "../../../router/router-file.ts";
 import { FakeClock } from "../../helpers/fake-experts.ts";
@@ -30,6 +29,7 @@ import { answerAlone, loadModel } from "../../helpers/loop-run.ts";
 import { numberedTokens, requestFor, somePrompt } from "../../helpers/requests.ts";
 import { ggufMetadata, ggufTensors } from "../../helpers/stored-model.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
+import { oneTaskRouter } from "../../helpers/one-task-router.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 // GGUF files of this architecture have interleaved pairs.
@@ -140,7 +140,7 @@ test("a router comes to the engine by its file, or not at all", async (t) => {
   const worker = new URL("../../../server/model/engine-worker.js", import.meta.url);
   const engine = await start(t, { worker });
   const path = join(tempDir(t), "router.safetensors");
-  writeFileSync(path, Buffer.concat(routerFile(new FixedRouter("math"))));
+  writeFileSync(path, Buffer.concat(routerFile(oneTaskRouter("math", weights.config.hiddenSize))));
   const routing = { spans: wholePrompt(5) };
   const routed = async (id: string) => {
     const events = await collect(engine, requestFor(id, somePrompt(5), { maxTokens: 2, routing }));
@@ -148,7 +148,7 @@ test("a router comes to the engine by its file, or not at all", async (t) => {
   };
   t.like(await routed("a"), { type: "routed", task: null, reason: "no-router" });
   await engine.useRouter(path);
-  t.like(await routed("b"), { type: "routed", task: "math", expert: "dense", reason: "fixed" });
+  t.like(await routed("b"), { type: "routed", task: "math", expert: "dense", reason: "matched" });
   await t.throwsAsync(engine.useRouter(`${path}.not`), { instanceOf: RouterLoadError });
   t.like(await routed("c"), { type: "routed", task: "math" });
   await engine.close();
