@@ -1,4 +1,5 @@
 import { cpus, loadavg } from "node:os";
+import { plainAngles } from "../model/weights/rope.ts";
 import { parseArgs } from "node:util";
 import type { ModelConfig } from "../model/weights/config.ts";
 import { plainLayer } from "../model/weights/layer-spec.ts";
@@ -46,7 +47,7 @@ const llama2: ModelConfig = {
   rmsNormEps: 1e-5,
   embeddingScale: 1,
   logitScale: 1,
-  rotaryTables: [rotaryFrequencies],
+  rotaryTables: [plainAngles(rotaryFrequencies)],
   tiedEmbeddings: true,
 };
 

@@ -12,7 +12,7 @@ export class AttentionKinds {
   constructor({ rotaryTables, layers }: Pick<ModelConfig, "rotaryTables" | "layers">) {
     const windows = layers.flatMap(({ window }) => (window === null ? [] : [window]));
     this.windows = [...new Set(windows)];
-    this.#rotary = rotaryTables.map((frequencies) => new RotaryTable(frequencies));
+    this.#rotary = rotaryTables.map((angles) => new RotaryTable(angles));
   }
 
   /** Cosines and sines of at least so many positions. */

@@ -1,18 +1,18 @@
+import type { RotaryAngles } from "../model/weights/config.ts";
 import type { Feeds } from "./tensor.ts";
 import { tensor } from "./tensor.ts";
 
 /** Cosines and sines of the rotary embedding by position, computed as far as positions were asked for. */
 export class RotaryTable {
-  readonly #inverseFrequencies: Float32Array;
-  /** `[numPositions, headDim / 2]` */
+  readonly #angles: RotaryAngles;
+  /** `[numPositions, frequencies]` */
   #cos = new Float32Array(0);
   #sin = new Float32Array(0);
   #numPositions = 0;
   #feeds: Feeds = {};
 
-  /** @param inverseFrequencies radians per position, shape `[headDim / 2]` */
-  constructor(inverseFrequencies: Float32Array) {
-    this.#inverseFrequencies = inverseFrequencies;
+  constructor(angles: RotaryAngles) {
+    this.#angles = angles;
   }
 
   /** Row `p` is position `p`, for `numPositions` or more. */
@@ -24,15 +24,16 @@ export class RotaryTable {
   }
 
   #extendTo(numPositions: number): void {
-    const width = this.#inverseFrequencies.length;
+    const { frequencies, magnitude } = this.#angles;
+    const width = frequencies.length;
     const length = numPositions * width;
     const [cos, sin] = [new Float32Array(length), new Float32Array(length)];
     cos.set(this.#cos);
     sin.set(this.#sin);
     for (let i = this.#cos.length; i < length; i++) {
-      const angle = Math.floor(i / width) * this.#inverseFrequencies[i % width]!;
-      cos[i] = Math.cos(angle);
-      sin[i] = Math.sin(angle);
+      const angle = Math.floor(i / width) * frequencies[i % width]!;
+      cos[i] = magnitude * Math.cos(angle);
+      sin[i] = magnitude * Math.sin(angle);
     }
     this.#cos = cos;
     this.#sin = sin;

@@ -40,7 +40,7 @@ export async function runWorker(openRouter: OpenRouter): Promise<void> {
 }
 
 async function load(): Promise<LoadedEngine> {
-  const { weights } = await openModel(options.modelPath);
+  const { weights } = await openModel(options.modelPath, { contextLength: options.contextLength });
   try {
     const { config } = weights;
     const { vocabSize, hiddenSize } = config;

@@ -1,3 +1,9 @@
+/** Rows of a matrix, or numbers of a vector. */
+export interface RowRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 /** A container of named tensors, read lazily: a GGUF file or a folder of safetensors files. */
 export interface Checkpoint {
   readonly format: "gguf" | "safetensors";
@@ -8,8 +14,9 @@ export interface Checkpoint {
   tensorShape(name: string): readonly number[] | undefined;
   /**
    * Dequantised values, row-major.
+   * @param rows those of them that are read @default all
    * @throws ModelLoadError when the tensor is absent or its bytes cannot be read.
    */
-  readTensor(name: string): Float32Array;
+  readTensor(name: string, rows?: RowRange): Float32Array;
   close(): void;
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { otherByteOrder } from "./byte-order.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint, RowRange } from "./checkpoint.ts";
 import { ModelLoadError } from "../errors.ts";
 import { readGgufHeader } from "./gguf-header.ts";
 import type { GgufHeader, GgufMetadata, GgufTensorInfo } from "./gguf-header.ts";
@@ -124,10 +124,10 @@ class OpenGguf implements GgufCheckpoint {
     return this.#tensors.get(name)?.shape;
   }
 
-  readTensor(name: string): Float32Array {
+  readTensor(name: string, rows?: RowRange): Float32Array {
     const tensor = this.#tensors.get(name);
     if (!tensor) throw new ModelLoadError(this.path, `has no tensor ${name}`);
-    return tensor.file.readTensor(tensor);
+    return tensor.file.readTensor(tensor, rows);
   }
 
   async contentHash(): Promise<string> {

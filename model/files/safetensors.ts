@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint, RowRange } from "./checkpoint.ts";
 import { ModelLoadError } from "../errors.ts";
 import { bfloat16, float16, float32 } from "./float-encodings.ts";
 import { parseJson, readJsonFile } from "./json-file.ts";
@@ -142,10 +142,10 @@ class OpenSafetensors implements SafetensorsCheckpoint {
     return this.#tensors.get(name)?.shape;
   }
 
-  readTensor(name: string): Float32Array {
+  readTensor(name: string, rows?: RowRange): Float32Array {
     const tensor = this.#tensors.get(name);
     if (!tensor) throw new ModelLoadError(this.path, `has no tensor ${name}`);
-    return tensor.file.readTensor(tensor);
+    return tensor.file.readTensor(tensor, rows);
   }
 
   async contentHash(): Promise<string> {

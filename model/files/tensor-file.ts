@@ -1,6 +1,7 @@
 import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { ModelLoadError } from "../errors.ts";
+import type { RowRange } from "./checkpoint.ts";
 
 /** One element type: values come in blocks of a fixed number of bytes. */
 export interface TensorEncoding {
@@ -77,13 +78,21 @@ export class TensorFile {
     }
   }
 
-  /** Row-major values. @throws ModelLoadError when the bytes cannot be read. */
-  readTensor({ shape, encoding, offsetBytes, sizeBytes }: StoredTensor): Float32Array {
+  /**
+   * Row-major values.
+   * @param rows where a row has whole blocks @default all
+   * @throws ModelLoadError when the bytes cannot be read.
+   */
+  readTensor(tensor: StoredTensor, rows?: RowRange): Float32Array {
+    const { shape, encoding } = tensor;
     const { blockValues, blockBytes } = encoding;
-    const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
-    const blocksPerChunk = Math.floor(chunkBytes / blockBytes);
-    const chunk = new Uint8Array(Math.min(blocksPerChunk * blockBytes, sizeBytes));
+    const { start, end } = rows ?? { start: 0, end: shape[0] ?? 1 };
+    const rowLength = shape.slice(1).reduce((product, size) => product * size, 1);
+    const values = new Float32Array((end - start) * rowLength);
     const numBlocks = values.length / blockValues;
+    const offsetBytes = tensor.offsetBytes + ((start * rowLength) / blockValues) * blockBytes;
+    const blocksPerChunk = Math.floor(chunkBytes / blockBytes);
+    const chunk = new Uint8Array(Math.min(blocksPerChunk, numBlocks) * blockBytes);
     for (let block = 0; block < numBlocks; block += blocksPerChunk) {
       const end = Math.min(block + blocksPerChunk, numBlocks);
       const bytes = chunk.subarray(0, (end - block) * blockBytes);

@@ -59,7 +59,14 @@ export function writeAttention(
       [graph.op("Reshape", [value, graph.int64([0, 0, numKvHeads, perKv, headDim])])],
       { perm: [0n, 2n, 3n, 1n, 4n] },
     );
-  const query = byHead(select(q, 1), numHeads / numKvHeads);
+  // Heads that read the same keys multiply them together where those keys are all that there are: ONNX Runtime would do so
+  // for a batch of one, with other bits than for a larger one.
+  const perKv = numHeads / numKvHeads;
+  const stacked = (value: string) =>
+    numKvHeads > 1 ? value : graph.op("Reshape", [value, graph.int64([0, 0, 1, -1, 0])]);
+  const byQuery = (value: string) =>
+    numKvHeads > 1 ? value : graph.op("Reshape", [value, graph.int64([0, 0, perKv, -1, 0])]);
+  const query = stacked(byHead(select(q, 1), perKv));
   const newKey = byHead(k, 1);
   const newValue = byHead(v, 1);
 
@@ -69,14 +76,16 @@ export function writeAttention(
   // [B, kvHeads, queriesPerKv, S, P] and [.., S, S], joined to [.., S, P + S]
   const pastScores = graph.op("MatMul", [query, pastKey]);
   const newScores = graph.contrib("FusedMatMul", [query, newKey], { transB: 1n });
-  const scores = graph.op("Concat", [pastScores, newScores], { axis: -1n });
+  const scores = byQuery(graph.op("Concat", [pastScores, newScores], { axis: -1n }));
   const masked = graph.op("Add", [scores, select(inputs.mask, 3)]);
-  const probabilities = graph.op("Softmax", [masked], { axis: -1n });
+  const probabilities = stacked(graph.op("Softmax", [masked], { axis: -1n }));
   const [pastWeights, newWeights] = graph.split(probabilities, inputs.scoreSplit, -1);
-  const mixed = graph.op("Add", [
-    graph.op("MatMul", [pastWeights, pastValue]),
-    graph.op("MatMul", [newWeights, newValue]),
-  ]);
+  const mixed = byQuery(
+    graph.op("Add", [
+      graph.op("MatMul", [pastWeights, pastValue]),
+      graph.op("MatMul", [newWeights, newValue]),
+    ]),
+  );
   const size = numHeads * headDim;
   // [B, kvHeads, queriesPerKv, S, headDim] -> [B, S, size]
   const byToken = graph.op("Transpose", [mixed], { perm: [0n, 3n, 1n, 2n, 4n] });

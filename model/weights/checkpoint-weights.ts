@@ -1,5 +1,5 @@
-import type { Checkpoint } from "../files/checkpoint.ts";
-import type { FileSpelling } from "./architectures/architecture.ts";
+import type { Checkpoint, RowRange } from "../files/checkpoint.ts";
+import type { FileSpelling, ReadOptions } from "./architectures/architecture.ts";
 import { checkTensors } from "./check-tensors.ts";
 import type {
   BiasRole,
@@ -10,7 +10,6 @@ import type {
 } from "./config.ts";
 import { storedTensors } from "./tensor-names.ts";
 import type { TensorNames, TensorPart } from "./tensor-names.ts";
-import { tensorLength } from "./tensor-shapes.ts";
 
 /**
  * The weights of a file, closed with them.
@@ -19,8 +18,9 @@ import { tensorLength } from "./tensor-shapes.ts";
 export async function openWeights<File extends Checkpoint & HashedContent>(
   file: File,
   { config: readConfig, tensors: names }: FileSpelling<File>,
+  options: ReadOptions = {},
 ): Promise<ModelWeights> {
-  const config = readConfig(file);
+  const config = readConfig(file, options);
   checkTensors(file, config, names);
   return new CheckpointWeights(file, { config, names }, await file.contentHash());
 }
@@ -29,12 +29,10 @@ interface HashedContent {
   contentHash(): Promise<string>;
 }
 
-/** Where a role's numbers are. */
+/** Where a role's numbers are: some rows of a tensor. */
 interface Place {
   readonly name: string;
-  /** First of the tensor's numbers, row-major. */
-  readonly start: number;
-  readonly end: number;
+  readonly rows: RowRange;
 }
 
 class CheckpointWeights implements ModelWeights {
@@ -56,8 +54,8 @@ class CheckpointWeights implements ModelWeights {
     for (const { name, layer, parts } of storedTensors(config, names)) {
       let start = 0;
       for (const { role, shape } of parts) {
-        const end = start + tensorLength(shape);
-        this.#places.set(keyOf(layer, role), { name, start, end });
+        const end = start + shape[0]!;
+        this.#places.set(keyOf(layer, role), { name, rows: { start, end } });
         start = end;
       }
     }
@@ -80,8 +78,8 @@ class CheckpointWeights implements ModelWeights {
   }
 
   #read(layer: number | null, role: TensorPart["role"]): Float32Array {
-    const { name, start, end } = this.#places.get(keyOf(layer, role))!;
-    const values = this.#checkpoint.readTensor(name).subarray(start, end);
+    const { name, rows } = this.#places.get(keyOf(layer, role))!;
+    const values = this.#checkpoint.readTensor(name, rows);
     const offset = this.#normOffset;
     return offset !== 0 && role.endsWith("Norm") ? values.map((value) => value + offset) : values;
   }

@@ -21,13 +21,21 @@ export interface ModelConfig {
   readonly embeddingScale: number;
   /** Multiplies the logits. */
   readonly logitScale: number;
-  /**
-   * What layers say their rotary embedding by: angles per position, in radians, one for each pair of values, scaling
-   * (Llama 3, linear) already applied. Shape `[rotary.size / 2]` each.
-   */
-  readonly rotaryTables: readonly Float32Array[];
+  /** What layers say their rotary embedding by. */
+  readonly rotaryTables: readonly RotaryAngles[];
   /** The LM head is the embedding matrix. */
   readonly tiedEmbeddings: boolean;
+}
+
+/** How far pairs of values are turned. */
+export interface RotaryAngles {
+  /**
+   * Radians per position, one for each pair, scaling (Llama 3, linear, LongRoPE) already applied. Shape
+   * `[rotary.size / 2]`.
+   */
+  readonly frequencies: Float32Array;
+  /** Multiplies cosines and sines. */
+  readonly magnitude: number;
 }
 
 /** Roles of a layer's tensors. */

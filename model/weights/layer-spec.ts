@@ -70,14 +70,16 @@ export interface LayerSpec extends LayerDescription, LayerShape {}
 /** A layer of Llama, which other architectures say their differences from. */
 export function plainLayer(options: {
   readonly headDim: number;
+  /** @default headDim */
+  readonly rotarySize?: number;
   readonly isInterleaved: boolean;
 }): LayerDescription {
-  const { headDim, isInterleaved } = options;
+  const { headDim, rotarySize = headDim, isInterleaved } = options;
   return {
     norms: ["attentionNorm", "mlpNorm"],
     biases: [],
     activation: "silu",
-    rotary: { table: 0, size: headDim, isInterleaved },
+    rotary: { table: 0, size: rotarySize, isInterleaved },
     window: null,
     scoreScale: 1 / Math.sqrt(headDim),
     residualScale: 1,

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { ggufArchitecture, huggingFaceArchitecture } from "./architectures.ts";
+import type { ReadOptions } from "./architectures/architecture.ts";
 import { openWeights } from "./checkpoint-weights.ts";
 import type { ModelWeights } from "./config.ts";
 import { ModelLoadError } from "../errors.ts";
@@ -26,10 +27,12 @@ export interface OpenedModel {
  * @throws ModelLoadError when something is missing, damaged, inconsistent or not supported. Nothing
  * stays open then.
  */
-export async function openModel(path: string): Promise<OpenedModel> {
+export async function openModel(path: string, options: ReadOptions = {}): Promise<OpenedModel> {
   const place = locateModel(path);
   const name = modelNameOf(resolve(path));
-  return place.format === "gguf" ? openFile(place.path, name) : openFolder(place.path, name);
+  return place.format === "gguf"
+    ? openFile(place.path, name, options)
+    : openFolder(place.path, name, options);
 }
 
 /**
@@ -44,12 +47,12 @@ export function openTokenizer(path: string): TokenizerSource {
   return { kind: "gguf", path: checkpoint.path, metadata: checkpoint.metadata };
 }
 
-async function openFile(file: string, name: string): Promise<OpenedModel> {
+async function openFile(file: string, name: string, options: ReadOptions): Promise<OpenedModel> {
   const checkpoint = openGguf(file);
   try {
     const { path, metadata } = checkpoint;
     const architecture = ggufArchitecture(path, metadata["general.architecture"]);
-    const weights = await openWeights(checkpoint, architecture.gguf);
+    const weights = await openWeights(checkpoint, architecture.gguf, options);
     return { name, weights, tokenizer: { kind: "gguf", path, metadata } };
   } catch (error) {
     checkpoint.close();
@@ -57,12 +60,12 @@ async function openFile(file: string, name: string): Promise<OpenedModel> {
   }
 }
 
-async function openFolder(path: string, name: string): Promise<OpenedModel> {
+async function openFolder(path: string, name: string, options: ReadOptions): Promise<OpenedModel> {
   const tokenizer = readTokenizerFiles(path);
   const checkpoint = openSafetensors(path);
   try {
     const architecture = huggingFaceArchitecture(path, checkpoint.config);
-    const weights = await openWeights(checkpoint, architecture.huggingFace);
+    const weights = await openWeights(checkpoint, architecture.huggingFace, options);
     return { name, weights, tokenizer };
   } catch (error) {
     checkpoint.close();

@@ -1,4 +1,4 @@
-import type { ModelWeights } from "../../model/weights/config.ts";
+import type { ModelWeights, RotaryAngles } from "../../model/weights/config.ts";
 import type {
   Activation,
   LayerShape,
@@ -206,7 +206,7 @@ function rotate(
   numTokens: number,
   headDim: number,
   { size, isInterleaved }: RotaryKind,
-  frequencies: Float32Array,
+  { frequencies, magnitude }: RotaryAngles,
 ): Float32Array {
   const half = size / 2;
   const output = input.slice();
@@ -218,8 +218,9 @@ function rotate(
       const first = start + (isInterleaved ? 2 * pair : pair);
       const second = first + (isInterleaved ? 1 : half);
       const [x, y] = [input[first]!, input[second]!];
-      output[first] = x * Math.cos(angle) - y * Math.sin(angle);
-      output[second] = y * Math.cos(angle) + x * Math.sin(angle);
+      const [cos, sin] = [magnitude * Math.cos(angle), magnitude * Math.sin(angle)];
+      output[first] = x * cos - y * sin;
+      output[second] = y * cos + x * sin;
     }
   }
   return output;

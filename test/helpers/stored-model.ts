@@ -24,7 +24,12 @@ function namedTensors(weights: ModelWeights, names: TensorNames): NamedTensor[] 
       if (role.endsWith("Bias")) return weights.readLayerBias(layer, role as BiasRole)!;
       return weights.readLayerTensor(layer, role as LayerTensorRole);
     });
-    const data = Float32Array.from(values.flatMap((part) => [...part]));
+    // Float64 in between, so that what is added when it is read gives the same number again.
+    const offset = parts[0]!.role.endsWith("Norm") ? (names.normOffset ?? 0) : 0;
+    const data = Float32Array.from(
+      values.flatMap((part) => [...part]),
+      (value) => value - offset,
+    );
     return { name, shape, data };
   });
 }
@@ -38,19 +43,20 @@ export function ggufTensors(
   return [...namedTensors(weights, names)].map((tensor) => ({ ...tensor, type }));
 }
 
-/** Metadata of a llama model with plain rotary embedding of base 10,000 and a stub vocabulary. */
+/** Metadata of a model with plain rotary embedding of base 10,000 and a stub vocabulary. */
 export function ggufMetadata({ config }: ModelWeights): WritableMetadata {
+  const name = config.architecture;
   return {
-    "general.architecture": "llama",
-    "llama.block_count": config.numLayers,
-    "llama.context_length": config.contextLength,
-    "llama.embedding_length": config.hiddenSize,
-    "llama.feed_forward_length": config.intermediateSize,
-    "llama.attention.head_count": config.numHeads,
-    "llama.attention.head_count_kv": config.numKvHeads,
-    "llama.attention.key_length": config.headDim,
-    "llama.attention.value_length": config.headDim,
-    "llama.attention.layer_norm_rms_epsilon": config.rmsNormEps,
+    "general.architecture": name,
+    [`${name}.block_count`]: config.numLayers,
+    [`${name}.context_length`]: config.contextLength,
+    [`${name}.embedding_length`]: config.hiddenSize,
+    [`${name}.feed_forward_length`]: config.intermediateSize,
+    [`${name}.attention.head_count`]: config.numHeads,
+    [`${name}.attention.head_count_kv`]: config.numKvHeads,
+    [`${name}.attention.key_length`]: config.headDim,
+    [`${name}.attention.value_length`]: config.headDim,
+    [`${name}.attention.layer_norm_rms_epsilon`]: config.rmsNormEps,
     "tokenizer.ggml.tokens": Array.from({ length: config.vocabSize }, (_, i) => `token ${i}`),
   };
 }

@@ -5,9 +5,10 @@ import type {
   ModelConfig,
   ModelTensorRole,
   ModelWeights,
+  RotaryAngles,
 } from "../../model/weights/config.ts";
 import { plainLayer } from "../../model/weights/layer-spec.ts";
-import { plainRopeFrequencies } from "../../model/weights/rope.ts";
+import { plainAngles, plainRopeFrequencies } from "../../model/weights/rope.ts";
 import type {
   LayerDescription,
   LayerShape,
@@ -15,6 +16,10 @@ import type {
 } from "../../model/weights/layer-spec.ts";
 
 export interface TinyModelOptions {
+  /** @default "llama" */
+  readonly architecture?: string;
+  /** @default 1e-5 */
+  readonly rmsNormEps?: number;
   /** @default 5 */
   readonly numLayers?: number;
   /** A multiple of 32. @default 64 */
@@ -31,7 +36,7 @@ export interface TinyModelOptions {
   readonly vocabSize?: number;
   /** @default 2048 */
   readonly contextLength?: number;
-  /** @default 10000 */
+  /** Of the first rotary table. @default 10000 */
   readonly ropeTheta?: number;
   /** @default false */
   readonly ropeInterleaved?: boolean;
@@ -41,6 +46,8 @@ export interface TinyModelOptions {
   readonly layerShapes?: readonly LayerShape[];
   /** What a layer computes, where that is not what one of Llama does; by its number. */
   readonly describe?: (layer: number) => Partial<LayerDescription>;
+  /** Instead of a plain one of `ropeTheta`. */
+  readonly firstTable?: RotaryAngles;
   /** Frequencies of further rotary tables, by the number of pairs and theta. */
   readonly moreTables?: readonly (readonly [numPairs: number, theta: number])[];
   /** @default 1 */
@@ -88,7 +95,7 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
   const ropeInterleaved = options.ropeInterleaved ?? false;
   const plain = plainLayer({ headDim, isInterleaved: ropeInterleaved });
   const config: ModelConfig = {
-    architecture: "llama",
+    architecture: options.architecture ?? "llama",
     numLayers,
     layers: Array.from({ length: numLayers }, (_, layer) => ({
       ...plain,
@@ -101,12 +108,14 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     intermediateSize: options.intermediateSize ?? 96,
     vocabSize: options.vocabSize ?? 256,
     contextLength: options.contextLength ?? 2048,
-    rmsNormEps: 1e-5,
+    rmsNormEps: options.rmsNormEps ?? 1e-5,
     embeddingScale: options.embeddingScale ?? 1,
     logitScale: options.logitScale ?? 1,
     rotaryTables: [
-      plainRopeFrequencies(headDim, ropeTheta),
-      ...(options.moreTables ?? []).map(([pairs, theta]) => plainRopeFrequencies(2 * pairs, theta)),
+      options.firstTable ?? plainAngles(plainRopeFrequencies(headDim, ropeTheta)),
+      ...(options.moreTables ?? []).map(([pairs, theta]) =>
+        plainAngles(plainRopeFrequencies(2 * pairs, theta)),
+      ),
     ],
     tiedEmbeddings: options.tiedEmbeddings ?? true,
   };

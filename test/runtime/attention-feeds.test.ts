@@ -1,4 +1,5 @@
 import test from "ava";
+import { plainAngles } from "../../model/weights/rope.ts";
 import { attentionFeeds, continuedAttention } from "../../runtime/attention-feeds.ts";
 import { AttentionMask } from "../../runtime/attention-mask.ts";
 import { plainLayer } from "../../model/weights/layer-spec.ts";
@@ -8,7 +9,7 @@ import type { Tensor } from "../../runtime/tensor.ts";
 const kinds = (windows: readonly number[] = []) => {
   const layer = plainLayer({ headDim: 4, isInterleaved: false });
   const layers = windows.map((window) => ({ ...layer, window }));
-  return new AttentionKinds({ rotaryTables: [Float32Array.of(1, 0.5)], layers });
+  return new AttentionKinds({ rotaryTables: [plainAngles(Float32Array.of(1, 0.5))], layers });
 };
 
 /** The rows of a mask, one string each: what is seen, and what is not. */

@@ -2,6 +2,16 @@ import { ModelLoadError } from "../../errors.ts";
 
 const maxHeadDim = 1 << 14; // far above any model; keeps a damaged header from asking for the memory
 
+/** @throws ModelLoadError when heads of that size cannot have so many values turned by their position. */
+export function checkedRotarySize(path: string, headDim: number, size: number): number {
+  if (Number.isInteger(size) && size % 2 === 0 && size <= headDim) return size;
+  throw new ModelLoadError(
+    path,
+    `${size} values of a head are turned by their position, ` +
+      `expected an even number up to the head size ${headDim}`,
+  );
+}
+
 interface AttentionShape {
   readonly hiddenSize: number;
   readonly numHeads: number;

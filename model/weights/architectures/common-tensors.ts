@@ -22,7 +22,7 @@ export const ggufTensors: TensorNames = {
     down: "blk.{layer}.ffn_down.weight",
     mlpPostNorm: "blk.{layer}.post_ffw_norm.weight",
   },
-  ignored: /^rope_freqs\.weight$|\.attn_rot_embd\.weight$/,
+  ignored: /^rope_(freqs|factors_long|factors_short)\.weight$|\.attn_rot_embd\.weight$/,
 };
 
 /**

@@ -1,4 +1,5 @@
-import type { ModelConfig } from "../config.ts";
+import type { ModelConfig, RotaryAngles } from "../config.ts";
+import type { LayerDescription } from "../layer-spec.ts";
 
 /** What the files of all architectures say of a model, whatever its layers compute. */
 export interface ModelDimensions extends Pick<
@@ -14,30 +15,36 @@ export interface ModelDimensions extends Pick<
   | "rmsNormEps"
   | "tiedEmbeddings"
 > {
-  /** Angles of the rotary embedding, see `ModelConfig.rotaryTables`. */
-  readonly rotaryFrequencies: Float32Array;
+  /** Values of a head that are turned by their position, its first ones. */
+  readonly rotarySize: number;
+  readonly rotary: RotaryAngles;
   /** Positions that windowed layers see; null where the file names none. */
   readonly slidingWindow: number | null;
 }
 
-/**
- * The configuration of a model whose layers are all alike and see all positions. Up to the window's length that is the
- * same as the sliding window of early Mistral models; beyond it the results would differ, so the context ends there.
- */
-export function uniformConfig(
+/** What a model has beyond its dimensions and layers. */
+type Extras = Partial<Pick<ModelConfig, "embeddingScale" | "logitScale" | "rotaryTables">>;
+
+/** The configuration of a model whose layers are described one by one. */
+export function decoderConfig(
   architecture: string,
   dimensions: ModelDimensions,
-  layer: ModelConfig["layers"][number],
+  describe: (layer: number) => LayerDescription,
+  extras: Extras = {},
 ): ModelConfig {
-  const { rotaryFrequencies, slidingWindow, ...rest } = dimensions;
-  const { numLayers, contextLength } = rest;
+  const { rotarySize: _size, rotary, slidingWindow: _window, ...rest } = dimensions;
   return {
     architecture,
     ...rest,
-    contextLength: Math.min(contextLength, slidingWindow ?? contextLength),
-    layers: Array.from({ length: numLayers }, () => layer),
+    layers: Array.from({ length: rest.numLayers }, (_, layer) => describe(layer)),
     embeddingScale: 1,
     logitScale: 1,
-    rotaryTables: [rotaryFrequencies],
+    rotaryTables: [rotary],
+    ...extras,
   };
+}
+
+/** A window that is as long as the context is none. */
+export function windowWithin({ slidingWindow, contextLength }: ModelDimensions): number | null {
+  return slidingWindow !== null && slidingWindow < contextLength ? slidingWindow : null;
 }

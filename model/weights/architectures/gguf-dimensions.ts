@@ -2,10 +2,16 @@ import { z } from "zod";
 import { ModelLoadError } from "../../errors.ts";
 import type { GgufCheckpoint } from "../../files/gguf.ts";
 import { describeIssues } from "../../files/json-file.ts";
-import { ggufRopeFrequencies } from "../rope.ts";
-import { checkedHeadDim } from "./attention-shape.ts";
+import type { LayerTensorRole } from "../config.ts";
+import { isProjection } from "../layer-spec.ts";
+import type { ProjectionRole } from "../layer-spec.ts";
+import { layerTensorName } from "../tensor-names.ts";
+import type { ReadOptions } from "./architecture.ts";
+import { checkedHeadDim, checkedRotarySize } from "./attention-shape.ts";
 import { ggufTensors } from "./common-tensors.ts";
 import type { ModelDimensions } from "./dimensions.ts";
+import { ggufAngles } from "./gguf-rope.ts";
+import { defaultRopeTheta } from "./hugging-face-rope.ts";
 
 /** Counts in GGUF files are 32-bit as a rule, but some writers use 64 bits. */
 const fromBigInt = (value: unknown): unknown => (typeof value === "bigint" ? Number(value) : value);
@@ -26,16 +32,25 @@ const ownSchema = z.looseObject({
   "attention.sliding_window": sizeOrNone.optional(),
   expert_count: sizeOrNone.optional(),
   "rope.dimension_count": size.optional(),
+  "rope.freq_base": z.number().positive().default(defaultRopeTheta),
+  "rope.scaling.type": z.string().default("none"),
+  "rope.scaling.factor": z.number().positive().optional(),
+  "rope.scaling.original_context_length": size.optional(),
+  "rope.scaling.attn_factor": z.number().positive().optional(),
   vocab_size: size.optional(),
 });
 
 const tokensSchema = z.looseObject({ "tokenizer.ggml.tokens": z.array(z.string()).optional() });
 
 /**
- * What the metadata `<name>.*` say of a model that turns whole heads by their position.
+ * What the metadata `<name>.*` say of a model.
  * @throws ModelLoadError when they are incomplete or ask for what is not supported.
  */
-export function ggufDimensions(checkpoint: GgufCheckpoint, name: string): ModelDimensions {
+export function ggufDimensions(
+  checkpoint: GgufCheckpoint,
+  name: string,
+  options: ReadOptions,
+): ModelDimensions {
   const { path, metadata } = checkpoint;
   const fields = parse(path, ownFields(metadata, name), ownSchema, `${name}.`);
   const { "tokenizer.ggml.tokens": tokens } = parse(path, metadata, tokensSchema, "");
@@ -51,15 +66,14 @@ export function ggufDimensions(checkpoint: GgufCheckpoint, name: string): ModelD
     numKvHeads,
     headDim: fields["attention.key_length"],
   });
-  for (const key of ["attention.value_length", "rope.dimension_count"] as const) {
-    const value = fields[key] ?? headDim;
-    if (value !== headDim) {
-      throw new ModelLoadError(
-        path,
-        `${name}.${key} is ${value}, expected the head size ${headDim}`,
-      );
-    }
+  const valueDim = fields["attention.value_length"] ?? headDim;
+  if (valueDim !== headDim) {
+    throw new ModelLoadError(
+      path,
+      `${name}.attention.value_length is ${valueDim}, expected the head size ${headDim}`,
+    );
   }
+  const rotarySize = checkedRotarySize(path, headDim, fields["rope.dimension_count"] ?? headDim);
   const vocabSize = tokens?.length ?? fields.vocab_size;
   if (!vocabSize) {
     throw new ModelLoadError(
@@ -74,9 +88,39 @@ export function ggufDimensions(checkpoint: GgufCheckpoint, name: string): ModelD
     contextLength: fields.context_length,
     rmsNormEps: fields["attention.layer_norm_rms_epsilon"],
     slidingWindow: fields["attention.sliding_window"] || null,
-    rotaryFrequencies: ggufRopeFrequencies(checkpoint, name, headDim),
+    rotarySize,
+    rotary: ggufAngles(checkpoint, {
+      name,
+      rotarySize,
+      theta: fields["rope.freq_base"],
+      scalingType: fields["rope.scaling.type"],
+      scalingFactor: fields["rope.scaling.factor"],
+      originalLength: fields["rope.scaling.original_context_length"],
+      attentionFactor: fields["rope.scaling.attn_factor"],
+      contextLength: options.contextLength ?? fields.context_length,
+    }),
     tiedEmbeddings: checkpoint.tensorShape(ggufTensors.model.lmHead) === undefined,
   };
+}
+
+/** A number of the metadata by its whole key. @throws ModelLoadError when it is none */
+export function ggufField(checkpoint: GgufCheckpoint, key: string, byDefault: number): number {
+  const { path, metadata } = checkpoint;
+  const fields = parse(
+    path,
+    metadata,
+    z.looseObject({ [key]: z.number().positive().optional() }),
+    "",
+  );
+  return (fields[key] as number | undefined) ?? byDefault;
+}
+
+/** The projections that have a bias, by the tensors of the first layer. */
+export function ggufBiases(checkpoint: GgufCheckpoint): ProjectionRole[] {
+  const roles = (Object.keys(ggufTensors.layer) as LayerTensorRole[]).filter(isProjection);
+  return roles.filter(
+    (role) => checkpoint.tensorShape(layerTensorName(ggufTensors, 0, `${role}Bias`)) !== undefined,
+  );
 }
 
 /** The metadata of an architecture, without its name before their keys. */

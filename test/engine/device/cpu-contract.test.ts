@@ -1,4 +1,5 @@
 import { openDevice } from "../../../engine/device/open-device.ts";
+import { tinyFamilies } from "../../helpers/tiny-families.ts";
 import { testDeviceContract } from "../../helpers/device-contract.ts";
 
 testDeviceContract({
@@ -28,3 +29,13 @@ testDeviceContract({
     }),
   },
 });
+
+for (const [name, { model }] of Object.entries(tinyFamilies)) {
+  testDeviceContract({
+    name: `cpu, ${name}`,
+    open: ({ config }) => openDevice({ numThreads: 1, config }),
+    plainTolerance: 1e-4,
+    exactFormats: ["f32", "q8"],
+    model,
+  });
+}

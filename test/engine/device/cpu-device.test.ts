@@ -20,6 +20,7 @@ import { forwardAlone, LoneSequence } from "../../helpers/forward-alone.ts";
 import { brokenStage } from "../../helpers/broken-stage.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { somePrompt } from "../../helpers/requests.ts";
+import { tinyFamilies } from "../../helpers/tiny-families.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 import type { TinyModelOptions } from "../../helpers/tiny-model.ts";
 
@@ -195,11 +196,26 @@ const models: Readonly<Record<string, TinyModelOptions>> = {
   },
 };
 
-for (const [title, options] of Object.entries(models)) {
+const pruned = [shape(4, 2, 64), shape(2, 1, 32), shape(0, 0, 96), shape(4, 2, 0)];
+
+/** Each family, whole and with a middle that is pruned. */
+const families = Object.entries(tinyFamilies).flatMap(([name, { model }]) => {
+  const { numLayers = 5, numKvHeads = 2 } = model;
+  const layerShapes = Array.from({ length: numLayers }, (_, layer) => {
+    const { numHeads, intermediateSize } = pruned[layer % pruned.length]!;
+    return shape(numHeads, Math.min(numHeads, numKvHeads), intermediateSize);
+  });
+  return [
+    [name, model],
+    [`${name}, pruned`, { ...model, layerShapes }],
+  ] as const;
+});
+
+for (const [title, options] of [...Object.entries(models), ...families]) {
   test(`fp32 stages give the plain forward's logits to 5e-5, at once and token by token: ${title}`, async (t) => {
     const weights = tinyModel(options);
     const { vocabSize } = weights.config;
-    const ids = somePrompt(12);
+    const ids = somePrompt(30);
     const expected = plainForward(weights, ids, options);
     const { device, stages } = await load(t, weights, "f32", options.layerShapes);
     t.true(largestDifference(await forwardAlone(device, stages, ids), expected) < 5e-5);

@@ -1,4 +1,5 @@
 import test from "ava";
+import { plainAngles } from "../../../model/weights/rope.ts";
 import { CpuDevice } from "../../../engine/device/cpu-device.ts";
 import { SharedAttention } from "../../../engine/device/shared-attention.ts";
 import type { ForwardPass } from "../../../engine/device/device.ts";
@@ -62,7 +63,7 @@ test("all stages that the same tokens go through share one pass", async (t) => {
 
 test("what attention is fed is made once for the same tokens and arenas of one capacity", (t) => {
   const attention = new SharedAttention(
-    new AttentionKinds({ rotaryTables: [Float32Array.of(1, 0.5)], layers: [] }),
+    new AttentionKinds({ rotaryTables: [plainAngles(Float32Array.of(1, 0.5))], layers: [] }),
   );
   const feeds = attention.feedsFor([3, 0], 1, 64);
   t.is(attention.feedsFor([3, 0], 1, 64), feeds);

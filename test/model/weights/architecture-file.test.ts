@@ -34,11 +34,11 @@ function describedBy(config: ModelConfig): ModelConfig {
 const family: Architecture = {
   ...llama,
   gguf: {
-    config: (checkpoint) => describedBy(llama.gguf.config(checkpoint)),
+    config: (checkpoint, options) => describedBy(llama.gguf.config(checkpoint, options)),
     tensors: llama.gguf.tensors,
   },
   huggingFace: {
-    config: (checkpoint) => describedBy(llama.huggingFace.config(checkpoint)),
+    config: (checkpoint, options) => describedBy(llama.huggingFace.config(checkpoint, options)),
     tensors: {
       ...llama.huggingFace.tensors,
       layer: {

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { architectures } from "../../../model/weights/architectures.ts";
 import { checkTensors } from "../../../model/weights/check-tensors.ts";
-import type { ModelConfig } from "../../../model/weights/config.ts";
+import type { ModelConfig, RotaryAngles } from "../../../model/weights/config.ts";
 import { ModelLoadError } from "../../../model/errors.ts";
 import { openGguf } from "../../../model/files/gguf.ts";
 import { plainRopeFrequencies } from "../../../model/weights/rope.ts";
@@ -32,7 +32,7 @@ function fromGguf(
   writeGguf(path, metadata as WritableMetadata, tensors);
   const checkpoint = openGguf(path);
   t.teardown(() => checkpoint.close());
-  return llama.gguf.config(checkpoint);
+  return llama.gguf.config(checkpoint, {});
 }
 
 /** The configuration that a folder with a changed `config.json` gives. */
@@ -41,7 +41,7 @@ function fromHuggingFace(t: ExecutionContext, changes: object): ModelConfig {
   writeModelFolder(folder, { ...huggingFaceConfig(model), ...changes }, []);
   const checkpoint = openSafetensors(folder);
   t.teardown(() => checkpoint.close());
-  return llama.huggingFace.config(checkpoint);
+  return llama.huggingFace.config(checkpoint, {});
 }
 
 function refuses(t: ExecutionContext, read: () => unknown, message: RegExp): void {
@@ -74,7 +74,7 @@ test("absent optional fields take their defaults", (t) => {
   });
   t.is(folder.numKvHeads, folder.numHeads);
   t.is(folder.headDim, folder.hiddenSize / folder.numHeads);
-  t.deepEqual(folder.rotaryTables[0], plainRopeFrequencies(16, 10_000));
+  t.deepEqual(folder.rotaryTables[0]?.frequencies, plainRopeFrequencies(16, 10_000));
   t.false(folder.tiedEmbeddings);
 });
 
@@ -102,11 +102,14 @@ test("an explicit head size need not divide the hidden size", (t) => {
 
 test("the rotary base is read from either format", (t) => {
   const expected = plainRopeFrequencies(16, 500_000);
-  t.deepEqual(fromGguf(t, { "llama.rope.freq_base": 500_000 }).rotaryTables[0], expected);
-  t.deepEqual(fromHuggingFace(t, { rope_theta: 500_000 }).rotaryTables[0], expected);
+  t.deepEqual(
+    fromGguf(t, { "llama.rope.freq_base": 500_000 }).rotaryTables[0]?.frequencies,
+    expected,
+  );
+  t.deepEqual(fromHuggingFace(t, { rope_theta: 500_000 }).rotaryTables[0]?.frequencies, expected);
   t.deepEqual(
     fromHuggingFace(t, { rope_parameters: { rope_type: "default", rope_theta: 500_000 } })
-      .rotaryTables[0],
+      .rotaryTables[0]?.frequencies,
     expected,
   );
 });
@@ -114,10 +117,10 @@ test("the rotary base is read from either format", (t) => {
 test("linear rope scaling divides every frequency", (t) => {
   const expected = plainRopeFrequencies(16, 10_000).map((frequency) => frequency / 4);
   const gguf = fromGguf(t, { "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4 });
-  t.deepEqual(gguf.rotaryTables[0], expected);
+  t.deepEqual(gguf.rotaryTables[0]?.frequencies, expected);
   for (const key of ["type", "rope_type"]) {
     const folder = fromHuggingFace(t, { rope_scaling: { [key]: "linear", factor: 4 } });
-    t.deepEqual(folder.rotaryTables[0], expected);
+    t.deepEqual(folder.rotaryTables[0]?.frequencies, expected);
   }
 });
 
@@ -137,10 +140,10 @@ test("Llama 3 rope scaling keeps short waves, slows long ones and blends between
     1, 0.19392274474868576, 0.03760603093086393, 0.0072926647372171085, 0.0005248461609929547,
     3.428102195952591e-5, 6.647869871181236e-6, 1.2891731721515574e-6,
   ];
-  const [frequencies] = rotaryTables;
-  t.is(frequencies!.length, expectedFrequencies.length);
+  const [{ frequencies }] = rotaryTables as [RotaryAngles];
+  t.is(frequencies.length, expectedFrequencies.length);
   expectedFrequencies.forEach((expected, i) => {
-    t.true(Math.abs(frequencies![i]! / expected - 1) < 1e-5, `frequency ${i}`);
+    t.true(Math.abs(frequencies[i]! / expected - 1) < 1e-5, `frequency ${i}`);
   });
 });
 
@@ -148,7 +151,7 @@ test("the divisors of a GGUF file divide the frequencies one by one", (t) => {
   const data = Float32Array.of(1, 1, 1, 2, 4, 8, 8, 8);
   const divisors: WritableTensor = { name: "rope_freqs.weight", shape: [8], type: "F32", data };
   t.deepEqual(
-    fromGguf(t, {}, [divisors]).rotaryTables[0],
+    fromGguf(t, {}, [divisors]).rotaryTables[0]?.frequencies,
     plainRopeFrequencies(16, 10_000).map((frequency, i) => frequency / data[i]!),
   );
   refuses(
@@ -167,7 +170,7 @@ test("other rope types are refused by name", (t) => {
   refuses(
     t,
     () => fromHuggingFace(t, { rope_scaling: { rope_type: "dynamic", factor: 2 } }),
-    /rope type is "dynamic", expected "default", "linear" or "llama3"/,
+    /rope type is "dynamic", expected "default", "linear", "llama3" or "longrope"/,
   );
   refuses(
     t,
@@ -176,19 +179,46 @@ test("other rope types are refused by name", (t) => {
   );
 });
 
-test("a sliding window shorter than the context ends it", (t) => {
-  t.is(fromHuggingFace(t, { sliding_window: 512 }).contextLength, 512);
-  t.is(fromHuggingFace(t, { sliding_window: 4096 }).contextLength, 2048);
-  t.is(fromHuggingFace(t, { sliding_window: null }).contextLength, 2048);
-  t.is(fromGguf(t, { "llama.attention.sliding_window": 512 }).contextLength, 512);
+test("a sliding window shorter than the context is that of all layers", (t) => {
+  const windowOf = ({ layers }: ModelConfig) => layers.map(({ window }) => window);
+  t.deepEqual(windowOf(fromHuggingFace(t, { sliding_window: 512 })), [512, 512]);
+  t.deepEqual(windowOf(fromHuggingFace(t, { sliding_window: 4096 })), [null, null]);
+  t.deepEqual(windowOf(fromHuggingFace(t, { sliding_window: null })), [null, null]);
+  t.deepEqual(windowOf(fromGguf(t, { "llama.attention.sliding_window": 512 })), [512, 512]);
+});
+
+test("what is turned of a head may be a part of it", (t) => {
+  for (const { layers, rotaryTables } of [
+    fromHuggingFace(t, { partial_rotary_factor: 0.5 }),
+    fromHuggingFace(t, { rope_parameters: { rope_type: "default", partial_rotary_factor: 0.5 } }),
+    fromGguf(t, { "llama.rope.dimension_count": 8 }),
+  ]) {
+    t.deepEqual(
+      layers.map(({ rotary }) => rotary.size),
+      [8, 8],
+    );
+    t.is(rotaryTables[0]!.frequencies.length, 4);
+  }
+});
+
+test("biases are there where the configuration or a tensor says so", (t) => {
+  const biases = ({ layers }: ModelConfig) => layers[1]!.biases;
+  t.deepEqual(biases(fromHuggingFace(t, { attention_bias: true })), [
+    "query",
+    "key",
+    "value",
+    "output",
+  ]);
+  t.deepEqual(biases(fromHuggingFace(t, { mlp_bias: true })), ["gate", "up", "down"]);
+  const data = new Float32Array(64);
+  const bias: WritableTensor = { name: "blk.0.attn_q.bias", shape: [64], type: "F32", data };
+  t.deepEqual(biases(fromGguf(t, {}, [bias])), ["query"]);
 });
 
 test("what the computation does not do is refused", (t) => {
   const cases: readonly (readonly [object, RegExp])[] = [
-    [{ attention_bias: true }, /attention_bias: biases are not supported/],
-    [{ mlp_bias: true }, /mlp_bias: biases are not supported/],
     [{ hidden_act: "gelu" }, /hidden_act: only "silu"/],
-    [{ partial_rotary_factor: 0.5 }, /partial rotary embedding/],
+    [{ partial_rotary_factor: 0.2 }, /3 values of a head .*, expected an even number up to .* 16/],
     [{ quantization_config: { quant_method: "gptq" } }, /quantised checkpoints/],
     [{ hidden_size: "64" }, /config\.json: hidden_size: .*expected number/],
     [{ rms_norm_eps: undefined }, /config\.json: rms_norm_eps/],
@@ -198,8 +228,8 @@ test("what the computation does not do is refused", (t) => {
   refuses(t, () => fromGguf(t, { "llama.block_count": undefined }), /llama\.block_count/);
   refuses(
     t,
-    () => fromGguf(t, { "llama.rope.dimension_count": 8 }),
-    /llama\.rope\.dimension_count is 8, expected the head size 16/,
+    () => fromGguf(t, { "llama.rope.dimension_count": 18 }),
+    /18 values of a head are turned .*, expected an even number up to the head size 16/,
   );
 });
 
