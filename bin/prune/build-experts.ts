@@ -4,7 +4,7 @@ import { outcomeKey, readOutcome, writeOutcome } from "../../prune/experts/build
 import type { BuildOutcome } from "../../prune/experts/build-outcome.ts";
 import { ConfigError } from "../../server/base/config-error.ts";
 import type { CommandIo } from "../command-line.ts";
-import { withFileLock } from "../file-lock.ts";
+import { withFileLock } from "../../model/files/file-lock.ts";
 import { buildRequest, hashCorpora } from "./build-request.ts";
 import { buildTask } from "./build-task.ts";
 import { formatBudget, formatReport } from "./format-report.ts";

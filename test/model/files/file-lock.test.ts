@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import test from "ava";
 import type { ExecutionContext } from "ava";
-import { withFileLock } from "../../bin/file-lock.ts";
-import type { FileLockOptions } from "../../bin/file-lock.ts";
-import { tempDir } from "../helpers/temp-dir.ts";
+import { withFileLock } from "../../../model/files/file-lock.ts";
+import type { FileLockOptions } from "../../../model/files/file-lock.ts";
+import { tempDir } from "../../helpers/temp-dir.ts";
 
 function setUp(t: ExecutionContext) {
   const dir = tempDir(t);
