@@ -16,6 +16,13 @@ const status = await runCommandLine(
       exit: (code) => process.exit(code),
       kill: () => process.kill(process.pid, "SIGKILL"),
     }),
+    models: {
+      summary: "show the models that have a name, and fetch them",
+      run: async (args, io) => {
+        const { runModelsCommand } = await import("./models-command.ts");
+        await runModelsCommand(args, io, process);
+      },
+    },
     prune: {
       summary: "make experts of a model, each for one task",
       run: async (args, io) => {

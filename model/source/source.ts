@@ -30,15 +30,7 @@ export async function resolveModel(
   spec: string,
   options: Partial<SourceOptions> = {},
 ): Promise<ResolvedModel> {
-  const env = options.env ?? process.env;
-  const fullOptions: SourceOptions = {
-    env,
-    cacheDir: options.cacheDir ?? defaultCacheDir(env),
-    offline: options.offline ?? false,
-    acceptedLicenses: [...(options.acceptedLicenses ?? []), ...acceptedBy(env)],
-    onProgress: options.onProgress ?? (() => undefined),
-    log: options.log ?? ((line) => process.stderr.write(`${line}\n`)),
-  };
+  const fullOptions = sourceOptions(options);
   const named = findNamedModel(spec);
   // A file of that name is what who gives it means.
   if (named && !existsSync(spec)) {
@@ -57,6 +49,19 @@ export async function resolveModel(
     );
   }
   return { path: spec, name: modelNameOf(resolve(spec)) };
+}
+
+/** Options with their defaults. */
+export function sourceOptions(options: Partial<SourceOptions>): SourceOptions {
+  const env = options.env ?? process.env;
+  return {
+    env,
+    cacheDir: options.cacheDir ?? defaultCacheDir(env),
+    offline: options.offline ?? false,
+    acceptedLicenses: [...(options.acceptedLicenses ?? []), ...acceptedBy(env)],
+    onProgress: options.onProgress ?? (() => undefined),
+    log: options.log ?? ((line) => process.stderr.write(`${line}\n`)),
+  };
 }
 
 /** Names of models whose licenses an environment says were accepted. */

@@ -32,7 +32,12 @@ import { routingRules } from "./rules.ts";
 export const configSchema = z.strictObject({
   model: text()
     .default("default")
-    .describe("What to serve: default, a GGUF file, a model folder, or hf:org/name[:file]."),
+    .describe(
+      "What to serve: default or another name of seap models, a GGUF file, a model folder, or hf:org/name[:file].",
+    ),
+  acceptLicense: textList()
+    .default([])
+    .describe("Names of models whose licenses you have read and accept, separated by commas."),
   modelName: textList()
     .optional()
     .describe(

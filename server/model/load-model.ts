@@ -53,7 +53,9 @@ export async function loadModel(
   const resolved = await fetchModel(config, log);
   log.info("loading model", { name: resolved.name, weights: config.weights });
   const startedAt = performance.now();
-  const { weights, tokenizer: tokenizerSource } = await openModel(resolved.path);
+  const { weights, tokenizer: tokenizerSource } = await openModel(resolved.path, {
+    ...(config.contextLength > 0 && { contextLength: config.contextLength }),
+  });
   weights.close();
   const { vocabSize } = weights.config;
   const codec = new ModelCodec(tokenizerSource);
@@ -132,6 +134,7 @@ async function fetchModel(config: Config, log: Log): Promise<ResolvedModel> {
   const progress = new DownloadProgress(log);
   return resolveModel(config.model, {
     ...(config.cacheDir !== undefined && { cacheDir: config.cacheDir }),
+    acceptedLicenses: config.acceptLicense,
     log: (line) => log.info(line),
     onProgress: (event) => progress.report(event),
   });
