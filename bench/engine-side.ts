@@ -1,4 +1,5 @@
 import { denseExpert } from "../engine/contract/experts.ts";
+import { builtStages } from "../model/prepared/stage-source.ts";
 import { loadStages } from "../engine/run/load-stages.ts";
 import { ModelRunner } from "../engine/run/model-runner.ts";
 import type { Tokens } from "../engine/contract/tokens.ts";
@@ -51,7 +52,7 @@ export class EngineSide {
   static async start(options: EngineSideOptions): Promise<EngineSide> {
     const { weights } = await openModel(options.modelPath);
     const device = await openDevice({ numThreads: options.threads, config: weights.config });
-    const stages = await loadStages(device, weights, options.weights);
+    const stages = await loadStages(device, builtStages(weights, options.weights, denseExpert));
     weights.close();
     const runner = new ModelRunner({ device, stages });
     return new EngineSide(runner);

@@ -1,3 +1,4 @@
+import type { RowRange } from "../model/files/checkpoint.ts";
 import type {
   BiasRole,
   LayerTensorRole,
@@ -20,13 +21,15 @@ export class RandomWeights implements ModelWeights {
     this.config = config;
   }
 
-  readTensor(role: ModelTensorRole): Float32Array {
+  readTensor(role: ModelTensorRole, rows?: RowRange): Float32Array {
     const shapes = modelTensorShapes({ ...this.config, tiedEmbeddings: false });
-    return random(tensorLength(shapes[role]!));
+    const length = rows && (rows.end - rows.start) * this.config.hiddenSize;
+    return random(length ?? tensorLength(shapes[role]!));
   }
 
-  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array {
-    return random(tensorLength(layerTensorShapes(this.config, layer)[role]!));
+  readLayerTensor(layer: number, role: LayerTensorRole, rows?: RowRange): Float32Array {
+    const [height, ...width] = layerTensorShapes(this.config, layer)[role]!;
+    return random((rows ? rows.end - rows.start : height!) * tensorLength(width));
   }
 
   readLayerBias(layer: number, role: BiasRole): Float32Array | null {

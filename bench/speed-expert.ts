@@ -1,3 +1,5 @@
+import { denseExpert } from "../engine/contract/experts.ts";
+import { builtStages } from "../model/prepared/stage-source.ts";
 import type { BuiltExpert } from "../engine/contract/experts.ts";
 import { loadStages } from "../engine/run/load-stages.ts";
 import { ModelRunner } from "../engine/run/model-runner.ts";
@@ -56,7 +58,7 @@ export async function engineWithExperts(
 ): Promise<EngineSide> {
   const { weights } = await openModel(modelPath);
   const device = await openDevice({ numThreads, config: weights.config });
-  const stages = await loadStages(device, weights, format);
+  const stages = await loadStages(device, builtStages(weights, format, denseExpert));
   weights.close();
   const runner = new ModelRunner({ device, stages });
   const artifact = await new ArtifactStore(storeDir).read(key);

@@ -77,6 +77,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   "model/stages": ["model/weights"],
   "model/graph": ["model/weights", "model/stages"],
   "model/experts": ["model", "model/files", "model/weights", "model/stages"],
+  "model/prepared": ["model", "model/files", "model/weights", "model/stages"],
   "engine/contract": [],
   "engine/grammar": ["engine/contract"],
   "engine/device": ["engine/contract"],

@@ -107,7 +107,9 @@ async function answersOf(modelPath) {
   const outputs = await sequence.controlledEvaluate(tokenIds.map((id) => [id, options]));
   const logprobs = outputs
     .slice(0, -1)
-    .map(({ next }, i) => Number(Math.log(next.probabilities.get(tokenIds[i + 1]) ?? 0).toFixed(4)));
+    .map(({ next }, i) =>
+      Number(Math.log(next.probabilities.get(tokenIds[i + 1]) ?? 0).toFixed(4)),
+    );
   await llama.dispose();
   const sha256 = createHash("sha256").update(readFileSync(modelPath)).digest("hex");
   return { sha256, prompts, text: { tokenIds, logprobs } };
@@ -116,7 +118,9 @@ async function answersOf(modelPath) {
 /** The most likely token after what is given, with the sequence before it. */
 async function next1(sequence, ids) {
   const input = ids.map((id, i) =>
-    i === ids.length - 1 ? [id, { generateNext: { token: true, options: { temperature: 0 } } }] : id,
+    i === ids.length - 1
+      ? [id, { generateNext: { token: true, options: { temperature: 0 } } }]
+      : id,
   );
   const outputs = await sequence.controlledEvaluate(input);
   return [outputs.at(-1).next.token];

@@ -1,3 +1,5 @@
+import { preparedStages } from "../../model/prepared/prepared-stages.ts";
+import { denseExpert } from "../contract/experts.ts";
 import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 
@@ -40,14 +42,25 @@ export async function runWorker(openRouter: OpenRouter): Promise<void> {
 }
 
 async function load(): Promise<LoadedEngine> {
-  const { weights } = await openModel(options.modelPath, { contextLength: options.contextLength });
+  const { weights } = await openModel(options.modelPath, {
+    contextLength: options.contextLength,
+    ...(options.contentHash !== undefined && { contentHash: options.contentHash }),
+  });
   try {
     const { config } = weights;
     const { vocabSize, hiddenSize } = config;
     const { threads: numThreads, maxBatch } = options;
     const device = await openDevice({ numThreads, maxBatch, config });
-    const stages = await loadStages(device, weights, options.weights, (name) =>
-      send({ type: "progress", text: `building ${name} (${options.weights})` }),
+    const source = preparedStages(weights, {
+      modelPath: options.modelPath,
+      format: options.weights,
+      name: denseExpert,
+      numThreads,
+      folder: options.preparedFolder ?? null,
+      onProblem: (text) => send({ type: "problem", text }),
+    });
+    const stages = await loadStages(device, source, (name) =>
+      send({ type: "progress", text: `loading ${name} (${options.weights})` }),
     );
     const meter = new StepMeter(() => performance.now());
     const { prefillChunk, prefixCacheBytes } = options;

@@ -11,6 +11,10 @@ import type { StepReport } from "../contract/step-meter.ts";
 export interface WorkerOptions {
   /** GGUF file or model folder. */
   readonly modelPath: string;
+  /** Of the model, where it is known. @default computed */
+  readonly contentHash?: string;
+  /** Where weights are kept as they are loaded. @default nowhere */
+  readonly preparedFolder?: string;
   readonly weights: WeightFormat;
   /** Threads of one forward pass. */
   readonly threads: number;

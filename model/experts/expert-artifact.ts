@@ -10,7 +10,7 @@ import type { ExpertPlan } from "./expert-plan.ts";
 import { expertSchema2, migrateExpert2 } from "./expert-schema-2.ts";
 import { expertSchema, expertSchemaVersion } from "./expert-schema.ts";
 import type { ExpertMetadata } from "./expert-schema.ts";
-import { describeTensor, readSegment, segmentBytes } from "./segment-file.ts";
+import { describeTensor, readSegment, segmentBytes } from "../stages/segment-file.ts";
 
 const PLAN_FILE = "plan.json";
 const weightsFile = (index: number): string => `weights-${index}.bin`;

@@ -4,7 +4,7 @@ import type { LayerShape } from "../weights/layer-spec.ts";
 import { QUANT_BLOCK_SIZE } from "../weights/quantize.ts";
 import { expertSchemaVersion } from "./expert-schema.ts";
 import type { ExpertMetadata } from "./expert-schema.ts";
-import type { SegmentTensor } from "./segment-file.ts";
+import type { SegmentTensor } from "../stages/segment-file.ts";
 
 // The schema before: Llama's layers, with a graph beside the weights of each segment. The weights lie as they do now.
 

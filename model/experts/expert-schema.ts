@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { StageSpec } from "../stages/stage-spec.ts";
-import { storedTensorSchema } from "./segment-file.ts";
+import { storedTensorSchema } from "../stages/segment-file.ts";
 
 /**
  * Grows when what is stored gets another meaning. A field that a layer or a stage gets later has a default that means

@@ -48,21 +48,29 @@ export function prunedWeights(
         return null;
     }
   };
+  const cut = (layer: number, role: ProjectionRole, kept: LayerPlan): Float32Array => {
+    const dense = () => weights.readLayerTensor(layer, role);
+    if (role !== "output" && role !== "down") {
+      return selectRows(dense(), rowsOf(kept, role)!, hiddenSize);
+    }
+    const replaced = replacements(layer, role)?.matrix;
+    if (replaced) return replaced;
+    const columns = role === "output" ? headRows(kept.keptHeads, headDim) : kept.keptChannels;
+    return selectColumns(dense(), columns, hiddenSize);
+  };
+  // Rows of one matrix are read one after the other.
+  const last = new LastTensor();
   return {
     config: weights.config,
     contentHash: weights.contentHash,
-    readTensor: (role) => weights.readTensor(role),
-    readLayerTensor(layer, role) {
+    readTensor: (role, rows) => weights.readTensor(role, rows),
+    readLayerTensor(layer, role, rows) {
       const kept = planOf(layer);
-      const dense = () => weights.readLayerTensor(layer, role);
-      if (!kept || !isProjection(role)) return dense();
-      if (role !== "output" && role !== "down") {
-        return selectRows(dense(), rowsOf(kept, role)!, hiddenSize);
-      }
-      const replaced = replacements(layer, role)?.matrix;
-      if (replaced) return replaced;
-      const columns = role === "output" ? headRows(kept.keptHeads, headDim) : kept.keptChannels;
-      return selectColumns(dense(), columns, hiddenSize);
+      if (!kept || !isProjection(role)) return weights.readLayerTensor(layer, role, rows);
+      const numRows = rowsOf(kept, role)?.length ?? hiddenSize;
+      const whole = last.read(`${layer} ${role}`, () => cut(layer, role, kept));
+      const columns = whole.length / numRows;
+      return rows ? whole.subarray(rows.start * columns, rows.end * columns) : whole;
     },
     readLayerBias(layer, biasRole) {
       const kept = planOf(layer);
@@ -77,6 +85,17 @@ export function prunedWeights(
     },
     close: () => weights.close(),
   };
+}
+
+/** Keeps what was read last. */
+class LastTensor {
+  #key = "";
+  #tensor: Float32Array = new Float32Array(0);
+
+  read(key: string, read: () => Float32Array): Float32Array {
+    if (key !== this.#key) [this.#tensor, this.#key] = [read(), key];
+    return this.#tensor;
+  }
 }
 
 /** Rows of a projection that belong to heads; columns of the output projection. */

@@ -19,6 +19,8 @@ export interface GgufCheckpoint extends Checkpoint {
   readonly metadata: GgufMetadata;
   /** SHA-256 of the file, or over those of the parts, hex. */
   contentHash(): Promise<string>;
+  /** That it is in. */
+  readonly filePaths: readonly string[];
 }
 
 /**
@@ -114,6 +116,10 @@ class OpenGguf implements GgufCheckpoint {
     this.metadata = header.metadata;
     this.#files = parts.map((part) => part.file);
     this.#tensors = tensors;
+  }
+
+  get filePaths(): readonly string[] {
+    return this.#files.map(({ path }) => path);
   }
 
   get tensorNames(): readonly string[] {

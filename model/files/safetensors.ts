@@ -20,6 +20,8 @@ export interface SafetensorsCheckpoint extends Checkpoint {
   readonly config: Readonly<Record<string, unknown>>;
   /** SHA-256 over the configuration and all weight files, hex. */
   contentHash(): Promise<string>;
+  /** That it is in. */
+  readonly filePaths: readonly string[];
 }
 
 const singleFileName = "model.safetensors";
@@ -132,6 +134,10 @@ class OpenSafetensors implements SafetensorsCheckpoint {
     this.config = config;
     this.#files = files;
     this.#tensors = tensors;
+  }
+
+  get filePaths(): readonly string[] {
+    return this.#files.map(({ path }) => path);
   }
 
   get tensorNames(): readonly string[] {

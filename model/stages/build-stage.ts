@@ -1,7 +1,7 @@
 import type { ModelConfig, ModelWeights } from "../weights/config.ts";
 import { denseShape } from "../weights/layer-spec.ts";
 import type { LayerShape } from "../weights/layer-spec.ts";
-import type { WeightFormat } from "../weights/quantize.ts";
+import type { MatrixRows, WeightFormat } from "../weights/quantize.ts";
 import { headTensors } from "./head-tensors.ts";
 import { layerTensors } from "./layer-tensors.ts";
 import type { StageModel, StageSpec } from "./stage-spec.ts";
@@ -25,7 +25,7 @@ export interface StageOptions extends StagePart {
 }
 
 /** What a part of a model computes. */
-function stageSpec(config: ModelConfig, part: StagePart): StageSpec {
+export function stageSpec(config: ModelConfig, part: StagePart): StageSpec {
   const { name, firstLayer, numLayers, shapes, hasEmbedding, hasHead, isContinued = false } = part;
   const { headDim, hiddenSize, vocabSize, rmsNormEps, embeddingScale, logitScale } = config;
   const layers = config.layers
@@ -46,8 +46,12 @@ export function buildStage(weights: ModelWeights, { format, ...part }: StageOpti
   const spec = stageSpec(weights.config, part);
   const tensors = new Map<string, StageTensor>();
   if (spec.hasEmbedding) {
-    const embedding = weights.readTensor("embedding");
-    tensors.set("embedding", tableTensor(embedding, spec.vocabSize, format));
+    const embedding: MatrixRows = {
+      rows: spec.vocabSize,
+      columns: spec.hiddenSize,
+      read: (range) => weights.readTensor("embedding", range),
+    };
+    tensors.set("embedding", tableTensor(embedding, format));
   }
   for (const [index, layer] of spec.layers.entries()) {
     const named = layerTensors(weights, spec.firstLayer + index, layer, format);

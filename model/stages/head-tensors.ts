@@ -1,5 +1,5 @@
 import type { ModelWeights } from "../weights/config.ts";
-import type { WeightFormat } from "../weights/quantize.ts";
+import type { MatrixRows, WeightFormat } from "../weights/quantize.ts";
 import { projectionTensor, vectorTensor } from "./stage-tensor.ts";
 import type { StageWeights } from "./stage-tensor.ts";
 
@@ -8,10 +8,10 @@ import type { StageWeights } from "./stage-tensor.ts";
  * or measured. In 4 bits the head would cost more quality than all it saves in time.
  */
 export function headTensors(weights: ModelWeights, format: WeightFormat): StageWeights {
-  const { vocabSize } = weights.config;
-  const head = weights.readTensor("lmHead");
+  const { vocabSize: rows, hiddenSize: columns } = weights.config;
+  const head: MatrixRows = { rows, columns, read: (range) => weights.readTensor("lmHead", range) };
   return new Map([
     ["final_norm", vectorTensor(weights.readTensor("finalNorm"))],
-    ["lm_head", projectionTensor(head, vocabSize, format === "q4" ? "q8" : format)],
+    ["lm_head", projectionTensor(head, format === "q4" ? "q8" : format)],
   ]);
 }

@@ -1,6 +1,6 @@
-import type { LayerTensorRole, ModelWeights } from "../weights/config.ts";
+import type { ModelWeights } from "../weights/config.ts";
 import type { LayerSpec, NormRole, ProjectionRole } from "../weights/layer-spec.ts";
-import type { WeightFormat } from "../weights/quantize.ts";
+import type { MatrixRows, WeightFormat } from "../weights/quantize.ts";
 import { projectionTensor, vectorTensor } from "./stage-tensor.ts";
 import type { StageTensor } from "./stage-tensor.ts";
 
@@ -13,61 +13,80 @@ type NamedTensor = readonly [name: string, tensor: StageTensor];
 export function* layerTensors(
   weights: ModelWeights,
   layer: number,
-  { numHeads, intermediateSize, norms, scoreScale }: LayerSpec,
+  { numHeads, numKvHeads, intermediateSize, norms, scoreScale }: LayerSpec,
   format: WeightFormat,
 ): Generator<NamedTensor> {
-  const { hiddenSize } = weights.config;
+  const { hiddenSize, headDim } = weights.config;
   const path = `layers.${layer}`;
-  const read = (role: LayerTensorRole): Float32Array => weights.readLayerTensor(layer, role);
+  const read = (role: NormRole): Float32Array => weights.readLayerTensor(layer, role);
   const bias = (role: ProjectionRole): Float32Array | null =>
     weights.readLayerBias(layer, `${role}Bias`);
   const norm = function* (role: NormRole, scale = 1): Generator<NamedTensor> {
     if (!norms.includes(role)) return;
     yield [`${path}.${role}`, vectorTensor(scaled(read(role), scale))];
   };
+  /** A matrix as it is read, row by row. */
+  const rowsOf = (role: ProjectionRole, rows: number, columns: number, scale = 1): MatrixRows => ({
+    rows,
+    columns,
+    read: (range) => scaled(weights.readLayerTensor(layer, role, range), scale),
+  });
   /** Matrices that read the same, the first of them with a scale. */
   const packed = function* (
     name: string,
-    roles: readonly ProjectionRole[],
+    parts: readonly (readonly [role: ProjectionRole, rows: number])[],
     scale = 1,
   ): Generator<NamedTensor> {
     const scaleOf = (index: number): number => (index === 0 ? scale : 1);
-    const matrices = roles.map((role, index) => scaled(read(role), scaleOf(index)));
-    const biases = roles.map((role, index) => {
-      const rows = matrices[index]!.length / hiddenSize;
-      return scaled(bias(role) ?? new Float32Array(rows), scaleOf(index));
-    });
-    if (roles.some((role) => bias(role))) {
+    if (parts.some(([role]) => bias(role))) {
+      const biases = parts.map(([role, rows], index) =>
+        scaled(bias(role) ?? new Float32Array(rows), scaleOf(index)),
+      );
       yield [`${path}.${name}.bias`, vectorTensor(concatenate(biases))];
     }
-    const matrix = concatenate(matrices);
-    yield [`${path}.${name}`, projectionTensor(matrix, matrix.length / hiddenSize, format)];
+    const matrices = parts.map(([role, rows], index) =>
+      rowsOf(role, rows, hiddenSize, scaleOf(index)),
+    );
+    yield [`${path}.${name}`, projectionTensor(stacked(matrices), format)];
   };
   const constant = function* (name: string, role: ProjectionRole): Generator<NamedTensor> {
     const values = bias(role);
     if (values) yield [`${path}.${name}`, vectorTensor(values)];
   };
-  const intoStream = function* (role: "output" | "down"): Generator<NamedTensor> {
+  const intoStream = function* (role: "output" | "down", columns: number): Generator<NamedTensor> {
     yield* constant(`${role}.bias`, role);
-    yield [`${path}.${role}`, projectionTensor(read(role), hiddenSize, format)];
+    const matrix = rowsOf(role, hiddenSize, columns);
+    yield [`${path}.${role}`, projectionTensor(matrix, format)];
   };
 
   if (numHeads > 0) {
     yield* norm("attentionNorm");
     // A norm of the queries would take their scale away again.
     const hasQueryNorm = norms.includes("queryNorm");
-    yield* packed("qkv", ["query", "key", "value"], hasQueryNorm ? 1 : scoreScale);
+    const kvRows = numKvHeads * headDim;
+    yield* packed(
+      "qkv",
+      [
+        ["query", numHeads * headDim],
+        ["key", kvRows],
+        ["value", kvRows],
+      ],
+      hasQueryNorm ? 1 : scoreScale,
+    );
     yield* norm("queryNorm", scoreScale);
     yield* norm("keyNorm");
-    yield* intoStream("output");
+    yield* intoStream("output", numHeads * headDim);
     yield* norm("attentionPostNorm");
   } else {
     yield* constant("outputBias", "output");
   }
   if (intermediateSize > 0) {
     yield* norm("mlpNorm");
-    yield* packed("gate_up", ["gate", "up"]);
-    yield* intoStream("down");
+    yield* packed("gate_up", [
+      ["gate", intermediateSize],
+      ["up", intermediateSize],
+    ]);
+    yield* intoStream("down", intermediateSize);
     yield* norm("mlpPostNorm");
   } else {
     yield* constant("downBias", "down");
@@ -76,6 +95,24 @@ export function* layerTensors(
 
 function scaled(values: Float32Array, scale: number): Float32Array {
   return scale === 1 ? values : values.map((value) => value * scale);
+}
+
+/** Matrices of as many columns, the rows of one after those of the other. */
+function stacked(matrices: readonly MatrixRows[]): MatrixRows {
+  return {
+    rows: matrices.reduce((sum, { rows }) => sum + rows, 0),
+    columns: matrices[0]!.columns,
+    read({ start, end }) {
+      let first = 0;
+      const parts: Float32Array[] = [];
+      for (const { rows, read } of matrices) {
+        const [from, to] = [Math.max(start - first, 0), Math.min(end - first, rows)];
+        if (from < to) parts.push(read({ start: from, end: to }));
+        first += rows;
+      }
+      return parts.length === 1 ? parts[0]! : concatenate(parts);
+    },
+  };
 }
 
 function concatenate(parts: readonly Float32Array[]): Float32Array {

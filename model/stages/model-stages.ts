@@ -4,6 +4,7 @@ import type { WeightFormat } from "../weights/quantize.ts";
 import { denseShape } from "../weights/layer-spec.ts";
 import type { LayerShape } from "../weights/layer-spec.ts";
 import { buildStage } from "./build-stage.ts";
+import type { StagePart } from "./build-stage.ts";
 import type { StageModel } from "./stage-spec.ts";
 import { tensorBytes } from "./stage-tensor.ts";
 
@@ -18,15 +19,7 @@ export function stageBorders({ numLayers }: ModelConfig): { middle: number; head
 
 /** Embedding and first layers: shared by all experts. */
 export function buildTrunk(weights: ModelWeights, format: WeightFormat): StageModel {
-  const { middle } = stageBorders(weights.config);
-  return buildStage(weights, {
-    name: "trunk",
-    firstLayer: 0,
-    numLayers: middle,
-    hasEmbedding: true,
-    hasHead: false,
-    format,
-  });
+  return buildStage(weights, { ...trunkPart(weights.config), format });
 }
 
 /** The layers between, which are what an expert is. */
@@ -46,11 +39,22 @@ export function buildMiddle(
   });
 }
 
+/** Last layers, final norm and LM head: shared by all experts. */
+export function buildHead(weights: ModelWeights, format: WeightFormat): StageModel {
+  return buildStage(weights, { ...headPart(weights.config), format });
+}
+
 /**
  * Loading holds up its thread for 3 ms a megabyte, so that one segment costs the sequences that run meanwhile a
  * tenth of a second.
  */
 const segmentBytes = 32 * 2 ** 20;
+
+/**
+ * Of the dense middle, which nobody waits for while it is loaded: so much is in memory twice meanwhile. Each segment costs
+ * a tenth of a millisecond in each step.
+ */
+const denseSegmentBytes = 104 * 2 ** 20;
 
 export interface MiddleSegmentsOptions {
   readonly name: string;
@@ -63,12 +67,50 @@ export interface MiddleSegmentsOptions {
 export function buildMiddleSegments(
   weights: ModelWeights,
   format: WeightFormat,
-  { name, shapes, maxSegmentBytes = segmentBytes }: MiddleSegmentsOptions,
+  options: MiddleSegmentsOptions,
 ): StageModel[] {
-  const { config } = weights;
+  const parts = middleParts(weights.config, format, options);
+  return parts.map((part) => buildStage(weights, { ...part, format }));
+}
+
+/**
+ * The unpruned model: trunk, head, and the segments of the middle. The largest are first, when little else is in memory:
+ * a stage that is loaded is there two or three times for a moment.
+ */
+export function denseParts(
+  config: ModelConfig,
+  format: WeightFormat,
+  name: string,
+  maxSegmentBytes = denseSegmentBytes,
+): StagePart[] {
+  const segments = middleParts(config, format, { name, maxSegmentBytes });
+  return [trunkPart(config), headPart(config), ...segments];
+}
+
+function trunkPart(config: ModelConfig): StagePart {
+  const { middle } = stageBorders(config);
+  return { name: "trunk", firstLayer: 0, numLayers: middle, hasEmbedding: true, hasHead: false };
+}
+
+function headPart(config: ModelConfig): StagePart {
+  const { head } = stageBorders(config);
+  return {
+    name: "head",
+    firstLayer: head,
+    numLayers: config.numLayers - head,
+    hasEmbedding: false,
+    hasHead: true,
+  };
+}
+
+function middleParts(
+  config: ModelConfig,
+  format: WeightFormat,
+  { name, shapes, maxSegmentBytes = segmentBytes }: MiddleSegmentsOptions,
+): StagePart[] {
   const { middle, head } = stageBorders(config);
   const ofLayer = (index: number) => shapes?.[index] ?? denseShape(config);
-  const segments: StageModel[] = [];
+  const parts: StagePart[] = [];
   for (let start = 0; start < head - middle;) {
     const layers: LayerShape[] = [];
     let size = 0;
@@ -78,21 +120,18 @@ export function buildMiddleSegments(
       if (layers.length > 0 && size > maxSegmentBytes) break;
       layers.push(shape);
     }
-    segments.push(
-      buildStage(weights, {
-        name: `${name}.${segments.length}`,
-        firstLayer: middle + start,
-        numLayers: layers.length,
-        shapes: layers,
-        hasEmbedding: false,
-        hasHead: false,
-        isContinued: segments.length > 0,
-        format,
-      }),
-    );
+    parts.push({
+      name: `${name}.${parts.length}`,
+      firstLayer: middle + start,
+      numLayers: layers.length,
+      shapes: layers,
+      hasEmbedding: false,
+      hasHead: false,
+      isContinued: parts.length > 0,
+    });
     start += layers.length;
   }
-  return segments;
+  return parts;
 }
 
 /** Bytes of the weights of several stages. */
@@ -116,17 +155,4 @@ function layerBytes(config: ModelConfig, shape: LayerShape, format: WeightFormat
     storedBytes(hiddenSize, intermediateSize, format);
   const vectors = 4 * storedBytes(1, hiddenSize, "f32");
   return attention + mlp + vectors;
-}
-
-/** Last layers, final norm and LM head: shared by all experts. */
-export function buildHead(weights: ModelWeights, format: WeightFormat): StageModel {
-  const { head } = stageBorders(weights.config);
-  return buildStage(weights, {
-    name: "head",
-    firstLayer: head,
-    numLayers: weights.config.numLayers - head,
-    hasEmbedding: false,
-    hasHead: true,
-    format,
-  });
 }

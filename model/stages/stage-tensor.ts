@@ -1,5 +1,5 @@
-import { QUANT_BLOCK_SIZE, quantize } from "../weights/quantize.ts";
-import type { QuantizedMatrix, WeightFormat } from "../weights/quantize.ts";
+import { forChunks, QUANT_BLOCK_SIZE, quantizeRows } from "../weights/quantize.ts";
+import type { MatrixRows, QuantizedMatrix, WeightFormat } from "../weights/quantize.ts";
 
 /** A weight of a stage as no device in particular reads it: numbers, or a matrix in blocks of small integers. */
 export type StageTensor = PlainTensor | QuantizedTensor;
@@ -26,28 +26,27 @@ export function vectorTensor(values: Float32Array): PlainTensor {
   return { kind: "plain", shape: [values.length], values };
 }
 
-/** @param matrix shape `[rows, columns]`, row-major: `columns` is the last dimension of what it multiplies */
-export function projectionTensor(
-  matrix: Float32Array,
-  rows: number,
-  format: WeightFormat,
-): StageTensor {
-  const columns = matrix.length / rows;
-  if (format !== "f32") return quantized(matrix, rows, columns, format === "q8" ? 8 : 4);
-  return { kind: "plain", shape: [columns, rows], values: transpose(matrix, rows, columns) };
+/** @param matrix its columns are the last dimension of what it multiplies */
+export function projectionTensor(matrix: MatrixRows, format: WeightFormat): StageTensor {
+  if (format !== "f32") return quantized(matrix, format === "q8" ? 8 : 4);
+  const { rows, columns } = matrix;
+  const values = new Float32Array(rows * columns);
+  forChunks(matrix, (part, { start, end }) => {
+    for (let row = start; row < end; row++) {
+      for (let column = 0; column < columns; column++) {
+        values[column * rows + row] = part[(row - start) * columns + column]!;
+      }
+    }
+  });
+  return { kind: "plain", shape: [columns, rows], values };
 }
 
-/**
- * A matrix whose rows are looked up: in 8 bits at least.
- * @param matrix shape `[rows, columns]`, row-major
- */
-export function tableTensor(matrix: Float32Array, rows: number, format: WeightFormat): StageTensor {
-  const columns = matrix.length / rows;
+/** A matrix whose rows are looked up: in 8 bits at least. */
+export function tableTensor(matrix: MatrixRows, format: WeightFormat): StageTensor {
+  const { rows, columns, read } = matrix;
   // ONNX Runtime's look-up of quantised rows has no padding for a row's last block.
-  if (format !== "f32" && columns % QUANT_BLOCK_SIZE === 0) {
-    return quantized(matrix, rows, columns, 8);
-  }
-  return { kind: "plain", shape: [rows, columns], values: matrix };
+  if (format !== "f32" && columns % QUANT_BLOCK_SIZE === 0) return quantized(matrix, 8);
+  return { kind: "plain", shape: [rows, columns], values: read({ start: 0, end: rows }) };
 }
 
 /** The arrays that a tensor lies in, by what their names add to the tensor's. */
@@ -67,21 +66,7 @@ export function tensorBytes(tensor: StageTensor): number {
   return tensorParts(tensor).reduce((sum, [, { byteLength }]) => sum + byteLength, 0);
 }
 
-function quantized(
-  matrix: Float32Array,
-  rows: number,
-  columns: number,
-  bits: 8 | 4,
-): QuantizedTensor {
-  return { kind: "quantized", rows, columns, ...quantize(matrix, rows, columns, bits) };
-}
-
-function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(matrix.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      result[column * rows + row] = matrix[row * columns + column]!;
-    }
-  }
-  return result;
+function quantized(matrix: MatrixRows, bits: 8 | 4): QuantizedTensor {
+  const { rows, columns } = matrix;
+  return { kind: "quantized", rows, columns, ...quantizeRows(matrix, bits) };
 }

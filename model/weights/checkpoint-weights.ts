@@ -1,4 +1,5 @@
 import type { Checkpoint, RowRange } from "../files/checkpoint.ts";
+import { rememberedHash } from "../files/known-hashes.ts";
 import type { FileSpelling, ReadOptions } from "./architectures/architecture.ts";
 import { checkTensors } from "./check-tensors.ts";
 import type {
@@ -18,14 +19,25 @@ import type { TensorNames, TensorPart } from "./tensor-names.ts";
 export async function openWeights<File extends Checkpoint & HashedContent>(
   file: File,
   { config: readConfig, tensors: names }: FileSpelling<File>,
-  options: ReadOptions = {},
+  options: OpenOptions = {},
 ): Promise<ModelWeights> {
   const config = readConfig(file, options);
   checkTensors(file, config, names);
-  return new CheckpointWeights(file, { config, names }, await file.contentHash());
+  const contentHash =
+    options.contentHash ??
+    (await rememberedHash(options.hashFolder, file.filePaths, () => file.contentHash()));
+  return new CheckpointWeights(file, { config, names }, contentHash);
+}
+
+export interface OpenOptions extends ReadOptions {
+  /** Where it is known from before. @default computed */
+  readonly contentHash?: string;
+  /** Where hashes are remembered. @default nowhere */
+  readonly hashFolder?: string;
 }
 
 interface HashedContent {
+  readonly filePaths: readonly string[];
   contentHash(): Promise<string>;
 }
 
@@ -61,12 +73,13 @@ class CheckpointWeights implements ModelWeights {
     }
   }
 
-  readTensor(role: ModelTensorRole): Float32Array {
-    return this.#read(null, role === "lmHead" && this.config.tiedEmbeddings ? "embedding" : role);
+  readTensor(role: ModelTensorRole, rows?: RowRange): Float32Array {
+    const isTied = role === "lmHead" && this.config.tiedEmbeddings;
+    return this.#read(null, isTied ? "embedding" : role, rows);
   }
 
-  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array {
-    return this.#read(layer, role);
+  readLayerTensor(layer: number, role: LayerTensorRole, rows?: RowRange): Float32Array {
+    return this.#read(layer, role, rows);
   }
 
   readLayerBias(layer: number, role: BiasRole): Float32Array | null {
@@ -77,8 +90,9 @@ class CheckpointWeights implements ModelWeights {
     this.#checkpoint.close();
   }
 
-  #read(layer: number | null, role: TensorPart["role"]): Float32Array {
-    const { name, rows } = this.#places.get(keyOf(layer, role))!;
+  #read(layer: number | null, role: TensorPart["role"], wanted?: RowRange): Float32Array {
+    const { name, rows: all } = this.#places.get(keyOf(layer, role))!;
+    const rows = wanted ? { start: all.start + wanted.start, end: all.start + wanted.end } : all;
     const values = this.#checkpoint.readTensor(name, rows);
     const offset = this.#normOffset;
     return offset !== 0 && role.endsWith("Norm") ? values.map((value) => value + offset) : values;

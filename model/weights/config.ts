@@ -1,3 +1,4 @@
+import type { RowRange } from "../files/checkpoint.ts";
 import type { LayerDescription, NormRole, ProjectionRole } from "./layer-spec.ts";
 
 /** Dimensions and constants of one decoder-only transformer, independent of the file it came from. */
@@ -58,10 +59,14 @@ export interface ModelWeights {
   readonly config: ModelConfig;
   /** Content identity of the files, hex; changes when any weight changes. */
   readonly contentHash: string;
-  /** @throws ModelLoadError when the file cannot be read any more. */
-  readTensor(role: ModelTensorRole): Float32Array;
-  /** @param role one that the layer's description has @throws ModelLoadError when the file cannot be read any more. */
-  readLayerTensor(layer: number, role: LayerTensorRole): Float32Array;
+  /** @param rows those that are read @default all @throws ModelLoadError when the file cannot be read any more. */
+  readTensor(role: ModelTensorRole, rows?: RowRange): Float32Array;
+  /**
+   * @param role one that the layer's description has
+   * @param rows those that are read @default all
+   * @throws ModelLoadError when the file cannot be read any more.
+   */
+  readLayerTensor(layer: number, role: LayerTensorRole, rows?: RowRange): Float32Array;
   /**
    * Null for none. Besides the model's own, compensation adds to a pruned layer's last projections: a module that is
    * left out may still have its bias.

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { ggufArchitecture, huggingFaceArchitecture } from "./architectures.ts";
-import type { ReadOptions } from "./architectures/architecture.ts";
+import type { OpenOptions } from "./checkpoint-weights.ts";
 import { openWeights } from "./checkpoint-weights.ts";
 import type { ModelWeights } from "./config.ts";
 import { ModelLoadError } from "../errors.ts";
@@ -27,7 +27,7 @@ export interface OpenedModel {
  * @throws ModelLoadError when something is missing, damaged, inconsistent or not supported. Nothing
  * stays open then.
  */
-export async function openModel(path: string, options: ReadOptions = {}): Promise<OpenedModel> {
+export async function openModel(path: string, options: OpenOptions = {}): Promise<OpenedModel> {
   const place = locateModel(path);
   const name = modelNameOf(resolve(path));
   return place.format === "gguf"
@@ -47,7 +47,7 @@ export function openTokenizer(path: string): TokenizerSource {
   return { kind: "gguf", path: checkpoint.path, metadata: checkpoint.metadata };
 }
 
-async function openFile(file: string, name: string, options: ReadOptions): Promise<OpenedModel> {
+async function openFile(file: string, name: string, options: OpenOptions): Promise<OpenedModel> {
   const checkpoint = openGguf(file);
   try {
     const { path, metadata } = checkpoint;
@@ -60,7 +60,7 @@ async function openFile(file: string, name: string, options: ReadOptions): Promi
   }
 }
 
-async function openFolder(path: string, name: string, options: ReadOptions): Promise<OpenedModel> {
+async function openFolder(path: string, name: string, options: OpenOptions): Promise<OpenedModel> {
   const tokenizer = readTokenizerFiles(path);
   const checkpoint = openSafetensors(path);
   try {

@@ -1,3 +1,5 @@
+import type { RowRange } from "../files/checkpoint.ts";
+
 /** How a stage stores its matrices: block-wise integers with a scale per 32 weights, or plain floats. */
 export type WeightFormat = "q8" | "q4" | "f32";
 
@@ -17,18 +19,61 @@ export interface QuantizedMatrix {
   readonly zeroPoints: Uint8Array | null;
 }
 
+/** A matrix that is read in parts, row-major. */
+export interface MatrixRows {
+  readonly rows: number;
+  readonly columns: number;
+  /** @returns shape `[end - start, columns]` */
+  read(range: RowRange): Float32Array;
+}
+
+/** Values that are in memory as fp32 at a time. */
+const chunkValues = 1 << 20;
+
+/** Calls `use` with one part of a matrix after the other. */
+export function forChunks(
+  { rows, columns, read }: MatrixRows,
+  use: (values: Float32Array, range: RowRange) => void,
+): void {
+  const step = Math.max(1, Math.floor(chunkValues / columns));
+  for (let start = 0; start < rows; start += step) {
+    const range = { start, end: Math.min(rows, start + step) };
+    use(read(range), range);
+  }
+}
+
 /**
  * Quantises along the columns in blocks of 32, to nearest; the last block of a row is padded with zeros.
  * 8 bits: symmetric, largest magnitude at 127. 4 bits: from the smallest to the largest value, 0 exact.
- * @param matrix shape `[rows, columns]`, row-major
  */
+export function quantizeRows(matrix: MatrixRows, bits: 8 | 4): QuantizedMatrix {
+  const { rows, columns } = matrix;
+  const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
+  const result = {
+    data: new Uint8Array((rows * numBlocks * QUANT_BLOCK_SIZE * bits) / 8),
+    scales: new Float32Array(rows * numBlocks),
+  };
+  if (bits === 8) {
+    result.data.fill(128);
+    forChunks(matrix, (values, range) => quantize8(values, { ...range, columns }, result));
+    return { bits, ...result, zeroPoints: null };
+  }
+  const zeroPoints = new Uint8Array(rows * Math.ceil(numBlocks / 2));
+  forChunks(matrix, (values, range) =>
+    quantize4(values, { ...range, columns }, { ...result, zeroPoints }),
+  );
+  return { bits, ...result, zeroPoints };
+}
+
+/** `quantizeRows` of a matrix in memory. @param matrix shape `[rows, columns]`, row-major */
 export function quantize(
   matrix: Float32Array,
   rows: number,
   columns: number,
   bits: 8 | 4,
 ): QuantizedMatrix {
-  return bits === 8 ? quantize8(matrix, rows, columns) : quantize4(matrix, rows, columns);
+  const read = ({ start, end }: RowRange) => matrix.subarray(start * columns, end * columns);
+  return quantizeRows({ rows, columns, read }, bits);
 }
 
 /** Bytes of a matrix, with scales and zero points. */
@@ -40,14 +85,23 @@ export function storedBytes(rows: number, columns: number, format: WeightFormat)
   return rows * ((numBlocks * QUANT_BLOCK_SIZE) / 2 + scales + Math.ceil(numBlocks / 2));
 }
 
-function quantize8(matrix: Float32Array, rows: number, columns: number): QuantizedMatrix {
+/** Rows of a matrix that are quantised. */
+interface RowsAt extends RowRange {
+  readonly columns: number;
+}
+
+/** @param rows where the values are in the matrix whose result is written into */
+function quantize8(
+  matrix: Float32Array,
+  { start: firstRow, end: endRow, columns }: RowsAt,
+  { data, scales }: { readonly data: Uint8Array; readonly scales: Float32Array },
+): void {
   const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
-  const data = new Uint8Array(rows * numBlocks * QUANT_BLOCK_SIZE).fill(128);
-  const scales = new Float32Array(rows * numBlocks);
-  for (let row = 0; row < rows; row++) {
+  for (let row = firstRow; row < endRow; row++) {
+    const rowStart = (row - firstRow) * columns;
     for (let block = 0; block < numBlocks; block++) {
-      const start = row * columns + block * QUANT_BLOCK_SIZE;
-      const end = Math.min(start + QUANT_BLOCK_SIZE, (row + 1) * columns);
+      const start = rowStart + block * QUANT_BLOCK_SIZE;
+      const end = Math.min(start + QUANT_BLOCK_SIZE, rowStart + columns);
       let largest = 0;
       for (let i = start; i < end; i++) largest = Math.max(largest, Math.abs(matrix[i]!));
       const index = row * numBlocks + block;
@@ -59,20 +113,27 @@ function quantize8(matrix: Float32Array, rows: number, columns: number): Quantiz
       for (let i = start; i < end; i++) data[target + i] = (matrix[i]! * inverse + 128.5) | 0;
     }
   }
-  return { bits: 8, data, scales, zeroPoints: null };
 }
 
-function quantize4(matrix: Float32Array, rows: number, columns: number): QuantizedMatrix {
+function quantize4(
+  matrix: Float32Array,
+  { start: firstRow, end: endRow, columns }: RowsAt,
+  {
+    data,
+    scales,
+    zeroPoints,
+  }: Record<"data" | "zeroPoints", Uint8Array> & {
+    readonly scales: Float32Array;
+  },
+): void {
   const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
   const halfBlock = QUANT_BLOCK_SIZE / 2;
   const zeroPointStride = Math.ceil(numBlocks / 2);
-  const data = new Uint8Array(rows * numBlocks * halfBlock);
-  const scales = new Float32Array(rows * numBlocks);
-  const zeroPoints = new Uint8Array(rows * zeroPointStride);
-  for (let row = 0; row < rows; row++) {
+  for (let row = firstRow; row < endRow; row++) {
+    const rowStart = (row - firstRow) * columns;
     for (let block = 0; block < numBlocks; block++) {
-      const start = row * columns + block * QUANT_BLOCK_SIZE;
-      const end = Math.min(start + QUANT_BLOCK_SIZE, (row + 1) * columns);
+      const start = rowStart + block * QUANT_BLOCK_SIZE;
+      const end = Math.min(start + QUANT_BLOCK_SIZE, rowStart + columns);
       let low = 0;
       let high = 0;
       for (let i = start; i < end; i++) {
@@ -92,5 +153,4 @@ function quantize4(matrix: Float32Array, rows: number, columns: number): Quantiz
       }
     }
   }
-  return { bits: 4, data, scales, zeroPoints };
 }

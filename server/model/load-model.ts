@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { defaultCacheDir } from "../../model/files/file-cache.ts";
 import { startEngine } from "../../engine/worker/engine.ts";
 import type { EngineOptions } from "../../engine/worker/engine.ts";
 import type { Engine } from "../../engine/contract/request.ts";
@@ -53,8 +55,10 @@ export async function loadModel(
   const resolved = await fetchModel(config, log);
   log.info("loading model", { name: resolved.name, weights: config.weights });
   const startedAt = performance.now();
+  const cacheDir = config.cacheDir ?? defaultCacheDir(process.env);
   const { weights, tokenizer: tokenizerSource } = await openModel(resolved.path, {
     ...(config.contextLength > 0 && { contextLength: config.contextLength }),
+    hashFolder: join(cacheDir, "hashes"),
   });
   weights.close();
   const { vocabSize } = weights.config;
@@ -75,6 +79,8 @@ export async function loadModel(
     }
     const engineOptions: EngineOptions = {
       modelPath,
+      contentHash,
+      preparedFolder: join(cacheDir, "prepared"),
       weights: config.weights,
       threads: config.threads,
       contextLength,

@@ -1,7 +1,7 @@
 import type { ArtifactFile } from "../../model/experts/artifact-store.ts";
 import type { StoredExpert } from "../../model/experts/expert-artifact.ts";
 import { serializeExpertPlan } from "../../model/experts/expert-plan.ts";
-import { segmentBytes } from "../../model/experts/segment-file.ts";
+import { segmentBytes } from "../../model/stages/segment-file.ts";
 import { writeStage } from "../../model/graph/stage-graph.ts";
 import { denseShape } from "../../model/weights/layer-spec.ts";
 

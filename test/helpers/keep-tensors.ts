@@ -11,12 +11,16 @@ export function keepTensors(weights: ModelWeights): ModelWeights {
   return {
     config: weights.config,
     contentHash: weights.contentHash,
-    readTensor: (role) => {
+    readTensor: (role, rows) => {
       const source = role === "lmHead" && weights.config.tiedEmbeddings ? "embedding" : role;
-      return keep(source, () => weights.readTensor(source));
+      const whole = keep(source, () => weights.readTensor(source));
+      const columns = weights.config.hiddenSize;
+      return rows ? whole.subarray(rows.start * columns, rows.end * columns) : whole;
     },
-    readLayerTensor: (layer, role) =>
-      keep(`${layer} ${role}`, () => weights.readLayerTensor(layer, role)),
+    readLayerTensor: (layer, role, rows) =>
+      rows
+        ? weights.readLayerTensor(layer, role, rows)
+        : keep(`${layer} ${role}`, () => weights.readLayerTensor(layer, role)),
     readLayerBias: (layer, role) => weights.readLayerBias(layer, role),
     close: () => {
       kept.clear();

@@ -1,3 +1,4 @@
+import { builtStages } from "../../model/prepared/stage-source.ts";
 import type { ExecutionContext } from "ava";
 import type { Device, Stage } from "../../engine/device/device.ts";
 import { EngineLoop } from "../../engine/run/engine-loop.ts";
@@ -39,7 +40,7 @@ export async function loadModelOn<Kind extends Device>(
   weights: ModelWeights,
   format: WeightFormat,
 ): Promise<LoadedStages & { readonly device: Kind }> {
-  const stages = await loadStages(device, weights, format);
+  const stages = await loadStages(device, builtStages(weights, format, "dense"));
   t.teardown(async () => {
     for (const stage of [stages.trunk, ...stages.middle, stages.head]) await stage.dispose();
   });

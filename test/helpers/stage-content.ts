@@ -1,4 +1,4 @@
-import { describeTensor } from "../../model/experts/segment-file.ts";
+import { describeTensor } from "../../model/stages/segment-file.ts";
 import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { tensorParts } from "../../model/stages/stage-tensor.ts";
 

@@ -139,47 +139,61 @@ export function tinyModel(options: TinyModelOptions = {}): ModelWeights {
     return modelRoles.length + layer * numPlainRoles + index + (isPlain ? 0 : 1_000_000);
   };
 
+  const layerTensor = (layer: number, role: LayerTensorRole): Float32Array => {
+    const shape = options.layerShapes?.[layer] ?? config;
+    const tensor = numOf(layer, role);
+    switch (role) {
+      case "queryNorm":
+      case "keyNorm":
+        return norm(tensor, headDim);
+      case "attentionNorm":
+      case "attentionPostNorm":
+      case "mlpNorm":
+      case "mlpPostNorm":
+        return norm(tensor);
+      case "query":
+        return matrix(tensor, shape.numHeads * headDim, hiddenSize, 1.5);
+      case "key":
+        return matrix(tensor, shape.numKvHeads * headDim, hiddenSize, 1.5);
+      case "value":
+        return matrix(tensor, shape.numKvHeads * headDim, hiddenSize, 1);
+      case "output":
+        return matrix(tensor, hiddenSize, shape.numHeads * headDim, 1);
+      case "gate":
+        return matrix(tensor, shape.intermediateSize, hiddenSize, 1.5);
+      case "up":
+        return matrix(tensor, shape.intermediateSize, hiddenSize, 1);
+      case "down":
+        return matrix(tensor, hiddenSize, shape.intermediateSize, 1);
+    }
+  };
   return {
     config,
     contentHash: createHash("sha256").update(JSON.stringify(options)).digest("hex"),
-    readTensor(role) {
+    readTensor(role, rows) {
       const tensor = modelRoles.indexOf(role);
+      const some = (matrix: Float32Array) =>
+        rows ? matrix.subarray(rows.start * hiddenSize, rows.end * hiddenSize) : matrix;
       switch (role) {
         case "embedding":
-          return embedding();
+          return some(embedding());
         case "finalNorm":
           return norm(tensor).map((value) => value * (options.logitGain ?? 1));
         case "lmHead":
-          return config.tiedEmbeddings ? embedding() : matrix(tensor, vocabSize, hiddenSize, 2);
+          return some(
+            config.tiedEmbeddings ? embedding() : matrix(tensor, vocabSize, hiddenSize, 2),
+          );
       }
     },
-    readLayerTensor(layer, role) {
-      const shape = options.layerShapes?.[layer] ?? config;
-      const tensor = numOf(layer, role);
-      switch (role) {
-        case "queryNorm":
-        case "keyNorm":
-          return norm(tensor, headDim);
-        case "attentionNorm":
-        case "attentionPostNorm":
-        case "mlpNorm":
-        case "mlpPostNorm":
-          return norm(tensor);
-        case "query":
-          return matrix(tensor, shape.numHeads * headDim, hiddenSize, 1.5);
-        case "key":
-          return matrix(tensor, shape.numKvHeads * headDim, hiddenSize, 1.5);
-        case "value":
-          return matrix(tensor, shape.numKvHeads * headDim, hiddenSize, 1);
-        case "output":
-          return matrix(tensor, hiddenSize, shape.numHeads * headDim, 1);
-        case "gate":
-          return matrix(tensor, shape.intermediateSize, hiddenSize, 1.5);
-        case "up":
-          return matrix(tensor, shape.intermediateSize, hiddenSize, 1);
-        case "down":
-          return matrix(tensor, hiddenSize, shape.intermediateSize, 1);
-      }
+    readLayerTensor(layer, role, rows) {
+      const whole = layerTensor(layer, role);
+      if (!rows) return whole;
+      const shape = { ...config, ...options.layerShapes?.[layer] };
+      const columns = {
+        ...{ output: shape.numHeads * headDim, down: shape.intermediateSize },
+      } as Partial<Record<LayerTensorRole, number>>;
+      const width = columns[role] ?? hiddenSize;
+      return whole.subarray(rows.start * width, rows.end * width);
     },
     readLayerBias(layer, role) {
       const shape = options.layerShapes?.[layer] ?? config;

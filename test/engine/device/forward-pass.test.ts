@@ -1,3 +1,4 @@
+import { builtStages } from "../../../model/prepared/stage-source.ts";
 import test from "ava";
 import { plainAngles } from "../../../model/weights/rope.ts";
 import { CpuDevice } from "../../../engine/device/cpu-device.ts";
@@ -24,7 +25,7 @@ class CountingDevice extends CpuDevice {
 test("all stages that the same tokens go through share one pass", async (t) => {
   const weights = tinyModel();
   const device = new CountingDevice({ numThreads: 1, config: weights.config });
-  const { trunk, middle, head } = await loadStages(device, weights, "q8");
+  const { trunk, middle, head } = await loadStages(device, builtStages(weights, "q8", "dense"));
   const loadMiddle = () => device.loadStage(buildMiddle(weights, "q8", { name: "part" }));
   const stages = { trunk, middle: [...middle, await loadMiddle()], head };
   const runner = new ModelRunner({ device, stages, prefillChunk: 32 });

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { tensorParts } from "../stages/stage-tensor.ts";
-import type { StageTensor, StageWeights } from "../stages/stage-tensor.ts";
+import { tensorParts } from "./stage-tensor.ts";
+import type { StageTensor, StageWeights } from "./stage-tensor.ts";
 import { QUANT_BLOCK_SIZE } from "../weights/quantize.ts";
 
 /** Alignment of each array in its file. */
@@ -50,7 +50,7 @@ export function readSegment(
   bytes: Uint8Array<ArrayBuffer>,
 ): StageWeights | null {
   const { buffer } = bytes;
-  if (stored.reduce((sum, tensor) => sum + fileBytes(tensor), 0) !== buffer.byteLength) return null;
+  if (segmentSize(stored) !== buffer.byteLength) return null;
   let offset = 0;
   const place = (byteLength: number): number => {
     const start = offset;
@@ -74,6 +74,11 @@ export function readSegment(
     });
   }
   return weights;
+}
+
+/** Bytes of a file of these tensors. */
+export function segmentSize(stored: readonly SegmentTensor[]): number {
+  return stored.reduce((sum, tensor) => sum + fileBytes(tensor), 0);
 }
 
 function fileBytes(tensor: SegmentTensor): number {
