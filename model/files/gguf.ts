@@ -8,6 +8,8 @@ import { readGgufHeader } from "./gguf-header.ts";
 import type { GgufHeader, GgufMetadata, GgufTensorInfo } from "./gguf-header.ts";
 import { partEnding, partOfName, partPath } from "./gguf-parts.ts";
 import { ggmlEncodings, unsupportedGgmlTypes } from "./gguf-quants.ts";
+import { LocatedTensors } from "./located-tensors.ts";
+import type { LocatedTensor } from "./located-tensors.ts";
 import { checkTensorRanges, TensorFile, type StoredTensor } from "./tensor-file.ts";
 
 const defaultAlignmentBytes = 32; // of the GGUF specification
@@ -99,41 +101,35 @@ function splitNumber({ file, header }: OpenPart, key: string): number | undefine
   throw new ModelLoadError(file.path, `has a ${key} that is no count: it is damaged`);
 }
 
-interface LocatedTensor extends StoredTensor {
-  readonly file: TensorFile;
-}
-
 class OpenGguf implements GgufCheckpoint {
   readonly format = "gguf";
   readonly path: string;
   readonly metadata: GgufMetadata;
   readonly #files: readonly TensorFile[];
-  readonly #tensors: ReadonlyMap<string, LocatedTensor>;
+  readonly reader: LocatedTensors;
 
   constructor(parts: readonly OpenPart[], tensors: ReadonlyMap<string, LocatedTensor>) {
     const { file, header } = parts[0]!;
     this.path = file.path;
     this.metadata = header.metadata;
     this.#files = parts.map((part) => part.file);
-    this.#tensors = tensors;
+    this.reader = new LocatedTensors(this.path, this.#files, tensors);
   }
 
   get filePaths(): readonly string[] {
-    return this.#files.map(({ path }) => path);
+    return this.reader.filePaths;
   }
 
   get tensorNames(): readonly string[] {
-    return [...this.#tensors.keys()];
+    return this.reader.names;
   }
 
   tensorShape(name: string): readonly number[] | undefined {
-    return this.#tensors.get(name)?.shape;
+    return this.reader.shape(name);
   }
 
   readTensor(name: string, rows?: RowRange): Float32Array {
-    const tensor = this.#tensors.get(name);
-    if (!tensor) throw new ModelLoadError(this.path, `has no tensor ${name}`);
-    return tensor.file.readTensor(tensor, rows);
+    return this.reader.readTensor(name, rows);
   }
 
   async contentHash(): Promise<string> {
@@ -144,7 +140,7 @@ class OpenGguf implements GgufCheckpoint {
   }
 
   close(): void {
-    for (const file of this.#files) file.close();
+    this.reader.close();
   }
 }
 

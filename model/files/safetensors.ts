@@ -6,12 +6,9 @@ import type { Checkpoint, RowRange } from "./checkpoint.ts";
 import { ModelLoadError } from "../errors.ts";
 import { bfloat16, float16, float32 } from "./float-encodings.ts";
 import { parseJson, readJsonFile } from "./json-file.ts";
-import {
-  checkTensorRanges,
-  TensorFile,
-  type StoredTensor,
-  type TensorEncoding,
-} from "./tensor-file.ts";
+import { LocatedTensors } from "./located-tensors.ts";
+import type { LocatedTensor } from "./located-tensors.ts";
+import { checkTensorRanges, TensorFile, type TensorEncoding } from "./tensor-file.ts";
 
 /** A folder as `save_pretrained` of Hugging Face transformers writes it. */
 export interface SafetensorsCheckpoint extends Checkpoint {
@@ -113,16 +110,12 @@ export function openSafetensorsFile(path: string): SafetensorsFile {
   }
 }
 
-interface LocatedTensor extends StoredTensor {
-  readonly file: TensorFile;
-}
-
 class OpenSafetensors implements SafetensorsCheckpoint {
   readonly format = "safetensors";
   readonly path: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly #files: readonly TensorFile[];
-  readonly #tensors: ReadonlyMap<string, LocatedTensor>;
+  readonly reader: LocatedTensors;
 
   constructor(
     path: string,
@@ -133,25 +126,23 @@ class OpenSafetensors implements SafetensorsCheckpoint {
     this.path = path;
     this.config = config;
     this.#files = files;
-    this.#tensors = tensors;
+    this.reader = new LocatedTensors(path, files, tensors);
   }
 
   get filePaths(): readonly string[] {
-    return this.#files.map(({ path }) => path);
+    return this.reader.filePaths;
   }
 
   get tensorNames(): readonly string[] {
-    return [...this.#tensors.keys()];
+    return this.reader.names;
   }
 
   tensorShape(name: string): readonly number[] | undefined {
-    return this.#tensors.get(name)?.shape;
+    return this.reader.shape(name);
   }
 
   readTensor(name: string, rows?: RowRange): Float32Array {
-    const tensor = this.#tensors.get(name);
-    if (!tensor) throw new ModelLoadError(this.path, `has no tensor ${name}`);
-    return tensor.file.readTensor(tensor, rows);
+    return this.reader.readTensor(name, rows);
   }
 
   async contentHash(): Promise<string> {
@@ -163,7 +154,7 @@ class OpenSafetensors implements SafetensorsCheckpoint {
   }
 
   close(): void {
-    for (const file of this.#files) file.close();
+    this.reader.close();
   }
 }
 

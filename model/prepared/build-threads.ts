@@ -73,6 +73,8 @@ export async function buildInThreads(
       areWritten &&= isWritten;
       const next = index + threads.length;
       if (next < parts.length) building.push(begin(next));
+      // Its memory is wanted for what is loaded.
+      else await threads[index % threads.length]!.close();
       await use(model);
       freeBuffers(model.weights);
     }

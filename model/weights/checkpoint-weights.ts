@@ -1,4 +1,4 @@
-import type { Checkpoint, RowRange } from "../files/checkpoint.ts";
+import type { Checkpoint, RowRange, TensorReader } from "../files/checkpoint.ts";
 import { rememberedHash } from "../files/known-hashes.ts";
 import type { FileSpelling, ReadOptions } from "./architectures/architecture.ts";
 import { checkTensors } from "./check-tensors.ts";
@@ -50,7 +50,7 @@ interface Place {
 class CheckpointWeights implements ModelWeights {
   readonly config: ModelConfig;
   readonly contentHash: string;
-  readonly #checkpoint: Checkpoint;
+  readonly #reader: TensorReader;
   readonly #normOffset: number;
   readonly #places = new Map<string, Place>();
 
@@ -61,7 +61,7 @@ class CheckpointWeights implements ModelWeights {
   ) {
     this.config = config;
     this.contentHash = contentHash;
-    this.#checkpoint = checkpoint;
+    this.#reader = checkpoint.reader;
     this.#normOffset = names.normOffset ?? 0;
     for (const { name, layer, parts } of storedTensors(config, names)) {
       let start = 0;
@@ -87,13 +87,13 @@ class CheckpointWeights implements ModelWeights {
   }
 
   close(): void {
-    this.#checkpoint.close();
+    this.#reader.close();
   }
 
   #read(layer: number | null, role: TensorPart["role"], wanted?: RowRange): Float32Array {
     const { name, rows: all } = this.#places.get(keyOf(layer, role))!;
     const rows = wanted ? { start: all.start + wanted.start, end: all.start + wanted.end } : all;
-    const values = this.#checkpoint.readTensor(name, rows);
+    const values = this.#reader.readTensor(name, rows);
     const offset = this.#normOffset;
     return offset !== 0 && role.endsWith("Norm") ? values.map((value) => value + offset) : values;
   }

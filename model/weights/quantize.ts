@@ -24,7 +24,7 @@ export interface MatrixRows {
   readonly rows: number;
   readonly columns: number;
   /** @returns shape `[end - start, columns]` */
-  read(range: RowRange): Float32Array;
+  readonly read: (range: RowRange) => Float32Array;
 }
 
 /** Values that are in memory as fp32 at a time. */

@@ -2,7 +2,16 @@ import type { ModelConfig, RotaryAngles } from "../config.ts";
 import type { LayerDescription } from "../layer-spec.ts";
 
 /** What the files of all architectures say of a model, whatever its layers compute. */
-export interface ModelDimensions extends Pick<
+export interface ModelDimensions extends ConfiguredDimensions {
+  /** Values of a head that are turned by their position, its first ones. */
+  readonly rotarySize: number;
+  readonly rotary: RotaryAngles;
+  /** Positions that windowed layers see; null where the file names none. */
+  readonly slidingWindow: number | null;
+}
+
+/** Those that a configuration has too. */
+type ConfiguredDimensions = Pick<
   ModelConfig,
   | "numLayers"
   | "hiddenSize"
@@ -14,13 +23,7 @@ export interface ModelDimensions extends Pick<
   | "contextLength"
   | "rmsNormEps"
   | "tiedEmbeddings"
-> {
-  /** Values of a head that are turned by their position, its first ones. */
-  readonly rotarySize: number;
-  readonly rotary: RotaryAngles;
-  /** Positions that windowed layers see; null where the file names none. */
-  readonly slidingWindow: number | null;
-}
+>;
 
 /** What a model has beyond its dimensions and layers. */
 type Extras = Partial<Pick<ModelConfig, "embeddingScale" | "logitScale" | "rotaryTables">>;
@@ -32,11 +35,12 @@ export function decoderConfig(
   describe: (layer: number) => LayerDescription,
   extras: Extras = {},
 ): ModelConfig {
-  const { rotarySize: _size, rotary, slidingWindow: _window, ...rest } = dimensions;
+  const { numLayers, hiddenSize, numHeads, numKvHeads, headDim, intermediateSize } = dimensions;
+  const { vocabSize, contextLength, rmsNormEps, tiedEmbeddings, rotary } = dimensions;
   return {
-    architecture,
-    ...rest,
-    layers: Array.from({ length: rest.numLayers }, (_, layer) => describe(layer)),
+    ...{ architecture, numLayers, hiddenSize, numHeads, numKvHeads, headDim, intermediateSize },
+    ...{ vocabSize, contextLength, rmsNormEps, tiedEmbeddings },
+    layers: Array.from({ length: numLayers }, (_, layer) => describe(layer)),
     embeddingScale: 1,
     logitScale: 1,
     rotaryTables: [rotary],

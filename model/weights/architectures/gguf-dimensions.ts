@@ -112,7 +112,7 @@ export function ggufField(checkpoint: GgufCheckpoint, key: string, byDefault: nu
     z.looseObject({ [key]: z.number().positive().optional() }),
     "",
   );
-  return (fields[key] as number | undefined) ?? byDefault;
+  return fields[key] ?? byDefault;
 }
 
 /** The projections that have a bias, by the tensors of the first layer. */

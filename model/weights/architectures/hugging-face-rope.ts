@@ -44,7 +44,11 @@ export const huggingFaceRopeFields = {
   rope_parameters: z.union([ropeSchema, z.record(z.string(), ropeSchema)]).nullish(),
 };
 
-const fieldsSchema = z.object(huggingFaceRopeFields);
+type Fields = {
+  readonly [Key in keyof typeof huggingFaceRopeFields]: z.infer<
+    (typeof huggingFaceRopeFields)[Key]
+  >;
+};
 
 export interface RopeSize {
   /** Values of a head that are turned. */
@@ -56,7 +60,7 @@ export interface RopeSize {
 }
 
 /** What a `config.json` says of the rotary embedding of layers that see all positions, in one place. */
-export function ropeFields(config: z.infer<typeof fieldsSchema>): RopeFields {
+export function ropeFields(config: Partial<Fields>): RopeFields {
   const { rope_theta: theta, partial_rotary_factor: share, rope_parameters: parameters } = config;
   const original = config.original_max_position_embeddings;
   return {

@@ -20,7 +20,8 @@ test("a path is taken as it is and named after its file or folder", async (t) =>
 test("a path that does not exist is an error that says what may be given", async (t) => {
   await t.throwsAsync(resolveModel(join(tempDir(t), "none.gguf")), {
     instanceOf: ModelLoadError,
-    message: /none\.gguf: no such file or folder; expected .* hf:org\/name\[:file\], default or one of smollm2-135m, /,
+    message:
+      /none\.gguf: no such file or folder; expected .* hf:org\/name\[:file\], default or one of smollm2-135m, /,
   });
 });
 

@@ -204,7 +204,8 @@ test("without a template ChatML is used if the vocabulary has its tokens", (t) =
   );
   t.throws(() => model(undefined, { controlTokens: ["<s>", "</s>"] }), {
     instanceOf: ChatTemplateError,
-    message: /no chat template, and its vocabulary has neither <\|im_start\|> and <\|im_end\|> for ChatML nor/,
+    message:
+      /no chat template, and its vocabulary has neither <\|im_start\|> and <\|im_end\|> for ChatML nor/,
   });
 });
 
