@@ -14,6 +14,8 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-serving [flags]   measure what serving many experts at once costs and gives
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
   test-hostile [flags]    send requests of which a third means harm, and judge how long /health then takes
+  test-models [flags]     compare all named models with llama.cpp's answers, after fetching them (2 GB), and let an agent
+                          use tools
   test-clients [flags]    run clients that others wrote against a server, after installing them (3 GB);
                           --quick leaves out those that take long, as "test" does (700 MB),
                           --skip-missing those that cannot be installed, which fail otherwise
@@ -66,6 +68,12 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return testHostile(root, args);
+    case "test-models":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return testAlone(root, ["dist/test/models/*.test.js", "--serial", ...args], {
+        SEAP_TEST_MODELS: "1",
+      });
     case "test-clients":
       await ensureInstalled(root);
       await ensureBuilt(root);
