@@ -11,6 +11,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
                           the flags are those of ava, and with some only ava's tests run
   bench [flags]           compare the server's speed with llama.cpp's
   bench-experts [flags]   compare pruned experts' speed with the dense model's
+  bench-weights [flags]   measure what rounding the weights of the named models costs in quality
   bench-serving [flags]   measure what serving many experts at once costs and gives
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
   test-hostile [flags]    send requests of which a third means harm, and judge how long /health then takes
@@ -53,6 +54,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/experts.js"), ...args]);
+    case "bench-weights":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/weights.js"), ...args]);
     case "bench-serving":
       await ensureInstalled(root);
       await ensureBuilt(root);

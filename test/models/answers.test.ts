@@ -54,9 +54,10 @@ for (const [name, expected] of Object.entries(models)) {
 
       const { tokenIds, logprobs } = expected.text;
       const rows = await model.logits(tokenIds);
-      const differences = logprobs.map((logprob, i) => {
-        return logProbability(rows(i), tokenIds[i + 1]!) - logprob;
-      });
+      // Not what comes after a single token: of some models its activations are so large that 8 bits say little of them.
+      const differences = logprobs
+        .map((logprob, i) => logProbability(rows(i), tokenIds[i + 1]!) - logprob)
+        .slice(1);
       const single = Math.sqrt(mean(differences.map((value) => value ** 2)));
       t.log(
         `${name}: log-probabilities differ by ${single.toFixed(3)} (rms), ${mean(differences).toFixed(4)} (mean)`,
