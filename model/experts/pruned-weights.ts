@@ -1,4 +1,7 @@
+import type { RowRange, StoredMatrix } from "../files/checkpoint.ts";
+import type { FileBlocks } from "../files/tensor-encoding.ts";
 import type { ModelWeights } from "../weights/config.ts";
+import { concatenate } from "../weights/matrix-rows.ts";
 import { isProjection } from "../weights/layer-spec.ts";
 import type { ProjectionRole } from "../weights/layer-spec.ts";
 import { checkExpertPlan } from "./expert-plan.ts";
@@ -72,6 +75,17 @@ export function prunedWeights(
       const columns = whole.length / numRows;
       return rows ? whole.subarray(rows.start * columns, rows.end * columns) : whole;
     },
+    storedMatrix(layer, role) {
+      const whole = weights.storedMatrix?.(layer, role) ?? { bits: 32, blocks: null };
+      const kept = layer === null ? undefined : planOf(layer);
+      if (!kept || layer === null) return whole;
+      const projection = role as ProjectionRole;
+      const rows = rowsOf(kept, projection);
+      if (rows) return selectStored(whole, rows);
+      const isReplaced = replacements(layer, projection as "output" | "down")?.matrix != null;
+      // Columns are in other blocks than before.
+      return { bits: isReplaced ? Math.max(whole.bits, 8) : whole.bits, blocks: null };
+    },
     readLayerBias(layer, biasRole) {
       const kept = planOf(layer);
       const own = weights.readLayerBias(layer, biasRole);
@@ -109,6 +123,21 @@ function selectRows(matrix: Float32Array, rows: readonly number[], columns: numb
     result.set(matrix.subarray(row * columns, (row + 1) * columns), i * columns);
   }
   return result;
+}
+
+/** Some rows of a stored matrix. */
+function selectStored({ bits, blocks }: StoredMatrix, rows: readonly number[]): StoredMatrix {
+  if (blocks === null) return { bits, blocks };
+  const read = ({ start, end }: RowRange): FileBlocks => {
+    const parts = rows.slice(start, end).map((row) => blocks.read({ start: row, end: row + 1 }));
+    const hasOffsets = parts.some(({ offsets }) => offsets !== null);
+    return {
+      data: Uint8Array.from(Buffer.concat(parts.map(({ data }) => data))),
+      scales: concatenate(parts.map(({ scales }) => scales)),
+      offsets: hasOffsets ? concatenate(parts.map(({ offsets }) => offsets!)) : null,
+    };
+  };
+  return { bits, blocks: { bits: blocks.bits, read } };
 }
 
 /** Columns of a matrix with `numRows` rows. @returns shape `[numRows, indices.length]`, row-major. */

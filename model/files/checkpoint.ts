@@ -1,7 +1,20 @@
+import type { FileBlocks } from "./tensor-encoding.ts";
+
 /** Rows of a matrix, or numbers of a vector. */
 export interface RowRange {
   readonly start: number;
   readonly end: number;
+}
+
+/** A matrix as a file has it. */
+export interface StoredMatrix {
+  /** Of a weight, rounded down: 4 for all formats of 4 bits, 16 and 32 for plain numbers. */
+  readonly bits: number;
+  /** Rows in blocks of 32 that a kernel can take as they are; null where the format has others. */
+  readonly blocks: {
+    readonly bits: 4 | 8;
+    readonly read: (rows: RowRange) => FileBlocks;
+  } | null;
 }
 
 /** Reads tensors by their names. */
@@ -12,6 +25,8 @@ export interface TensorReader {
    * @throws ModelLoadError when the tensor is absent or its bytes cannot be read.
    */
   readTensor(name: string, rows?: RowRange): Float32Array;
+  /** How a matrix is stored; undefined where there is none of the name. */
+  storedMatrix(name: string): StoredMatrix | undefined;
   close(): void;
 }
 

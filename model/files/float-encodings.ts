@@ -1,4 +1,4 @@
-import type { TensorEncoding } from "./tensor-file.ts";
+import type { TensorEncoding } from "./tensor-encoding.ts";
 
 /** All half-precision numbers by bit pattern. Shape `[65536]`. */
 export const halfValues: Float32Array = Float32Array.from({ length: 0x10000 }, (_, bits) => {

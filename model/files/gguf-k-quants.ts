@@ -1,33 +1,19 @@
+import { blocks4K } from "./file-blocks.ts";
 import { halfValues } from "./float-encodings.ts";
-import type { TensorEncoding } from "./tensor-file.ts";
+import { unpackScales } from "./gguf-k-scales.ts";
+import type { TensorEncoding } from "./tensor-encoding.ts";
 
 // Block layouts as in ggml-quants.c. Every block holds 256 values in groups that have small integer
 // scales of their own.
 
 const blockValues = 256;
 
-/**
- * Unpacks the eight 6-bit scales and eight 6-bit minimums that Q4_K and Q5_K pack into 12 bytes:
- * groups 0 to 3 in the low six bits of bytes 0 to 3 (scales) and 4 to 7 (minimums), groups 4 to 7 in
- * the nibbles of bytes 8 to 11 and the top two bits of the others.
- */
-function unpackScales(bytes: Uint8Array, at: number, scales: Uint8Array, mins: Uint8Array): void {
-  for (let j = 0; j < 4; j++) {
-    const scale = bytes[at + j]!;
-    const min = bytes[at + 4 + j]!;
-    const nibbles = bytes[at + 8 + j]!;
-    scales[j] = scale & 63;
-    mins[j] = min & 63;
-    scales[4 + j] = (nibbles & 15) | ((scale >> 6) << 4);
-    mins[4 + j] = (nibbles >> 4) | ((min >> 6) << 4);
-  }
-}
-
 export const q4K: TensorEncoding = {
   name: "Q4_K", // d | dmin | 12 bytes of scales | 128 bytes of nibbles
   blockValues,
   blockBytes: 144,
   numbers: { sizeBytes: 2, offsets: [0, 2] },
+  blocks: blocks4K,
   decode(bytes, out) {
     const scales = new Uint8Array(8);
     const mins = new Uint8Array(8);

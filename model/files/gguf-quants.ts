@@ -1,6 +1,7 @@
+import { blocks4_0, blocks4_1, blocks8_0 } from "./file-blocks.ts";
 import { float16, float32, bfloat16, halfValues } from "./float-encodings.ts";
 import { q4K, q5K, q6K } from "./gguf-k-quants.ts";
-import type { TensorEncoding } from "./tensor-file.ts";
+import type { TensorEncoding } from "./tensor-encoding.ts";
 
 // Block layouts as in ggml-quants.c. Every block of these formats holds 32 values; `d` is the scale
 // and `m` the minimum of a block, both half precision. Low nibbles are the first 16 values.
@@ -12,6 +13,7 @@ const q4_0: TensorEncoding = {
   blockValues,
   blockBytes: 18,
   numbers: { sizeBytes: 2, offsets: [0] },
+  blocks: blocks4_0,
   decode(bytes, out) {
     for (let o = 0, b = 0; o < out.length; o += 32, b += 18) {
       const d = halfValues[bytes[b]! | (bytes[b + 1]! << 8)]!;
@@ -29,6 +31,7 @@ const q4_1: TensorEncoding = {
   blockValues,
   blockBytes: 20,
   numbers: { sizeBytes: 2, offsets: [0, 2] },
+  blocks: blocks4_1,
   decode(bytes, out) {
     for (let o = 0, b = 0; o < out.length; o += 32, b += 20) {
       const d = halfValues[bytes[b]! | (bytes[b + 1]! << 8)]!;
@@ -86,6 +89,7 @@ const q8_0: TensorEncoding = {
   blockValues,
   blockBytes: 34,
   numbers: { sizeBytes: 2, offsets: [0] },
+  blocks: blocks8_0,
   decode(bytes, out) {
     const signed = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let o = 0, b = 0; o < out.length; o += 32, b += 34) {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { otherByteOrder } from "./byte-order.ts";
-import type { Checkpoint, RowRange } from "./checkpoint.ts";
+import type { Checkpoint, RowRange, StoredMatrix } from "./checkpoint.ts";
 import { ModelLoadError } from "../errors.ts";
 import { readGgufHeader } from "./gguf-header.ts";
 import type { GgufHeader, GgufMetadata, GgufTensorInfo } from "./gguf-header.ts";
@@ -137,6 +137,10 @@ class OpenGguf implements GgufCheckpoint {
     for (const file of this.#files) hashes.push(await file.sha256());
     if (hashes.length === 1) return hashes[0]!;
     return createHash("sha256").update(hashes.join("\n")).digest("hex");
+  }
+
+  storedMatrix(name: string): StoredMatrix | undefined {
+    return this.reader.storedMatrix(name);
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 import { ModelLoadError } from "../errors.ts";
-import type { RowRange, TensorReader } from "./checkpoint.ts";
+import type { RowRange, StoredMatrix, TensorReader } from "./checkpoint.ts";
 import type { StoredTensor, TensorFile } from "./tensor-file.ts";
 
 export interface LocatedTensor extends StoredTensor {
@@ -39,6 +39,18 @@ export class LocatedTensors implements TensorReader {
     const tensor = this.#tensors.get(name);
     if (!tensor) throw new ModelLoadError(this.#path, `has no tensor ${name}`);
     return tensor.file.readTensor(tensor, rows);
+  }
+
+  storedMatrix(name: string): StoredMatrix | undefined {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) return undefined;
+    const { blockBytes, blockValues, blocks } = tensor.encoding;
+    return {
+      bits: Math.floor((8 * blockBytes) / blockValues),
+      blocks: blocks
+        ? { bits: blocks.bits, read: (rows) => tensor.file.readBlocks(tensor, blocks, rows) }
+        : null,
+    };
   }
 
   close(): void {

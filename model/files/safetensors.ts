@@ -2,13 +2,14 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import type { Checkpoint, RowRange } from "./checkpoint.ts";
+import type { Checkpoint, RowRange, StoredMatrix } from "./checkpoint.ts";
 import { ModelLoadError } from "../errors.ts";
 import { bfloat16, float16, float32 } from "./float-encodings.ts";
 import { parseJson, readJsonFile } from "./json-file.ts";
+import type { TensorEncoding } from "./tensor-encoding.ts";
 import { LocatedTensors } from "./located-tensors.ts";
 import type { LocatedTensor } from "./located-tensors.ts";
-import { checkTensorRanges, TensorFile, type TensorEncoding } from "./tensor-file.ts";
+import { checkTensorRanges, TensorFile } from "./tensor-file.ts";
 
 /** A folder as `save_pretrained` of Hugging Face transformers writes it. */
 export interface SafetensorsCheckpoint extends Checkpoint {
@@ -151,6 +152,10 @@ class OpenSafetensors implements SafetensorsCheckpoint {
       hash.update(`${basename(file.path)} ${await file.sha256()}\n`);
     }
     return hash.digest("hex");
+  }
+
+  storedMatrix(name: string): StoredMatrix | undefined {
+    return this.reader.storedMatrix(name);
   }
 
   close(): void {

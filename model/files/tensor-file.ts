@@ -2,20 +2,7 @@ import { closeSync, createReadStream, fstatSync, openSync, readSync } from "node
 import { createHash } from "node:crypto";
 import { ModelLoadError } from "../errors.ts";
 import type { RowRange } from "./checkpoint.ts";
-
-/** One element type: values come in blocks of a fixed number of bytes. */
-export interface TensorEncoding {
-  readonly name: string;
-  readonly blockValues: number;
-  readonly blockBytes: number;
-  /** Numbers of more than one byte in a block: their size, and where they begin. */
-  readonly numbers: { readonly sizeBytes: 2 | 4; readonly offsets: readonly number[] };
-  /**
-   * Decodes as many whole blocks as `out` has room for. `bytes` starts at a multiple of 8 in its
-   * buffer, so it may be viewed as a wider typed array; it may be overwritten. Numbers and hosts are little-endian.
-   */
-  decode(bytes: Uint8Array, out: Float32Array): void;
-}
+import type { BlockReader, FileBlocks, TensorEncoding } from "./tensor-encoding.ts";
 
 /** Where a tensor lies in its file and how to read it. */
 export interface StoredTensor {
@@ -84,22 +71,53 @@ export class TensorFile {
    * @throws ModelLoadError when the bytes cannot be read.
    */
   readTensor(tensor: StoredTensor, rows?: RowRange): Float32Array {
-    const { shape, encoding } = tensor;
-    const { blockValues, blockBytes } = encoding;
-    const { start, end } = rows ?? { start: 0, end: shape[0] ?? 1 };
-    const rowLength = shape.slice(1).reduce((product, size) => product * size, 1);
+    const { encoding } = tensor;
+    const { blockValues } = encoding;
+    const { start, end, rowLength } = rowsOf(tensor, rows);
     const values = new Float32Array((end - start) * rowLength);
-    const numBlocks = values.length / blockValues;
+    this.#forBlocks(tensor, { start, end, rowLength }, (bytes, block, count) => {
+      encoding.decode(bytes, values.subarray(block * blockValues, (block + count) * blockValues));
+    });
+    return values;
+  }
+
+  /**
+   * Rows of a matrix as the file has them.
+   * @param reader of the tensor's encoding
+   * @throws ModelLoadError when the bytes cannot be read.
+   */
+  readBlocks(tensor: StoredTensor, reader: BlockReader, rows?: RowRange): FileBlocks {
+    const { blockValues } = tensor.encoding;
+    const { start, end, rowLength } = rowsOf(tensor, rows);
+    const numBlocks = ((end - start) * rowLength) / 32;
+    const blocks: FileBlocks = {
+      data: new Uint8Array(4 * reader.bits * numBlocks),
+      scales: new Float32Array(numBlocks),
+      offsets: reader.hasOffsets ? new Float32Array(numBlocks) : null,
+    };
+    this.#forBlocks(tensor, { start, end, rowLength }, (bytes, block) => {
+      reader.read(bytes, blocks, (block * blockValues) / 32);
+    });
+    return blocks;
+  }
+
+  /** @param use called with bytes of whole blocks, and which of those of the rows they are */
+  #forBlocks(
+    tensor: StoredTensor,
+    { start, end, rowLength }: RowRange & { readonly rowLength: number },
+    use: (bytes: Uint8Array, block: number, count: number) => void,
+  ): void {
+    const { blockValues, blockBytes } = tensor.encoding;
+    const numBlocks = ((end - start) * rowLength) / blockValues;
     const offsetBytes = tensor.offsetBytes + ((start * rowLength) / blockValues) * blockBytes;
     const blocksPerChunk = Math.floor(chunkBytes / blockBytes);
     const chunk = new Uint8Array(Math.min(blocksPerChunk, numBlocks) * blockBytes);
     for (let block = 0; block < numBlocks; block += blocksPerChunk) {
-      const end = Math.min(block + blocksPerChunk, numBlocks);
-      const bytes = chunk.subarray(0, (end - block) * blockBytes);
+      const last = Math.min(block + blocksPerChunk, numBlocks);
+      const bytes = chunk.subarray(0, (last - block) * blockBytes);
       this.readBytes(offsetBytes + block * blockBytes, bytes);
-      encoding.decode(bytes, values.subarray(block * blockValues, end * blockValues));
+      use(bytes, block, last - block);
     }
-    return values;
   }
 
   /** SHA-256 of the whole file, hex. */
@@ -120,6 +138,14 @@ export class TensorFile {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
   }
+}
+
+function rowsOf(
+  { shape }: StoredTensor,
+  rows: RowRange | undefined,
+): RowRange & { readonly rowLength: number } {
+  const rowLength = shape.slice(1).reduce((product, size) => product * size, 1);
+  return { ...(rows ?? { start: 0, end: shape[0] ?? 1 }), rowLength };
 }
 
 /** @throws ModelLoadError naming the first tensor that is not whole in the file or overlaps another. */

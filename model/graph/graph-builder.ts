@@ -23,6 +23,8 @@ export class GraphBuilder {
   readonly #inputs: OnnxValueInfo[] = [];
   readonly #outputs: OnnxValueInfo[] = [];
   readonly #weights = new Map<string, Uint8Array>();
+  /** Of values over their blocks. */
+  readonly #sums = new Map<string, string>();
   #numValues = 0;
 
   /** @param tensors that the graph may read */
@@ -139,7 +141,7 @@ export class GraphBuilder {
       const product = this.op("MatMul", [x, this.#addPlain(name, matrix)]);
       return bias === null ? product : this.op("Add", [product, bias]);
     }
-    const { bits, rows, columns, data, scales, zeroPoints } = matrix;
+    const { bits, rows, columns, data, scales, zeroPoints, offsets } = matrix;
     const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
     const bytesPerBlock = (QUANT_BLOCK_SIZE * bits) / 8;
     const inputs = [
@@ -155,7 +157,7 @@ export class GraphBuilder {
       while (inputs.length < 5) inputs.push("");
       inputs.push(bias);
     }
-    return this.contrib("MatMulNBits", inputs, {
+    const product = this.contrib("MatMulNBits", inputs, {
       K: BigInt(columns),
       N: BigInt(rows),
       bits: BigInt(bits),
@@ -163,6 +165,19 @@ export class GraphBuilder {
       // Activations as 8-bit integers per block: ONNX Runtime's fastest CPU kernels.
       accuracy_level: 4n,
     });
+    if (offsets === null) return product;
+    const matrixOfOffsets = this.#weight(`${name}.offsets`, "float32", [numBlocks, rows], offsets);
+    return this.op("Add", [product, this.op("MatMul", [this.#blockSums(x), matrixOfOffsets])]);
+  }
+
+  /** Sums over the blocks of a value `[B, S, columns]`, which several matrices may read: `[B, S, numBlocks]`. */
+  #blockSums(x: string): string {
+    const known = this.#sums.get(x);
+    if (known !== undefined) return known;
+    const blocks = this.op("Reshape", [x, this.int64([0, 0, -1, QUANT_BLOCK_SIZE])]);
+    const sums = this.op("ReduceSum", [blocks, this.int64([-1])], { keepdims: 0n });
+    this.#sums.set(x, sums);
+    return sums;
   }
 
   /** Rows of the matrix `name` by index. */

@@ -1,7 +1,8 @@
 import type { ModelConfig, ModelWeights } from "../weights/config.ts";
 import { denseShape } from "../weights/layer-spec.ts";
 import type { LayerShape } from "../weights/layer-spec.ts";
-import type { MatrixRows, WeightFormat } from "../weights/quantize.ts";
+import type { MatrixRows } from "../weights/matrix-rows.ts";
+import type { WeightFormat } from "../weights/quantize.ts";
 import { headTensors } from "./head-tensors.ts";
 import { layerTensors } from "./layer-tensors.ts";
 import type { StageModel, StageSpec } from "./stage-spec.ts";
@@ -46,7 +47,9 @@ export function buildStage(weights: ModelWeights, { format, ...part }: StageOpti
   const spec = stageSpec(weights.config, part);
   const tensors = new Map<string, StageTensor>();
   if (spec.hasEmbedding) {
+    const stored = weights.storedMatrix?.(null, "embedding");
     const embedding: MatrixRows = {
+      ...(stored && { stored }),
       rows: spec.vocabSize,
       columns: spec.hiddenSize,
       read: (range) => weights.readTensor("embedding", range),

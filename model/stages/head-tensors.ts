@@ -1,5 +1,6 @@
 import type { ModelWeights } from "../weights/config.ts";
-import type { MatrixRows, WeightFormat } from "../weights/quantize.ts";
+import type { MatrixRows } from "../weights/matrix-rows.ts";
+import type { WeightFormat } from "../weights/quantize.ts";
 import { projectionTensor, vectorTensor } from "./stage-tensor.ts";
 import type { StageWeights } from "./stage-tensor.ts";
 
@@ -9,7 +10,13 @@ import type { StageWeights } from "./stage-tensor.ts";
  */
 export function headTensors(weights: ModelWeights, format: WeightFormat): StageWeights {
   const { vocabSize: rows, hiddenSize: columns } = weights.config;
-  const head: MatrixRows = { rows, columns, read: (range) => weights.readTensor("lmHead", range) };
+  const stored = weights.storedMatrix?.(null, "lmHead");
+  const head: MatrixRows = {
+    ...(stored && { stored }),
+    rows,
+    columns,
+    read: (range) => weights.readTensor("lmHead", range),
+  };
   return new Map([
     ["final_norm", vectorTensor(weights.readTensor("finalNorm"))],
     ["lm_head", projectionTensor(head, format === "q4" ? "q8" : format)],

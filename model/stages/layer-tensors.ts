@@ -1,6 +1,8 @@
 import type { ModelWeights } from "../weights/config.ts";
 import type { LayerSpec, NormRole, ProjectionRole } from "../weights/layer-spec.ts";
-import type { MatrixRows, WeightFormat } from "../weights/quantize.ts";
+import { concatenate, scaled, scaledMatrix, stackedRows } from "../weights/matrix-rows.ts";
+import type { MatrixRows } from "../weights/matrix-rows.ts";
+import type { WeightFormat } from "../weights/quantize.ts";
 import { projectionTensor, vectorTensor } from "./stage-tensor.ts";
 import type { StageTensor } from "./stage-tensor.ts";
 
@@ -26,11 +28,14 @@ export function* layerTensors(
     yield [`${path}.${role}`, vectorTensor(scaled(read(role), scale))];
   };
   /** A matrix as it is read, row by row. */
-  const rowsOf = (role: ProjectionRole, rows: number, columns: number, scale = 1): MatrixRows => ({
-    rows,
-    columns,
-    read: (range) => scaled(weights.readLayerTensor(layer, role, range), scale),
-  });
+  const rowsOf = (role: ProjectionRole, rows: number, columns: number, scale = 1): MatrixRows => {
+    const stored = weights.storedMatrix?.(layer, role);
+    return {
+      ...{ rows, columns },
+      ...(stored && { stored: scaledMatrix(stored, scale) }),
+      read: (range) => scaled(weights.readLayerTensor(layer, role, range), scale),
+    };
+  };
   /** Matrices that read the same, the first of them with a scale. */
   const packed = function* (
     name: string,
@@ -47,7 +52,7 @@ export function* layerTensors(
     const matrices = parts.map(([role, rows], index) =>
       rowsOf(role, rows, hiddenSize, scaleOf(index)),
     );
-    yield [`${path}.${name}`, projectionTensor(stacked(matrices), format)];
+    yield [`${path}.${name}`, projectionTensor(stackedRows(matrices), format)];
   };
   const constant = function* (name: string, role: ProjectionRole): Generator<NamedTensor> {
     const values = bias(role);
@@ -91,36 +96,4 @@ export function* layerTensors(
   } else {
     yield* constant("downBias", "down");
   }
-}
-
-function scaled(values: Float32Array, scale: number): Float32Array {
-  return scale === 1 ? values : values.map((value) => value * scale);
-}
-
-/** Matrices of as many columns, the rows of one after those of the other. */
-function stacked(matrices: readonly MatrixRows[]): MatrixRows {
-  return {
-    rows: matrices.reduce((sum, { rows }) => sum + rows, 0),
-    columns: matrices[0]!.columns,
-    read({ start, end }) {
-      let first = 0;
-      const parts: Float32Array[] = [];
-      for (const { rows, read } of matrices) {
-        const [from, to] = [Math.max(start - first, 0), Math.min(end - first, rows)];
-        if (from < to) parts.push(read({ start: from, end: to }));
-        first += rows;
-      }
-      return parts.length === 1 ? parts[0]! : concatenate(parts);
-    },
-  };
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    result.set(part, offset);
-    offset += part.length;
-  }
-  return result;
 }

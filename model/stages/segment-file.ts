@@ -17,6 +17,10 @@ export const storedTensorSchema = z.discriminatedUnion("kind", [
     bits: z.literal([8, 4]),
     rows: size,
     columns: size,
+    /** @default those of 4 bits have them */
+    hasZeroPoints: z.boolean().optional(),
+    /** @default false */
+    hasOffsets: z.boolean().optional(),
   }),
 ]);
 
@@ -25,8 +29,12 @@ export type SegmentTensor = z.infer<typeof storedTensorSchema>;
 /** A tensor without its values. */
 export function describeTensor(name: string, tensor: StageTensor): SegmentTensor {
   if (tensor.kind === "plain") return { name, kind: "plain", shape: [...tensor.shape] };
-  const { bits, rows, columns } = tensor;
-  return { name, kind: "quantized", bits, rows, columns };
+  const { bits, rows, columns, zeroPoints, offsets } = tensor;
+  return {
+    ...({ name, kind: "quantized", bits, rows, columns } as const),
+    ...(bits === 4 && zeroPoints === null && { hasZeroPoints: false }),
+    ...(offsets !== null && { hasOffsets: true }),
+  };
 }
 
 /** The content of a file: the arrays of the tensors, each at the next multiple of 64 bytes. */
@@ -65,12 +73,14 @@ export function readSegment(
       weights.set(name, { ...tensor, values: floats(product(tensor.shape)) });
       continue;
     }
-    const { data, scales, zeroPoints } = lengthsOf(tensor);
+    const { kind, bits, rows, columns } = tensor;
+    const { data, scales, zeroPoints, offsets } = lengthsOf(tensor);
     weights.set(name, {
-      ...tensor,
+      ...{ kind, bits, rows, columns },
       data: integers(data),
       scales: floats(scales),
       zeroPoints: zeroPoints === null ? null : integers(zeroPoints),
+      offsets: offsets === null ? null : floats(offsets),
     });
   }
   return weights;
@@ -83,17 +93,29 @@ export function segmentSize(stored: readonly SegmentTensor[]): number {
 
 function fileBytes(tensor: SegmentTensor): number {
   if (tensor.kind === "plain") return alignedEnd(4 * product(tensor.shape));
-  const { data, scales, zeroPoints } = lengthsOf(tensor);
-  return alignedEnd(data) + alignedEnd(4 * scales) + alignedEnd(zeroPoints ?? 0);
+  const { data, scales, zeroPoints, offsets } = lengthsOf(tensor);
+  return (
+    alignedEnd(data) +
+    alignedEnd(4 * scales) +
+    alignedEnd(zeroPoints ?? 0) +
+    alignedEnd(4 * (offsets ?? 0))
+  );
 }
 
 /** Elements of each array. */
-function lengthsOf({ bits, rows, columns }: { bits: 8 | 4; rows: number; columns: number }) {
+function lengthsOf({
+  bits,
+  rows,
+  columns,
+  hasZeroPoints = bits === 4,
+  hasOffsets = false,
+}: Omit<Extract<SegmentTensor, { kind: "quantized" }>, "name">) {
   const numBlocks = Math.ceil(columns / QUANT_BLOCK_SIZE);
   return {
     data: (rows * numBlocks * QUANT_BLOCK_SIZE * bits) / 8,
     scales: rows * numBlocks,
-    zeroPoints: bits === 4 ? rows * Math.ceil(numBlocks / 2) : null,
+    zeroPoints: hasZeroPoints ? rows * Math.ceil(numBlocks / 2) : null,
+    offsets: hasOffsets ? rows * numBlocks : null,
   };
 }
 

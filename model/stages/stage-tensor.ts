@@ -1,5 +1,6 @@
-import { forChunks, QUANT_BLOCK_SIZE, quantizeRows } from "../weights/quantize.ts";
-import type { MatrixRows, QuantizedMatrix, WeightFormat } from "../weights/quantize.ts";
+import { fileBlocks, forChunks, QUANT_BLOCK_SIZE, quantizeRows } from "../weights/quantize.ts";
+import type { MatrixRows } from "../weights/matrix-rows.ts";
+import type { QuantizedMatrix, WeightFormat } from "../weights/quantize.ts";
 
 /** A weight of a stage as no device in particular reads it: numbers, or a matrix in blocks of small integers. */
 export type StageTensor = PlainTensor | QuantizedTensor;
@@ -54,11 +55,12 @@ export function tensorParts(
   tensor: StageTensor,
 ): readonly (readonly [suffix: string, data: Float32Array | Uint8Array])[] {
   if (tensor.kind === "plain") return [["", tensor.values]];
-  const { data, scales, zeroPoints } = tensor;
+  const { data, scales, zeroPoints, offsets } = tensor;
   return [
     ["", data],
     [".scales", scales],
     ...(zeroPoints === null ? [] : [[".zeros", zeroPoints] as const]),
+    ...(offsets === null ? [] : [[".offsets", offsets] as const]),
   ];
 }
 
@@ -66,7 +68,15 @@ export function tensorBytes(tensor: StageTensor): number {
   return tensorParts(tensor).reduce((sum, [, { byteLength }]) => sum + byteLength, 0);
 }
 
-function quantized(matrix: MatrixRows, bits: 8 | 4): QuantizedTensor {
-  const { rows, columns } = matrix;
-  return { kind: "quantized", rows, columns, ...quantizeRows(matrix, bits) };
+/**
+ * In as many bits as are wanted. What the file has in blocks of that many stays as it is; what it has in 5 to 8 bits was
+ * given more than 4 for a reason, and what a file of 4 bits has in another form would be rounded to 4 a second time: both
+ * have 8.
+ */
+function quantized(matrix: MatrixRows, wanted: 8 | 4): QuantizedTensor {
+  const { rows, columns, stored } = matrix;
+  const blocks = stored?.blocks;
+  const bits = wanted === 4 && blocks?.bits !== 4 && (stored?.bits ?? 32) <= 8 ? 8 : wanted;
+  const content = blocks?.bits === bits ? fileBlocks(matrix, blocks) : quantizeRows(matrix, bits);
+  return { kind: "quantized", rows, columns, ...content };
 }

@@ -1,4 +1,4 @@
-import type { Checkpoint, RowRange, TensorReader } from "../files/checkpoint.ts";
+import type { Checkpoint, RowRange, StoredMatrix, TensorReader } from "../files/checkpoint.ts";
 import { rememberedHash } from "../files/known-hashes.ts";
 import type { FileSpelling, ReadOptions } from "./architectures/architecture.ts";
 import { checkTensors } from "./check-tensors.ts";
@@ -9,6 +9,7 @@ import type {
   ModelTensorRole,
   ModelWeights,
 } from "./config.ts";
+import type { ProjectionRole } from "./layer-spec.ts";
 import { storedTensors } from "./tensor-names.ts";
 import type { TensorNames, TensorPart } from "./tensor-names.ts";
 
@@ -80,6 +81,16 @@ class CheckpointWeights implements ModelWeights {
 
   readLayerTensor(layer: number, role: LayerTensorRole, rows?: RowRange): Float32Array {
     return this.#read(layer, role, rows);
+  }
+
+  storedMatrix(layer: number | null, role: ModelTensorRole | ProjectionRole): StoredMatrix {
+    const isTied = role === "lmHead" && this.config.tiedEmbeddings;
+    const { name, rows: all } = this.#places.get(keyOf(layer, isTied ? "embedding" : role))!;
+    const { bits, blocks } = this.#reader.storedMatrix(name)!;
+    if (blocks === null) return { bits, blocks };
+    const read = ({ start, end }: RowRange) =>
+      blocks.read({ start: all.start + start, end: all.start + end });
+    return { bits, blocks: { bits: blocks.bits, read } };
   }
 
   readLayerBias(layer: number, role: BiasRole): Float32Array | null {

@@ -1,4 +1,4 @@
-import type { RowRange } from "../files/checkpoint.ts";
+import type { RowRange, StoredMatrix } from "../files/checkpoint.ts";
 import type { LayerDescription, NormRole, ProjectionRole } from "./layer-spec.ts";
 
 /** Dimensions and constants of one decoder-only transformer, independent of the file it came from. */
@@ -67,6 +67,8 @@ export interface ModelWeights {
    * @throws ModelLoadError when the file cannot be read any more.
    */
   readLayerTensor(layer: number, role: LayerTensorRole, rows?: RowRange): Float32Array;
+  /** How a matrix is stored. Absent where that is not known: as fp32. @param layer null outside the layers */
+  storedMatrix?(layer: number | null, role: ModelTensorRole | ProjectionRole): StoredMatrix;
   /**
    * Null for none. Besides the model's own, compensation adds to a pruned layer's last projections: a module that is
    * left out may still have its bias.

@@ -1,4 +1,5 @@
-import type { RowRange } from "../files/checkpoint.ts";
+import type { RowRange, StoredMatrix } from "../files/checkpoint.ts";
+import type { MatrixRows } from "./matrix-rows.ts";
 
 /** How a stage stores its matrices: block-wise integers with a scale per 32 weights, or plain floats. */
 export type WeightFormat = "q8" | "q4" | "f32";
@@ -7,7 +8,7 @@ export const QUANT_BLOCK_SIZE = 32;
 
 /**
  * A matrix as ONNX Runtime's MatMulNBits and GatherBlockQuantized read it.
- * weight = (q - zeroPoint) * scale, with zeroPoint 128 for 8 bits.
+ * weight = (q - zeroPoint) * scale + offset, with zeroPoint 128 for 8 bits.
  */
 export interface QuantizedMatrix {
   readonly bits: 8 | 4;
@@ -15,16 +16,10 @@ export interface QuantizedMatrix {
   readonly data: Uint8Array;
   /** Shape `[rows, numBlocks]`. */
   readonly scales: Float32Array;
-  /** 4 bits only: packed like `data`, shape `[rows, ceil(numBlocks / 2)]`. */
+  /** 4 bits only: packed like `data`, shape `[rows, ceil(numBlocks / 2)]`; null for 8 in each block. */
   readonly zeroPoints: Uint8Array | null;
-}
-
-/** A matrix that is read in parts, row-major. */
-export interface MatrixRows {
-  readonly rows: number;
-  readonly columns: number;
-  /** @returns shape `[end - start, columns]` */
-  readonly read: (range: RowRange) => Float32Array;
+  /** Added to the weights of a block. Shape `[numBlocks, rows]`; null for none. */
+  readonly offsets: Float32Array | null;
 }
 
 /** Values that are in memory as fp32 at a time. */
@@ -56,13 +51,41 @@ export function quantizeRows(matrix: MatrixRows, bits: 8 | 4): QuantizedMatrix {
   if (bits === 8) {
     result.data.fill(128);
     forChunks(matrix, (values, range) => quantize8(values, { ...range, columns }, result));
-    return { bits, ...result, zeroPoints: null };
+    return { bits, ...result, zeroPoints: null, offsets: null };
   }
   const zeroPoints = new Uint8Array(rows * Math.ceil(numBlocks / 2));
   forChunks(matrix, (values, range) =>
     quantize4(values, { ...range, columns }, { ...result, zeroPoints }),
   );
-  return { bits, ...result, zeroPoints };
+  return { bits, ...result, zeroPoints, offsets: null };
+}
+
+/** The blocks of a matrix as its file has them. */
+export function fileBlocks(
+  { rows, columns }: MatrixRows,
+  { bits, read }: NonNullable<StoredMatrix["blocks"]>,
+): QuantizedMatrix {
+  const numBlocks = columns / QUANT_BLOCK_SIZE;
+  const { data, scales, offsets } = read({ start: 0, end: rows });
+  return {
+    bits,
+    data,
+    scales,
+    zeroPoints: null,
+    offsets: offsets && transposed(offsets, numBlocks),
+  };
+}
+
+/** @param values shape `[rows, columns]` @returns `[columns, rows]` */
+function transposed(values: Float32Array, columns: number): Float32Array {
+  const rows = values.length / columns;
+  const result = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      result[column * rows + row] = values[row * columns + column]!;
+    }
+  }
+  return result;
 }
 
 /** `quantizeRows` of a matrix in memory. @param matrix shape `[rows, columns]`, row-major */

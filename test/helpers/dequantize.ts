@@ -3,7 +3,7 @@ import type { QuantizedMatrix } from "../../model/weights/quantize.ts";
 
 /** Reads the blocks value by value, padding included: `[rows, numBlocks * 32]`. */
 export function dequantize(
-  { bits, data, scales, zeroPoints }: QuantizedMatrix,
+  { bits, data, scales, zeroPoints, offsets }: QuantizedMatrix,
   rows: number,
 ): number[] {
   const numBlocks = scales.length / rows;
@@ -18,8 +18,9 @@ export function dequantize(
         values.push((data[row * numBlocks * QUANT_BLOCK_SIZE + column]! - 128) * scale);
       } else {
         const quant = nibble(data, (row * numBlocks * QUANT_BLOCK_SIZE) / 2, column);
-        const zeroPoint = nibble(zeroPoints!, row * Math.ceil(numBlocks / 2), block);
-        values.push((quant - zeroPoint) * scale);
+        const zeroPoint =
+          zeroPoints === null ? 8 : nibble(zeroPoints, row * Math.ceil(numBlocks / 2), block);
+        values.push((quant - zeroPoint) * scale + (offsets?.[block * rows + row] ?? 0));
       }
     }
   }
