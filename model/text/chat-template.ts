@@ -13,6 +13,8 @@ export interface TemplateMessage {
   readonly name?: string;
   readonly tool_calls?: unknown;
   readonly tool_call_id?: string;
+  /** What the model thought before it said `content`. */
+  readonly reasoning_content?: string;
 }
 
 export interface RenderOptions {

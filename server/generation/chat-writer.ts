@@ -2,14 +2,27 @@ import { randomUUID } from "node:crypto";
 import type { FinishReason, TextEvent } from "../../engine/contract/request.ts";
 import type { ChoiceWriter } from "./answer.ts";
 import type { TextCodec } from "../text/codec.ts";
+import { ReasoningParser } from "./reasoning-parser.ts";
 import { toChatLogprobs } from "./token-logprobs.ts";
 import { ToolCallParser } from "../tools/tool-call-parser.ts";
-import type { ToolPiece } from "../tools/tool-call-parser.ts";
+import type { CallOptions } from "../tools/tool-call-parser.ts";
+import type { ToolPiece } from "../tools/tool-piece.ts";
 
 interface WrittenCall {
   readonly id: string;
   readonly type: "function";
   readonly function: { readonly name: string; arguments: string };
+}
+
+type ChatPiece = ToolPiece | { readonly kind: "reasoning"; readonly text: string };
+
+export interface ChatWriterOptions {
+  /** For log-probabilities. @default null: nobody asks for them */
+  readonly codec?: TextCodec | null;
+  /** @default null: no tool may be called */
+  readonly calls?: CallOptions | null;
+  /** Whether the prompt has begun what the model thinks, and whether it is told. @default null: it is text as all is */
+  readonly reasoning?: { readonly isOpen: boolean; readonly isShown: boolean } | null;
 }
 
 /** Spells a choice of a chat completion. */
@@ -19,22 +32,20 @@ export class ChatWriter implements ChoiceWriter {
   readonly #codec: TextCodec | null;
   /** Null where no tool may be called: then nothing is taken for a call. */
   readonly #parser: ToolCallParser | null;
+  /** Null where what the model thinks is not told apart. */
+  readonly #reasoning: ReasoningParser | null;
+  readonly #isReasoningShown: boolean;
   readonly #logprobs: object[] = [];
   readonly #calls: WrittenCall[] = [];
   #content = "";
+  #thoughts = "";
 
-  /**
-   * @param codec null where nobody asks for log-probabilities
-   * @param calls null where no tool may be called, and whether the text has a form
-   */
-  constructor(
-    index: number,
-    codec: TextCodec | null,
-    calls: { readonly isFormed: boolean } | null = null,
-  ) {
+  constructor(index: number, { codec = null, calls = null, reasoning = null }: ChatWriterOptions) {
     this.#index = index;
     this.#codec = codec;
-    this.#parser = calls && new ToolCallParser(calls.isFormed);
+    this.#parser = calls && new ToolCallParser(calls);
+    this.#reasoning = reasoning && new ReasoningParser(reasoning.isOpen);
+    this.#isReasoningShown = reasoning?.isShown ?? false;
   }
 
   first(): object {
@@ -61,6 +72,7 @@ export class ChatWriter implements ChoiceWriter {
         role: "assistant",
         content: hasCalls && this.#content === "" ? null : this.#content,
         refusal: null,
+        ...(this.#thoughts !== "" && { reasoning_content: this.#thoughts }),
         ...(hasCalls && { tool_calls: this.#calls }),
       },
       logprobs: this.#codec && { content: this.#logprobs, refusal: null },
@@ -73,14 +85,30 @@ export class ChatWriter implements ChoiceWriter {
     return reason === "stop" && this.#calls.length > 0 ? "tool_calls" : reason;
   }
 
-  #parse({ type, text }: TextEvent): ToolPiece[] {
+  #parse({ type, text }: TextEvent): ChatPiece[] {
+    const isEnd = type === "finish";
+    const reasoning = this.#reasoning;
+    if (reasoning === null) return this.#parseAnswer(text, isEnd);
+    const parts = [...reasoning.push(text), ...(isEnd ? reasoning.end() : [])];
+    const pieces = parts.flatMap((part): ChatPiece[] => {
+      if (part.kind === "answer") return this.#parseAnswer(part.text, false);
+      return this.#isReasoningShown ? [{ kind: "reasoning", text: part.text }] : [];
+    });
+    return isEnd ? [...pieces, ...this.#parseAnswer("", true)] : pieces;
+  }
+
+  #parseAnswer(text: string, isEnd: boolean): ToolPiece[] {
     if (this.#parser === null) return text === "" ? [] : [{ kind: "text", text }];
     const pieces = this.#parser.push(text);
-    return type === "finish" ? [...pieces, ...this.#parser.end()] : pieces;
+    return isEnd ? [...pieces, ...this.#parser.end()] : pieces;
   }
 
   /** @returns the delta of a piece */
-  #add(piece: ToolPiece): object {
+  #add(piece: ChatPiece): object {
+    if (piece.kind === "reasoning") {
+      this.#thoughts += piece.text;
+      return { reasoning_content: piece.text };
+    }
     if (piece.kind === "text") {
       this.#content += piece.text;
       return { content: piece.text };

@@ -8,12 +8,16 @@ import { findNamed } from "../parameters/aliases.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import type { GrammarSource } from "../structured/compile-grammar.ts";
 import { structuredSource } from "../structured/structured-output.ts";
+import { opensReasoning, templateThinks } from "./reasoning-parser.ts";
 import { readTemplateOptions } from "./template-options.ts";
 import { foreignNames } from "../tools/foreign-tools.ts";
 import { withToolPrompt } from "../tools/tool-prompt.ts";
 import { readTools } from "../tools/tool-schemas.ts";
 import type { Tool, Tools } from "../tools/tool-schemas.ts";
 import { knownInChat } from "../parameters/known-parameters.ts";
+
+/** Of a prompt, in which a tag that opens what the model thinks would be. */
+const endingTokens = 8;
 
 /** POST /v1/chat/completions */
 export const chatEndpoint: GenerationEndpoint<ChatBody> = {
@@ -41,7 +45,19 @@ export async function readChat(
   }
   const tools = readTools(body);
   const source = sourceOf(body, tools);
-  const calls = tools && { isFormed: source?.kind === "tools" && source.form !== undefined };
+  const calls = tools && {
+    isFormed: source?.kind === "tools" && source.form !== undefined,
+    // Where a call is forced it has the form that the grammar gives it.
+    names: tools.isRequired ? [] : tools.list.map((tool) => tool.function.name),
+    isParallel: tools.isParallel,
+  };
+  // An answer of a form has no thoughts in it.
+  const isForced =
+    source !== undefined && !(source.kind === "tools" && !source.form && !tools?.isRequired);
+  const thinks =
+    !isForced &&
+    body.reasoning_format !== "none" &&
+    templateThinks(codec.tokenizerInfo.chatTemplate);
   const enforced = source && (await grammars.compile(source));
   const messages = body.messages.map(toChatMessage);
   const options = readTemplateOptions(body);
@@ -57,7 +73,17 @@ export async function readChat(
     logprobs: logprobs ? { numTop } : undefined,
     ...enforced,
     ignoredTools: foreignNames(body.tools),
-    writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, calls),
+    writerFor: (index, { tokenIds }) =>
+      new ChatWriter(index, {
+        codec: logprobs ? codec : null,
+        calls,
+        reasoning: thinks
+          ? {
+              isOpen: opensReasoning(codec.decode(tokenIds.slice(-endingTokens))),
+              isShown: body.include_reasoning,
+            }
+          : null,
+      }),
   };
 }
 
@@ -105,6 +131,8 @@ export function toChatMessage(message: ChatBody["messages"][number]): ChatMessag
     content,
     ...(name != null && { name }),
     ...(role === "assistant" && message.tool_calls != null && { tool_calls: message.tool_calls }),
+    ...(role === "assistant" &&
+      message.reasoning_content != null && { reasoning_content: message.reasoning_content }),
     ...(role === "tool" && message.tool_call_id != null && { tool_call_id: message.tool_call_id }),
   };
 }

@@ -56,6 +56,7 @@ const messageSchema = z.discriminatedUnion(
       content: assistantContent,
       name,
       tool_calls: z.array(toolCall).max(requestLimits.toolCalls).nullish(),
+      reasoning_content: z.string().nullish(),
     }),
     z.object({
       role: z.literal("tool"),
@@ -78,6 +79,9 @@ export const chatSchema = z.object({
   top_logprobs: z.int().min(0).max(maxTopLogprobs).default(0),
   ...toolFields,
   ...templateFields,
+  /** Whether what the model thinks is told apart; vLLM's and llama.cpp's names. */
+  reasoning_format: z.literal(["auto", "deepseek", "none"]).default("auto"),
+  include_reasoning: z.boolean().default(true),
 });
 
 const tokenIds = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;

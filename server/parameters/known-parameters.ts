@@ -92,8 +92,8 @@ const matters: ParameterTable = {
   prediction: idle("it would only be faster"),
   verbosity: idle("the model knows none"),
   ...allIdle(
-    ["include_reasoning", "reasoning_format", "thinking_budget_tokens", "thinking_token_budget"],
-    "the model's text is the answer, as it is",
+    ["thinking_budget_tokens", "thinking_token_budget"],
+    "what the model thinks counts as its answer does",
   ),
   ...allIdle(["think", "thinking", "reasoning"], "use `chat_template_kwargs`"),
   thinking_forced_open: idle("use `chat_template_kwargs`"),

@@ -8,6 +8,8 @@ export interface ChatMessage {
   readonly name?: string;
   /** Calls the assistant made, as the client sent them. */
   readonly tool_calls?: readonly unknown[];
+  /** What the model thought before, as the client has it. */
+  readonly reasoning_content?: string;
   /** The call that a tool message answers. */
   readonly tool_call_id?: string;
 }

@@ -1,28 +1,48 @@
+import { LooseCallParser } from "./loose-call-parser.ts";
+import type { ToolPiece } from "./tool-piece.ts";
 import { callEnd, callStart, readCallHead } from "./tool-call-text.ts";
 
-/** A piece of an answer in which tools may be called. */
-export type ToolPiece =
-  | { readonly kind: "text"; readonly text: string }
-  /** The next call begins; its arguments follow. */
-  | { readonly kind: "call"; readonly name: string }
-  | { readonly kind: "arguments"; readonly text: string };
+export interface CallOptions {
+  /**
+   * Text has a form, in which a tag means nothing: calls come instead of it, from the start.
+   * @default false
+   */
+  readonly isFormed?: boolean;
+  /** Of the tools: calls of them that stand at the beginning without tags are taken too. @default none are */
+  readonly names?: readonly string[];
+  /** Of those without tags more than one may be made. @default true */
+  readonly isParallel?: boolean;
+}
 
 /**
  * Takes an answer apart, piece by piece, however it is split. Nothing of the tags gets into the text, nor blanks that
  * only lead to a call; what may become either is held back.
  */
 export class ToolCallParser {
+  readonly #loose: LooseCallParser | null;
   #place: "start" | "plain" | "text" | "head" | "arguments";
   /** What has not been decided on yet. */
   #held = "";
   #hasCalled = false;
 
-  /** @param isFormed text has a form, in which a tag means nothing: calls come instead of it, from the start */
-  constructor(isFormed = false) {
+  constructor({ isFormed = false, names = [], isParallel = true }: CallOptions = {}) {
     this.#place = isFormed ? "start" : "text";
+    this.#loose = isFormed || names.length === 0 ? null : new LooseCallParser(names, isParallel);
   }
 
   push(text: string): ToolPiece[] {
+    if (this.#loose === null) return this.#push(text);
+    return this.#loose.push(text).flatMap((piece) => this.#pass(piece));
+  }
+
+  /** What is a call without tags already, and other text. */
+  #pass(piece: ToolPiece): ToolPiece[] {
+    if (piece.kind === "text") return this.#push(piece.text);
+    this.#hasCalled = true;
+    return [piece];
+  }
+
+  #push(text: string): ToolPiece[] {
     this.#held += text;
     const pieces: ToolPiece[] = [];
     for (let hasMore = true; hasMore;) hasMore = this.#step(pieces);
@@ -31,6 +51,11 @@ export class ToolCallParser {
 
   /** The answer ends here: a tag that was begun stays text, a call that was cut off stays cut off. */
   end(): ToolPiece[] {
+    const last = this.#loose?.end().flatMap((piece) => this.#pass(piece)) ?? [];
+    return [...last, ...this.#end()];
+  }
+
+  #end(): ToolPiece[] {
     const text = this.#hasCalled ? this.#held.trimEnd() : this.#held;
     this.#held = "";
     const isText = ["start", "plain", "text"].includes(this.#place);

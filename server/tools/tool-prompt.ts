@@ -42,7 +42,8 @@ export function toolPrompt(
   template: string,
 ): ToolPrompt {
   if (knowsTools(template)) {
-    const shown = messages.map(withParsedArguments);
+    const parsed = messages.map(withParsedArguments);
+    const shown = callsOneByOne(template) ? parsed.flatMap(oneByOne) : parsed;
     return tools.length === 0 ? { messages: shown } : { messages: shown, tools };
   }
   const written = messages.map(withWrittenCalls);
@@ -69,13 +70,27 @@ export function withoutToolRole(messages: readonly ChatMessage[]): ChatMessage[]
   return joined;
 }
 
-/** Qwen's coders write calls in another way inside the same tags. */
+/** Qwen's coders write calls in another way inside the same tags; Llama 3 writes them without tags. */
 function knowsTools(template: string): boolean {
-  return (
-    /\btools\b/.test(template) &&
-    template.includes("<tool_call>") &&
-    !template.includes("<function=")
-  );
+  if (!/\btools\b/.test(template)) return false;
+  if (callsOneByOne(template)) return true;
+  return template.includes("<tool_call>") && !template.includes("<function=");
+}
+
+/** Llama 3's template, which refuses a message with several calls. */
+function callsOneByOne(template: string): boolean {
+  return template.includes('"parameters": dictionary of argument name');
+}
+
+/** Several calls of one message as a message each. What they gave follows them all, in their order. */
+function oneByOne(message: ChatMessage): ChatMessage[] {
+  const calls = message.tool_calls as readonly ToolCall[] | undefined;
+  if (calls === undefined || calls.length < 2) return [message];
+  return calls.map((call, i) => ({
+    ...message,
+    content: i === 0 ? message.content : "",
+    tool_calls: [call],
+  }));
 }
 
 /** Templates write the arguments as JSON, so that a text would be quoted twice. */

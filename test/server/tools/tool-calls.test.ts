@@ -3,7 +3,7 @@ import { ChatTemplateError } from "../../../model/errors.ts";
 import { schemaGrammar } from "../../../server/structured/json-schema.ts";
 import { InvalidRequestError } from "../../../server/base/errors.ts";
 import { ToolCallParser } from "../../../server/tools/tool-call-parser.ts";
-import type { ToolPiece } from "../../../server/tools/tool-call-parser.ts";
+import type { ToolPiece } from "../../../server/tools/tool-piece.ts";
 import { callStart, callText } from "../../../server/tools/tool-call-text.ts";
 import { toolGrammar } from "../../../server/structured/tool-grammar.ts";
 import { toolPrompt, withoutToolRole, withToolPrompt } from "../../../server/tools/tool-prompt.ts";
@@ -202,7 +202,7 @@ test("E06: where text has a form there are calls or text of that form, and text 
     t.false(many(text), text);
   }
   const parse = (chunks: readonly string[]) => {
-    const parser = new ToolCallParser(true);
+    const parser = new ToolCallParser({ isFormed: true });
     return joined([...chunks.flatMap((chunk) => parser.push(chunk)), ...parser.end()]);
   };
   const args = '{"city": "Bern <tool_call> } x", "days": 3}';
