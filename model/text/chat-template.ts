@@ -11,6 +11,7 @@ export interface TemplateMessage {
   readonly role: string;
   readonly content: string;
   readonly name?: string;
+  readonly reasoning_content?: string;
   readonly tool_calls?: unknown;
   readonly tool_call_id?: string;
 }

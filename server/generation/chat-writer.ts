@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { FinishReason, TextEvent } from "../../engine/contract/request.ts";
 import type { ChoiceWriter } from "./answer.ts";
 import type { TextCodec } from "../text/codec.ts";
+import type { Reasoning } from "./reasoning.ts";
+import { ReasoningParser, type ReasoningPiece } from "./reasoning-parser.ts";
 import { toChatLogprobs } from "./token-logprobs.ts";
 import { ToolCallParser } from "../tools/tool-call-parser.ts";
 import type { ToolPiece } from "../tools/tool-call-parser.ts";
@@ -12,6 +14,17 @@ interface WrittenCall {
   readonly function: { readonly name: string; arguments: string };
 }
 
+export interface ChatWriterOptions {
+  /** Null where nobody asks for log-probabilities. */
+  readonly codec?: TextCodec | null;
+  /** Null where no tool may be called, and whether the text has a form. */
+  readonly calls?: { readonly isFormed: boolean } | null;
+  /** Null where nothing is taken for reasoning. */
+  readonly reasoning?: Reasoning | null;
+}
+
+type ChatPiece = ToolPiece | { readonly kind: "reasoning"; readonly text: string };
+
 /** Spells a choice of a chat completion. */
 export class ChatWriter implements ChoiceWriter {
   readonly #index: number;
@@ -19,22 +32,28 @@ export class ChatWriter implements ChoiceWriter {
   readonly #codec: TextCodec | null;
   /** Null where no tool may be called: then nothing is taken for a call. */
   readonly #parser: ToolCallParser | null;
+  readonly #reasoningParser: ReasoningParser | null;
+  readonly #showsReasoning: boolean;
   readonly #logprobs: object[] = [];
   readonly #calls: WrittenCall[] = [];
   #content = "";
+  #reasoning = "";
+  #tokens = 0;
+  #reasoningTokens = 0;
 
-  /**
-   * @param codec null where nobody asks for log-probabilities
-   * @param calls null where no tool may be called, and whether the text has a form
-   */
   constructor(
     index: number,
-    codec: TextCodec | null,
-    calls: { readonly isFormed: boolean } | null = null,
+    { codec = null, calls = null, reasoning = null }: ChatWriterOptions = {},
   ) {
     this.#index = index;
     this.#codec = codec;
     this.#parser = calls && new ToolCallParser(calls.isFormed);
+    this.#reasoningParser = reasoning && new ReasoningParser(reasoning.isOpen);
+    this.#showsReasoning = reasoning?.isShown ?? false;
+  }
+
+  get reasoningTokens(): number | null {
+    return this.#reasoningParser && this.#reasoningTokens;
   }
 
   first(): object {
@@ -45,7 +64,10 @@ export class ChatWriter implements ChoiceWriter {
     const logprobs = this.#read(event);
     const deltas = this.#parse(event).map((piece) => this.#add(piece));
     // Tokens come with the text that they end, or alone while it is held back.
-    if (deltas.length === 0 && logprobs.length > 0) deltas.push({ content: "" });
+    if (deltas.length === 0 && logprobs.length > 0) {
+      const isText = this.#reasoningParser?.isText ?? true;
+      deltas.push(isText ? { content: "" } : {});
+    }
     return deltas.map((delta, i) => this.#piece(delta, i === 0 ? logprobs : [], null));
   }
 
@@ -60,6 +82,7 @@ export class ChatWriter implements ChoiceWriter {
       message: {
         role: "assistant",
         content: hasCalls && this.#content === "" ? null : this.#content,
+        ...(this.#reasoning !== "" && { reasoning_content: this.#reasoning }),
         refusal: null,
         ...(hasCalls && { tool_calls: this.#calls }),
       },
@@ -73,14 +96,32 @@ export class ChatWriter implements ChoiceWriter {
     return reason === "stop" && this.#calls.length > 0 ? "tool_calls" : reason;
   }
 
-  #parse({ type, text }: TextEvent): ToolPiece[] {
-    if (this.#parser === null) return text === "" ? [] : [{ kind: "text", text }];
-    const pieces = this.#parser.push(text);
-    return type === "finish" ? [...pieces, ...this.#parser.end()] : pieces;
+  #parse(event: TextEvent): ChatPiece[] {
+    const pieces = this.#split(event).flatMap((piece): ChatPiece[] => {
+      if (piece.kind === "text") return this.#parser?.push(piece.text) ?? [piece];
+      return this.#showsReasoning ? [piece] : [];
+    });
+    return event.type === "finish" ? [...pieces, ...(this.#parser?.end() ?? [])] : pieces;
+  }
+
+  /** Reasoning, and the text that follows. */
+  #split({ type, text, numTokens }: TextEvent): ReasoningPiece[] {
+    const parser = this.#reasoningParser;
+    if (parser === null) return text === "" ? [] : [{ kind: "text", text }];
+    const wasReasoning = parser.isReasoning;
+    const pieces = parser.push(text);
+    this.#tokens += numTokens;
+    // Nothing comes before the reasoning, whose tags count as well.
+    if (wasReasoning || parser.isReasoning) this.#reasoningTokens = this.#tokens;
+    return type === "finish" ? [...pieces, ...parser.end()] : pieces;
   }
 
   /** @returns the delta of a piece */
-  #add(piece: ToolPiece): object {
+  #add(piece: ChatPiece): object {
+    if (piece.kind === "reasoning") {
+      this.#reasoning += piece.text;
+      return { reasoning_content: piece.text };
+    }
     if (piece.kind === "text") {
       this.#content += piece.text;
       return { content: piece.text };

@@ -9,6 +9,7 @@ import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import type { GrammarSource } from "../structured/compile-grammar.ts";
 import { structuredSource } from "../structured/structured-output.ts";
 import { readTemplateOptions } from "./template-options.ts";
+import { readReasoning } from "./reasoning.ts";
 import { foreignNames } from "../tools/foreign-tools.ts";
 import { withToolPrompt } from "../tools/tool-prompt.ts";
 import { readTools } from "../tools/tool-schemas.ts";
@@ -43,6 +44,7 @@ export async function readChat(
   const source = sourceOf(body, tools);
   const calls = tools && { isFormed: source?.kind === "tools" && source.form !== undefined };
   const enforced = source && (await grammars.compile(source));
+  const reasoningOf = readReasoning(body, codec, source !== undefined && !isFreeText(source));
   const messages = body.messages.map(toChatMessage);
   const options = readTemplateOptions(body);
   return {
@@ -57,7 +59,12 @@ export async function readChat(
     logprobs: logprobs ? { numTop } : undefined,
     ...enforced,
     ignoredTools: foreignNames(body.tools),
-    writerFor: (index) => new ChatWriter(index, logprobs ? codec : null, calls),
+    writerFor: (index, prompt) =>
+      new ChatWriter(index, {
+        codec: logprobs ? codec : null,
+        calls,
+        reasoning: reasoningOf && reasoningOf(prompt),
+      }),
   };
 }
 
@@ -89,6 +96,11 @@ function sourceOf(body: ChatBody, tools: Tools | null): GrammarSource | undefine
   return form === undefined || tools.isRequired ? calls : { ...calls, form };
 }
 
+/** Calls may come in any text. */
+function isFreeText(source: GrammarSource): boolean {
+  return source.kind === "tools" && !source.tools.isRequired && source.form === undefined;
+}
+
 /** `max_tokens` is the older name of the same limit: the newer one wins. */
 function tokenLimitOf(body: ChatBody): { value: number; field: string } | undefined {
   const { max_completion_tokens: value } = body;
@@ -104,6 +116,8 @@ export function toChatMessage(message: ChatBody["messages"][number]): ChatMessag
     role: role === "developer" ? "system" : role,
     content,
     ...(name != null && { name }),
+    ...(role === "assistant" &&
+      message.reasoning_content != null && { reasoning_content: message.reasoning_content }),
     ...(role === "assistant" && message.tool_calls != null && { tool_calls: message.tool_calls }),
     ...(role === "tool" && message.tool_call_id != null && { tool_call_id: message.tool_call_id }),
   };

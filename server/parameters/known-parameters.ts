@@ -92,8 +92,8 @@ const matters: ParameterTable = {
   prediction: idle("it would only be faster"),
   verbosity: idle("the model knows none"),
   ...allIdle(
-    ["include_reasoning", "reasoning_format", "thinking_budget_tokens", "thinking_token_budget"],
-    "the model's text is the answer, as it is",
+    ["thinking_budget_tokens", "thinking_token_budget"],
+    "thinking ends when the model ends it, or with `max_tokens`",
   ),
   ...allIdle(["think", "thinking", "reasoning"], "use `chat_template_kwargs`"),
   thinking_forced_open: idle("use `chat_template_kwargs`"),
@@ -150,6 +150,7 @@ export const knownInCompletions: ParameterTable = {
   add_special_tokens: refused([true], "send token ids"),
   add_bos_token: refused([true], "send token ids"),
   parallel_tool_calls: idle("there are no tools here"),
+  ...allIdle(["include_reasoning", "reasoning_format"], "the model's text is told as it is"),
 };
 
 /** Has a meaning in responses. */

@@ -196,7 +196,8 @@ async function drain({ answer }: Work, sink: PieceSink): Promise<ResponseEnd> {
     onText: (event: TextEvent) => take(writer.write(event)),
   });
   await take([writer.last(finish.reason)]);
-  return { finish, route: routed!, completedAt: Math.floor(Date.now() / 1000) };
+  const reasoningTokens = writer.reasoningTokens ?? 0;
+  return { finish, route: routed!, reasoningTokens, completedAt: Math.floor(Date.now() / 1000) };
 }
 
 /** Stores the response where that is wanted, and gives what the client gets. */

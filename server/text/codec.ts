@@ -6,6 +6,8 @@ export interface ChatMessage {
   readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
   readonly name?: string;
+  /** What the assistant thought before it said that. */
+  readonly reasoning_content?: string;
   /** Calls the assistant made, as the client sent them. */
   readonly tool_calls?: readonly unknown[];
   /** The call that a tool message answers. */

@@ -1,3 +1,4 @@
+import { startedLength } from "../text/started-length.ts";
 import { callEnd, callStart, readCallHead } from "./tool-call-text.ts";
 
 /** A piece of an answer in which tools may be called. */
@@ -83,11 +84,4 @@ export class ToolCallParser {
     this.#place = next;
     return true;
   }
-}
-
-/** Length of the longest end of the text that the tag begins with. */
-function startedLength(text: string, tag: string): number {
-  let length = Math.min(text.length, tag.length - 1);
-  while (!text.endsWith(tag.slice(0, length))) length--;
-  return length;
 }
