@@ -150,9 +150,9 @@ test("log-probabilities of what is held back begin no message", async (t) => {
   const server = await thinking(t, thought);
   server.engine.script = () => ({ steps: ["<think>", " ", "a", " ", "</think>", "Hi"] });
   const logprobs = { tokenId: 1, logprob: -1, top: [] };
-  const { generate } = FakeEngine.prototype;
+  const generate = server.engine.generate.bind(server.engine);
   server.engine.generate = async function* (request, signal) {
-    for await (const event of generate.call(this, request, signal)) {
+    for await (const event of generate(request, signal)) {
       yield event.type === "delta" ? { ...event, logprobs: [logprobs] } : event;
     }
   };
