@@ -343,7 +343,18 @@ export const answers = {
   TokenizerInfo: tokenizerInfo,
   Version: z.looseObject({ version: z.string() }),
   Props: z.looseObject({
-    default_generation_settings: z.looseObject({ n_ctx: z.int() }),
+    default_generation_settings: z.looseObject({
+      n_ctx: z.int(),
+      params: z
+        .looseObject({
+          temperature: z.number(),
+          top_p: z.number(),
+          top_k: z.number(),
+          min_p: z.number(),
+          repeat_penalty: z.number(),
+        })
+        .describe("What holds where a request does not say: as the model's files have it."),
+    }),
     total_slots: z.int(),
     chat_template: z.string(),
   }),
