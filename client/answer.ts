@@ -1,10 +1,20 @@
-import type { DeltaEvent, DoneEvent, Route, ServerEvent, StartEvent, Usage } from "./messages.ts";
+import type {
+  ChoicePiece,
+  DeltaEvent,
+  DoneEvent,
+  Route,
+  ServerEvent,
+  StartEvent,
+  Usage,
+} from "./messages.ts";
 
 export type AnswerEvent = StartEvent | DeltaEvent | DoneEvent;
 
 /** All of an answer's first choice. */
 export interface WholeAnswer {
   readonly text: string;
+  /** What the model thought before; empty where it told of nothing. */
+  readonly reasoning: string;
   readonly finishReason: string | null;
   readonly usage: Usage | null;
   readonly route: Route | null;
@@ -43,11 +53,15 @@ export class Answer implements AsyncIterable<AnswerEvent> {
 
   /** Waits for the end. */
   async whole(): Promise<WholeAnswer> {
-    let [text, route]: [string, Route | null] = ["", null];
+    let [text, reasoning, route]: [string, string, Route | null] = ["", "", null];
     for await (const event of this) {
       if (event.type === "start") route = event.seap;
-      else if (event.type === "delta") text += textOf(event);
-      else return { text, finishReason: event.finish_reason, usage: event.usage, route };
+      else if (event.type === "delta") {
+        text += textOf(event);
+        reasoning += reasoningOf(event);
+      } else {
+        return { text, reasoning, finishReason: event.finish_reason, usage: event.usage, route };
+      }
     }
     throw new Error("The answer was iterated over before.");
   }
@@ -87,9 +101,21 @@ export class Answer implements AsyncIterable<AnswerEvent> {
   }
 }
 
-function textOf({ choices }: DeltaEvent): string {
+function textOf(event: DeltaEvent): string {
+  return joined(event, ({ delta, text }) => delta?.content ?? text);
+}
+
+function reasoningOf(event: DeltaEvent): string {
+  return joined(event, ({ delta }) => delta?.reasoning_content);
+}
+
+/** Of the first choice. */
+function joined(
+  { choices }: DeltaEvent,
+  partOf: (piece: ChoicePiece) => string | null | undefined,
+): string {
   return choices
     .filter(({ index }) => index === 0)
-    .map(({ delta, text }) => delta?.content ?? text ?? "")
+    .map((piece) => partOf(piece) ?? "")
     .join("");
 }

@@ -14,15 +14,20 @@ export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Where reasoning is told from the text. */
+  readonly completion_tokens_details?: { readonly reasoning_tokens: number };
 }
 
 /** A piece of one choice, as in the chunks of the HTTP stream. */
 export interface ChoicePiece {
   readonly index: number;
   /** What a chat goes on with; a completion has `text`. */
-  readonly delta?: { readonly role?: string; readonly content?: string | null } & Readonly<
-    Record<string, unknown>
-  >;
+  readonly delta?: {
+    readonly role?: string;
+    readonly content?: string | null;
+    /** What a model that thinks before it answers thinks; no part of the content. */
+    readonly reasoning_content?: string;
+  } & Readonly<Record<string, unknown>>;
   /** What a completion goes on with; a chat has `delta`. */
   readonly text?: string;
   readonly logprobs?: unknown;

@@ -11,10 +11,9 @@ export interface TemplateMessage {
   readonly role: string;
   readonly content: string;
   readonly name?: string;
+  readonly reasoning_content?: string;
   readonly tool_calls?: unknown;
   readonly tool_call_id?: string;
-  /** What the model thought before it said `content`. */
-  readonly reasoning_content?: string;
 }
 
 export interface RenderOptions {

@@ -46,6 +46,11 @@ export const configSchema = z.strictObject({
   weights: oneOf(["q8", "q4", "f32"])
     .default("q8")
     .describe("Precision of the weights in memory; q4 keeps embedding and LM head in 8 bits."),
+  generationConfig: oneOf(["auto", "openai"])
+    .default("auto")
+    .describe(
+      "How tokens are drawn where a request does not say: auto as the model's files say, openai as that API does.",
+    ),
   host: text().default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for all."),
   port: integer(0, 65_535).default(8000).describe("Port to listen on; 0 takes a free one."),
   threads: integer(1, 1024)

@@ -23,6 +23,8 @@ export interface AnswerFormat {
 
 /** Spells one choice, and keeps what the whole of it needs. */
 export interface ChoiceWriter {
+  /** Tokens of the reasoning so far; null where none is told from the text. */
+  readonly reasoningTokens: number | null;
   /** Choice of the first piece; undefined where there is none before the first text. */
   first(): object | undefined;
   /** Takes the next event, `finish` last. @returns the choices of the pieces that it becomes, maybe none */
@@ -86,7 +88,7 @@ export async function sendAnswer(res: Response, answer: Answer): Promise<void> {
       // Prompts of one request may have different tasks.
       ...(hasPrompts && { seap: toWireRoute(routes[index]!) }),
     })),
-    usage: toUsage(finishes, choicesPerPrompt),
+    usage: toUsage(finishes, writers, choicesPerPrompt),
     ...(first !== undefined && { seap: toWireRoute(first) }),
   });
 }
@@ -148,14 +150,14 @@ export async function streamAnswer(
       });
       const last = chunk(
         writer.last(finish.reason),
-        wireUsage(finish.promptTokens, finish.cachedTokens, completionTokens),
+        wireUsage({ ...finish, completionTokens, reasoningTokens: writer.reasoningTokens }),
       );
       await stream?.send({ ...last, seap });
       return finish;
     });
     const stream = await start.stream;
     if (includeUsage) {
-      const usage = toUsage(finishes, choicesPerPrompt);
+      const usage = toUsage(finishes, writers, choicesPerPrompt);
       await stream.send({ id, object, created, model, choices: [], usage });
     }
     stream.end();
@@ -175,22 +177,40 @@ function sendAll(
   return more.length === 0 ? slow : Promise.resolve(slow).then(() => sendAll(more, send));
 }
 
-function toUsage(finishes: readonly FinishEvent[], choicesPerPrompt: number): object {
+function toUsage(
+  finishes: readonly FinishEvent[],
+  writers: readonly ChoiceWriter[],
+  choicesPerPrompt: number,
+): object {
   let [promptTokens, cachedTokens, completionTokens] = [0, 0, 0];
+  let reasoningTokens: number | null = null;
   for (const [index, finish] of finishes.entries()) {
     if (index % choicesPerPrompt === 0) {
       promptTokens += finish.promptTokens;
       cachedTokens += finish.cachedTokens;
     }
     completionTokens += finish.completionTokens;
+    const { reasoningTokens: reasoning } = writers[index]!;
+    if (reasoning !== null) reasoningTokens = (reasoningTokens ?? 0) + reasoning;
   }
-  return wireUsage(promptTokens, cachedTokens, completionTokens);
+  return wireUsage({ promptTokens, cachedTokens, completionTokens, reasoningTokens });
 }
 
-function wireUsage(promptTokens: number, cachedTokens: number, completionTokens: number): object {
+interface TokenCounts extends Pick<
+  FinishEvent,
+  "promptTokens" | "cachedTokens" | "completionTokens"
+> {
+  readonly reasoningTokens: number | null;
+}
+
+function wireUsage(counts: TokenCounts): object {
+  const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = counts;
   return {
     ...wireCounts(promptTokens, completionTokens),
     prompt_tokens_details: { cached_tokens: cachedTokens },
+    ...(reasoningTokens !== null && {
+      completion_tokens_details: { reasoning_tokens: reasoningTokens },
+    }),
   };
 }
 

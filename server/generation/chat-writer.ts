@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { FinishReason, TextEvent } from "../../engine/contract/request.ts";
 import type { ChoiceWriter } from "./answer.ts";
 import type { TextCodec } from "../text/codec.ts";
-import { ReasoningParser } from "./reasoning-parser.ts";
+import type { Reasoning } from "./reasoning.ts";
+import { ReasoningParser, type ReasoningPiece } from "./reasoning-parser.ts";
 import { toChatLogprobs } from "./token-logprobs.ts";
 import { ToolCallParser } from "../tools/tool-call-parser.ts";
 import type { CallOptions } from "../tools/tool-call-parser.ts";
@@ -14,16 +15,16 @@ interface WrittenCall {
   readonly function: { readonly name: string; arguments: string };
 }
 
-type ChatPiece = ToolPiece | { readonly kind: "reasoning"; readonly text: string };
-
 export interface ChatWriterOptions {
-  /** For log-probabilities. @default null: nobody asks for them */
+  /** Null where nobody asks for log-probabilities. */
   readonly codec?: TextCodec | null;
-  /** @default null: no tool may be called */
+  /** Null where no tool may be called. */
   readonly calls?: CallOptions | null;
-  /** Whether the prompt has begun what the model thinks, and whether it is told. @default null: it is text as all is */
-  readonly reasoning?: { readonly isOpen: boolean; readonly isShown: boolean } | null;
+  /** Null where nothing is taken for reasoning. */
+  readonly reasoning?: Reasoning | null;
 }
+
+type ChatPiece = ToolPiece | { readonly kind: "reasoning"; readonly text: string };
 
 /** Spells a choice of a chat completion. */
 export class ChatWriter implements ChoiceWriter {
@@ -32,20 +33,28 @@ export class ChatWriter implements ChoiceWriter {
   readonly #codec: TextCodec | null;
   /** Null where no tool may be called: then nothing is taken for a call. */
   readonly #parser: ToolCallParser | null;
-  /** Null where what the model thinks is not told apart. */
-  readonly #reasoning: ReasoningParser | null;
-  readonly #isReasoningShown: boolean;
+  readonly #reasoningParser: ReasoningParser | null;
+  readonly #showsReasoning: boolean;
   readonly #logprobs: object[] = [];
   readonly #calls: WrittenCall[] = [];
   #content = "";
-  #thoughts = "";
+  #reasoning = "";
+  #tokens = 0;
+  #reasoningTokens = 0;
 
-  constructor(index: number, { codec = null, calls = null, reasoning = null }: ChatWriterOptions) {
+  constructor(
+    index: number,
+    { codec = null, calls = null, reasoning = null }: ChatWriterOptions = {},
+  ) {
     this.#index = index;
     this.#codec = codec;
     this.#parser = calls && new ToolCallParser(calls);
-    this.#reasoning = reasoning && new ReasoningParser(reasoning.isOpen);
-    this.#isReasoningShown = reasoning?.isShown ?? false;
+    this.#reasoningParser = reasoning && new ReasoningParser(reasoning.isOpen);
+    this.#showsReasoning = reasoning?.isShown ?? false;
+  }
+
+  get reasoningTokens(): number | null {
+    return this.#reasoningParser && this.#reasoningTokens;
   }
 
   first(): object {
@@ -56,7 +65,10 @@ export class ChatWriter implements ChoiceWriter {
     const logprobs = this.#read(event);
     const deltas = this.#parse(event).map((piece) => this.#add(piece));
     // Tokens come with the text that they end, or alone while it is held back.
-    if (deltas.length === 0 && logprobs.length > 0) deltas.push({ content: "" });
+    if (deltas.length === 0 && logprobs.length > 0) {
+      const isText = this.#reasoningParser?.isText ?? true;
+      deltas.push(isText ? { content: "" } : {});
+    }
     return deltas.map((delta, i) => this.#piece(delta, i === 0 ? logprobs : [], null));
   }
 
@@ -71,8 +83,8 @@ export class ChatWriter implements ChoiceWriter {
       message: {
         role: "assistant",
         content: hasCalls && this.#content === "" ? null : this.#content,
+        ...(this.#reasoning !== "" && { reasoning_content: this.#reasoning }),
         refusal: null,
-        ...(this.#thoughts !== "" && { reasoning_content: this.#thoughts }),
         ...(hasCalls && { tool_calls: this.#calls }),
       },
       logprobs: this.#codec && { content: this.#logprobs, refusal: null },
@@ -85,28 +97,30 @@ export class ChatWriter implements ChoiceWriter {
     return reason === "stop" && this.#calls.length > 0 ? "tool_calls" : reason;
   }
 
-  #parse({ type, text }: TextEvent): ChatPiece[] {
-    const isEnd = type === "finish";
-    const reasoning = this.#reasoning;
-    if (reasoning === null) return this.#parseAnswer(text, isEnd);
-    const parts = [...reasoning.push(text), ...(isEnd ? reasoning.end() : [])];
-    const pieces = parts.flatMap((part): ChatPiece[] => {
-      if (part.kind === "answer") return this.#parseAnswer(part.text, false);
-      return this.#isReasoningShown ? [{ kind: "reasoning", text: part.text }] : [];
+  #parse(event: TextEvent): ChatPiece[] {
+    const pieces = this.#split(event).flatMap((piece): ChatPiece[] => {
+      if (piece.kind === "text") return this.#parser?.push(piece.text) ?? [piece];
+      return this.#showsReasoning ? [piece] : [];
     });
-    return isEnd ? [...pieces, ...this.#parseAnswer("", true)] : pieces;
+    return event.type === "finish" ? [...pieces, ...(this.#parser?.end() ?? [])] : pieces;
   }
 
-  #parseAnswer(text: string, isEnd: boolean): ToolPiece[] {
-    if (this.#parser === null) return text === "" ? [] : [{ kind: "text", text }];
-    const pieces = this.#parser.push(text);
-    return isEnd ? [...pieces, ...this.#parser.end()] : pieces;
+  /** Reasoning, and the text that follows. */
+  #split({ type, text, numTokens }: TextEvent): ReasoningPiece[] {
+    const parser = this.#reasoningParser;
+    if (parser === null) return text === "" ? [] : [{ kind: "text", text }];
+    const wasReasoning = parser.isReasoning;
+    const pieces = parser.push(text);
+    this.#tokens += numTokens;
+    // Nothing comes before the reasoning, whose tags count as well.
+    if (wasReasoning || parser.isReasoning) this.#reasoningTokens = this.#tokens;
+    return type === "finish" ? [...pieces, ...parser.end()] : pieces;
   }
 
   /** @returns the delta of a piece */
   #add(piece: ChatPiece): object {
     if (piece.kind === "reasoning") {
-      this.#thoughts += piece.text;
+      this.#reasoning += piece.text;
       return { reasoning_content: piece.text };
     }
     if (piece.kind === "text") {

@@ -8,16 +8,13 @@ import { findNamed } from "../parameters/aliases.ts";
 import { type ChatBody, chatSchema } from "./request-schemas.ts";
 import type { GrammarSource } from "../structured/compile-grammar.ts";
 import { structuredSource } from "../structured/structured-output.ts";
-import { opensReasoning, templateThinks } from "./reasoning-parser.ts";
 import { readTemplateOptions } from "./template-options.ts";
+import { readReasoning } from "./reasoning.ts";
 import { foreignNames } from "../tools/foreign-tools.ts";
 import { withToolPrompt } from "../tools/tool-prompt.ts";
 import { readTools } from "../tools/tool-schemas.ts";
 import type { Tool, Tools } from "../tools/tool-schemas.ts";
 import { knownInChat } from "../parameters/known-parameters.ts";
-
-/** Of a prompt, in which a tag that opens what the model thinks would be. */
-const endingTokens = 8;
 
 /** POST /v1/chat/completions */
 export const chatEndpoint: GenerationEndpoint<ChatBody> = {
@@ -51,14 +48,8 @@ export async function readChat(
     names: tools.isRequired ? [] : tools.list.map((tool) => tool.function.name),
     isParallel: tools.isParallel,
   };
-  // An answer of a form has no thoughts in it.
-  const isForced =
-    source !== undefined && !(source.kind === "tools" && !source.form && !tools?.isRequired);
-  const thinks =
-    !isForced &&
-    body.reasoning_format !== "none" &&
-    templateThinks(codec.tokenizerInfo.chatTemplate);
   const enforced = source && (await grammars.compile(source));
+  const reasoningOf = readReasoning(body, codec, source !== undefined && !isFreeText(source));
   const messages = body.messages.map(toChatMessage);
   const options = readTemplateOptions(body);
   return {
@@ -73,16 +64,11 @@ export async function readChat(
     logprobs: logprobs ? { numTop } : undefined,
     ...enforced,
     ignoredTools: foreignNames(body.tools),
-    writerFor: (index, { tokenIds }) =>
+    writerFor: (index, prompt) =>
       new ChatWriter(index, {
         codec: logprobs ? codec : null,
         calls,
-        reasoning: thinks
-          ? {
-              isOpen: opensReasoning(codec.decode(tokenIds.slice(-endingTokens))),
-              isShown: body.include_reasoning,
-            }
-          : null,
+        reasoning: reasoningOf && reasoningOf(prompt),
       }),
   };
 }
@@ -115,6 +101,11 @@ function sourceOf(body: ChatBody, tools: Tools | null): GrammarSource | undefine
   return form === undefined || tools.isRequired ? calls : { ...calls, form };
 }
 
+/** Calls may come in any text. */
+function isFreeText(source: GrammarSource): boolean {
+  return source.kind === "tools" && !source.tools.isRequired && source.form === undefined;
+}
+
 /** `max_tokens` is the older name of the same limit: the newer one wins. */
 function tokenLimitOf(body: ChatBody): { value: number; field: string } | undefined {
   const { max_completion_tokens: value } = body;
@@ -130,9 +121,9 @@ export function toChatMessage(message: ChatBody["messages"][number]): ChatMessag
     role: role === "developer" ? "system" : role,
     content,
     ...(name != null && { name }),
-    ...(role === "assistant" && message.tool_calls != null && { tool_calls: message.tool_calls }),
     ...(role === "assistant" &&
       message.reasoning_content != null && { reasoning_content: message.reasoning_content }),
+    ...(role === "assistant" && message.tool_calls != null && { tool_calls: message.tool_calls }),
     ...(role === "tool" && message.tool_call_id != null && { tool_call_id: message.tool_call_id }),
   };
 }

@@ -15,6 +15,7 @@ export interface Echo {
 
 /** Spells a choice of a text completion. */
 export class CompletionWriter implements ChoiceWriter {
+  readonly reasoningTokens = null;
   readonly #index: number;
   readonly #codec: TextCodec;
   readonly #keepsControl: boolean;

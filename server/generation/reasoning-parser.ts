@@ -1,38 +1,39 @@
-const openTag = "<think>";
-const closeTag = "</think>";
+import { startedLength } from "../text/started-length.ts";
 
-/** Of an answer of a model that thinks: what it thinks, and what it says. */
+export const reasoningStart = "<think>";
+const reasoningEnd = "</think>";
+
+/** A piece of an answer of a model that thinks before it speaks. */
 export interface ReasoningPiece {
-  readonly kind: "reasoning" | "answer";
+  readonly kind: "reasoning" | "text";
   readonly text: string;
 }
 
-/** A template that shows thoughts is of a model that writes them. */
-export function templateThinks(template: string): boolean {
-  return template.includes(closeTag);
-}
-
-/** @param ending of a rendered prompt: whether the answer goes on with thoughts that it has begun */
-export function opensReasoning(ending: string): boolean {
-  return ending.trimEnd().endsWith(openTag);
-}
-
 /**
- * Takes an answer apart, however it is split: thoughts stand between tags at its beginning. The tags and the blanks
- * beside them are in neither part; what may become one of them is held back. Thoughts that never end are thoughts.
+ * Takes the reasoning off the beginning of an answer, piece by piece, however it is split. As in llama.cpp the blanks
+ * around the tags belong to neither part, and a tag further on in the text is text.
  */
 export class ReasoningParser {
-  #place: "start" | "reasoning" | "gap" | "answer";
+  #place: "start" | "reasoning" | "break" | "text" = "start";
+  /** No reasoning has been told yet. */
+  #isFirst = true;
+  readonly #isOpen: boolean;
+  /** What has not been decided on yet. */
   #held = "";
 
-  /** @param isOpen the prompt has begun the thoughts */
+  /** @param isOpen the prompt ends with the opening tag, which the model may write once more */
   constructor(isOpen: boolean) {
-    this.#place = isOpen ? "reasoning" : "start";
+    this.#isOpen = isOpen;
   }
 
-  /** Thoughts are being written. */
+  /** What comes next is reasoning, as far as it is known. */
   get isReasoning(): boolean {
-    return this.#place === "reasoning";
+    return this.#place === "reasoning" || (this.#place === "start" && this.#isOpen);
+  }
+
+  /** The reasoning has ended, or there is none. */
+  get isText(): boolean {
+    return this.#place === "text";
   }
 
   push(text: string): ReasoningPiece[] {
@@ -42,12 +43,16 @@ export class ReasoningParser {
     return pieces;
   }
 
-  /** The answer ends here. */
+  /** The answer ends here: a tag that was begun is part of what it would have ended. */
   end(): ReasoningPiece[] {
-    const text = this.#held;
+    const kind = this.isReasoning ? "reasoning" : "text";
+    const text = kind === "reasoning" ? this.#lastReasoning() : this.#held;
     this.#held = "";
-    if (this.#place === "reasoning") return piece("reasoning", text.trimEnd());
-    return this.#place === "gap" ? [] : piece("answer", text);
+    return text === "" ? [] : [{ kind, text }];
+  }
+
+  #lastReasoning(): string {
+    return (this.#isFirst ? this.#held.trimStart() : this.#held).trimEnd();
   }
 
   /** @returns whether there is more to look at */
@@ -55,61 +60,44 @@ export class ReasoningParser {
     switch (this.#place) {
       case "start": {
         const text = this.#held.trimStart();
-        if (text.startsWith(openTag)) {
-          this.#held = text.slice(openTag.length);
+        if (text.length < reasoningStart.length && reasoningStart.startsWith(text)) return false;
+        if (text.startsWith(reasoningStart)) {
+          this.#held = text.slice(reasoningStart.length);
           this.#place = "reasoning";
-          return true;
+        } else {
+          this.#place = this.#isOpen ? "reasoning" : "text";
         }
-        if (openTag.startsWith(text)) return false;
-        this.#place = "answer";
         return true;
       }
-      case "reasoning": {
-        const end = this.#held.indexOf(closeTag);
-        const safe = end < 0 ? settledLength(this.#held) : end;
-        const text = this.#held.slice(0, safe);
-        pieces.push(
-          ...piece("reasoning", this.#began ? trimmed(text, end) : trimmed(text.trimStart(), end)),
-        );
-        if (text.trim() !== "") this.#began = true;
-        this.#held = end < 0 ? this.#held.slice(safe) : this.#held.slice(end + closeTag.length);
-        if (end < 0) return false;
-        this.#place = "gap";
-        return true;
-      }
-      case "gap":
+      case "reasoning":
+        return this.#reason(pieces);
+      case "break":
         this.#held = this.#held.trimStart();
         if (this.#held === "") return false;
-        this.#place = "answer";
+        this.#place = "text";
         return true;
-      case "answer":
-        pieces.push(...piece("answer", this.#held));
+      case "text":
+        if (this.#held !== "") pieces.push({ kind: "text", text: this.#held });
         this.#held = "";
         return false;
     }
   }
 
-  /** Blanks before the first thought are none. */
-  #began = false;
-}
-
-function piece(kind: ReasoningPiece["kind"], text: string): ReasoningPiece[] {
-  return text === "" ? [] : [{ kind, text }];
-}
-
-/** Without the blanks before the closing tag, where that follows. */
-function trimmed(text: string, end: number): string {
-  return end < 0 ? text : text.trimEnd();
-}
-
-/** Length of a text without an ending that may lead to the closing tag: blanks, and the beginning of it. */
-function settledLength(text: string): number {
-  let start = text.length;
-  for (let length = Math.min(closeTag.length - 1, text.length); length > 0; length--) {
-    if (text.endsWith(closeTag.slice(0, length))) {
-      start = text.length - length;
-      break;
+  #reason(pieces: ReasoningPiece[]): boolean {
+    if (this.#isFirst) this.#held = this.#held.trimStart();
+    const tag = this.#held.indexOf(reasoningEnd);
+    const end = tag < 0 ? this.#held.length - startedLength(this.#held, reasoningEnd) : tag;
+    const text = this.#held.slice(0, end).trimEnd();
+    if (text !== "") {
+      pieces.push({ kind: "reasoning", text });
+      this.#isFirst = false;
     }
+    if (tag < 0) {
+      this.#held = this.#held.slice(text.length);
+      return false;
+    }
+    this.#held = this.#held.slice(tag + reasoningEnd.length);
+    this.#place = "break";
+    return true;
   }
-  return text.slice(0, start).trimEnd().length;
 }

@@ -3,6 +3,7 @@ import { withAliases } from "../parameters/aliases.ts";
 import { requestLimits } from "../base/request-limits.ts";
 import { noLimit, samplingFields, tokenLimit } from "./sampling-fields.ts";
 import { structuredFields } from "../structured/structured-output.ts";
+import { reasoningFields } from "./reasoning.ts";
 import { templateFields } from "./template-options.ts";
 import { maxTopLogprobs } from "./token-logprobs.ts";
 import { toolCall, toolFields } from "../tools/tool-schemas.ts";
@@ -55,8 +56,9 @@ const messageSchema = z.discriminatedUnion(
       role: z.literal("assistant"),
       content: assistantContent,
       name,
-      tool_calls: z.array(toolCall).max(requestLimits.toolCalls).nullish(),
+      /** What the model thought before it said that, for templates that show it. */
       reasoning_content: z.string().nullish(),
+      tool_calls: z.array(toolCall).max(requestLimits.toolCalls).nullish(),
     }),
     z.object({
       role: z.literal("tool"),
@@ -79,9 +81,7 @@ export const chatSchema = z.object({
   top_logprobs: z.int().min(0).max(maxTopLogprobs).default(0),
   ...toolFields,
   ...templateFields,
-  /** Whether what the model thinks is told apart; vLLM's and llama.cpp's names. */
-  reasoning_format: z.literal(["auto", "deepseek", "none"]).default("auto"),
-  include_reasoning: z.boolean().default(true),
+  ...reasoningFields,
 });
 
 const tokenIds = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;

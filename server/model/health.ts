@@ -1,5 +1,6 @@
 import type { RequestHandler } from "express";
 import { packageVersion } from "../base/package-version.ts";
+import { toWireDefaults } from "./generation-defaults.ts";
 import type { ModelService } from "./model-service.ts";
 
 /** GET /health: the process is alive, whatever the model does. */
@@ -20,11 +21,16 @@ export const version: RequestHandler = (_req, res) => {
 /** GET /props: what llama.cpp's clients ask of a model. */
 export function props(service: ModelService): RequestHandler {
   return (_req, res) => {
-    const { names, codec, engine } = service.ready();
+    const { names, codec, engine, generationDefaults } = service.ready();
+    const { repetition_penalty: repeat_penalty = 1, ...sampling } =
+      toWireDefaults(generationDefaults);
     const { contextLength, maxBatch } = engine.limits;
     const { chatTemplate, bosToken, eosToken } = codec.tokenizerInfo;
     res.json({
-      default_generation_settings: { n_ctx: contextLength },
+      default_generation_settings: {
+        n_ctx: contextLength,
+        params: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, ...sampling, repeat_penalty },
+      },
       total_slots: maxBatch,
       model_alias: names[0],
       chat_template: chatTemplate,

@@ -8,6 +8,7 @@ import { systemTimer } from "../../engine/contract/timer.ts";
 import type { ModelConfig } from "../../model/weights/config.ts";
 import { stageBorders } from "../../model/stages/model-stages.ts";
 import { openModel } from "../../model/weights/open-model.ts";
+import { readGenerationDefaults } from "../../model/text/generation-defaults.ts";
 import { resolveModel } from "../../model/source/source.ts";
 import type { ResolvedModel } from "../../model/source/source.ts";
 import { denseShape } from "../../model/weights/layer-spec.ts";
@@ -20,6 +21,7 @@ import type { ExpertSource } from "../experts/expert-source.ts";
 import { prepareExperts } from "../experts/prepare-experts.ts";
 import type { PreparedExperts } from "../experts/prepare-experts.ts";
 import type { Log } from "../base/log.ts";
+import { toWireDefaults } from "./generation-defaults.ts";
 import { ModelCodec } from "../text/model-codec.ts";
 import type { LoadedModel } from "./model-service.ts";
 import { planRouter } from "../routing/router-source.ts";
@@ -63,6 +65,11 @@ export async function loadModel(
   weights.close();
   const { vocabSize } = weights.config;
   const codec = new ModelCodec(tokenizerSource);
+  const generationDefaults =
+    config.generationConfig === "auto" ? readGenerationDefaults(tokenizerSource) : {};
+  if (Object.keys(generationDefaults).length > 0) {
+    log.info("generation defaults of the model", toWireDefaults(generationDefaults));
+  }
   const contextLength = contextLengthOf(config, weights.config);
   const { contentHash } = weights;
   const { path: modelPath } = resolved;
@@ -124,6 +131,7 @@ export async function loadModel(
     names: [id, ...aliases],
     engine,
     codec: new BackgroundCodec(codec, background),
+    generationDefaults,
     tasks: router.tasks,
     experts: experts && { memoryBytes: experts.options.memoryBytes, builder: experts.builder },
     middle: { firstLayer: stageBorders(weights.config).middle, layer: denseShape(weights.config) },

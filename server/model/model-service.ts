@@ -1,4 +1,5 @@
 import type { Engine } from "../../engine/contract/request.ts";
+import type { GenerationDefaults } from "../../model/text/generation-defaults.ts";
 import type { LayerShape } from "../../model/weights/layer-spec.ts";
 import type { RouterMap } from "../../router/router-map.ts";
 import type { TextCodec } from "../text/codec.ts";
@@ -11,6 +12,8 @@ export interface LoadedModel {
   readonly names: readonly [id: string, ...aliases: string[]];
   readonly engine: Engine;
   readonly codec: TextCodec;
+  /** What holds where a request does not say how tokens are drawn. */
+  readonly generationDefaults: GenerationDefaults;
   /** Tasks that clients may ask for. */
   readonly tasks: readonly string[];
   /** Null where there are none but dense. */

@@ -28,6 +28,8 @@ const usage = z.looseObject({
   total_tokens: z.int().min(0),
   /** Absent in the pieces of `continuous_usage_stats` but the last. */
   prompt_tokens_details: z.looseObject({ cached_tokens: z.int().min(0) }).optional(),
+  /** Where reasoning is told from the text. */
+  completion_tokens_details: z.looseObject({ reasoning_tokens: z.int().min(0) }).optional(),
 });
 
 const head = { id: z.string(), created: z.int(), model: z.string() };
@@ -47,6 +49,7 @@ const chatCompletion = z.looseObject({
       message: z.looseObject({
         role: z.literal("assistant"),
         content: z.string().nullable(),
+        reasoning_content: z.string().optional(),
         refusal: z.string().nullable(),
         tool_calls: z.array(toolCall).optional(),
       }),
@@ -67,6 +70,7 @@ const chatCompletionChunk = z.looseObject({
       delta: z.looseObject({
         role: z.literal("assistant").optional(),
         content: z.string().nullish(),
+        reasoning_content: z.string().optional(),
       }),
       finish_reason: finishReason.nullable(),
     }),
@@ -98,6 +102,8 @@ const outputText = z.looseObject({
   logprobs: z.array(z.unknown()),
 });
 
+const reasoningText = z.looseObject({ type: z.literal("reasoning_text"), text: z.string() });
+
 const itemHead = {
   id: z.string(),
   status: z.enum(["in_progress", "completed", "incomplete"]),
@@ -111,6 +117,13 @@ const functionCall = z.looseObject({
   arguments: z.string(),
 });
 
+const reasoning = z.looseObject({
+  ...itemHead,
+  type: z.literal("reasoning"),
+  summary: z.array(z.unknown()),
+  content: z.array(reasoningText),
+});
+
 const outputItem = z.discriminatedUnion("type", [
   z.looseObject({
     ...itemHead,
@@ -118,6 +131,7 @@ const outputItem = z.discriminatedUnion("type", [
     role: z.literal("assistant"),
     content: z.array(outputText),
   }),
+  reasoning,
   functionCall,
 ]);
 
@@ -130,6 +144,7 @@ const inputItem = z.discriminatedUnion("type", [
     role: z.enum(["user", "system", "developer", "assistant"]),
     content: z.array(z.discriminatedUnion("type", [inputText, outputText])),
   }),
+  reasoning,
   functionCall,
   z.looseObject({
     ...itemHead,
@@ -169,7 +184,7 @@ const responseEvent = z.looseObject({
   sequence_number: z.int().min(0),
   response: response.optional(),
   item: outputItem.optional(),
-  part: outputText.optional(),
+  part: z.discriminatedUnion("type", [outputText, reasoningText]).optional(),
 });
 
 const model = z.looseObject({
@@ -328,7 +343,18 @@ export const answers = {
   TokenizerInfo: tokenizerInfo,
   Version: z.looseObject({ version: z.string() }),
   Props: z.looseObject({
-    default_generation_settings: z.looseObject({ n_ctx: z.int() }),
+    default_generation_settings: z.looseObject({
+      n_ctx: z.int(),
+      params: z
+        .looseObject({
+          temperature: z.number(),
+          top_p: z.number(),
+          top_k: z.number(),
+          min_p: z.number(),
+          repeat_penalty: z.number(),
+        })
+        .describe("What holds where a request does not say: as the model's files have it."),
+    }),
     total_slots: z.int(),
     chat_template: z.string(),
   }),

@@ -155,13 +155,20 @@ export class Chat {
   }
 
   #answer(answer: ShownAnswer, isDense: boolean): View {
-    const { text, state, problem, route } = answer;
+    const { text, reasoning, state, problem, route } = answer;
     const expert = route?.expert ?? (isDense ? "dense" : null);
     return html`<div
       class="answer ${colourOf(this.tasks, expert ?? "")}"
       aria-busy=${state === "running" || state === "waiting"}
     >
       <h3>${expert ?? "…"}</h3>
+      ${
+        reasoning &&
+        html`<details class="reasoning">
+          <summary>thoughts</summary>
+          <p class="text">${reasoning}</p>
+        </details>`
+      }
       <p class="text">
         ${text}${state === "running" && html`<span class="caret" aria-hidden="true"></span>`}
       </p>

@@ -7,6 +7,8 @@ export interface ShownAnswer {
   /** Name of the model that was asked. */
   readonly model: string;
   text: string;
+  /** What the model thought before. */
+  reasoning: string;
   route: Route | null;
   state: "waiting" | "running" | "done" | "stopped" | "failed";
   problem: string | null;
@@ -74,7 +76,7 @@ export class Conversation {
       ...(models.length > 1 && { temperature: 0 }),
     }));
     const answers = models.map((model): ShownAnswer => ({
-      ...{ model, text: "", route: null, state: "waiting", problem: null },
+      ...{ model, text: "", reasoning: "", route: null, state: "waiting", problem: null },
       ...{ firstTokenSeconds: null, tokens: 0, tokensPerSecond: null },
     }));
     this.#turns = [...this.#turns, { number: this.#turns.length + 1, prompt, answers }];
@@ -117,11 +119,15 @@ export class Conversation {
         if (event.type === "start") shown.route = event.seap;
         else if (event.type === "delta") {
           const text = event.choices.map(({ delta }) => delta?.content ?? "").join("");
-          if (text === "") continue;
+          const reasoning = event.choices
+            .map(({ delta }) => delta?.reasoning_content ?? "")
+            .join("");
+          if (text === "" && reasoning === "") continue;
           const nowMs = performance.now();
           firstMs ??= nowMs;
           shown.state = "running";
           shown.text += text;
+          shown.reasoning += reasoning;
           shown.firstTokenSeconds = (firstMs - sentMs) / 1000;
           count(shown, shown.tokens + 1, (nowMs - firstMs) / 1000);
         } else {

@@ -19,10 +19,10 @@ export function withAliases<Fields extends Readonly<Record<Aliased, object>>>(
 }
 
 /** A parameter under whichever of its names the client has used, its own first; undefined for none. */
-export function findNamed(
-  body: { readonly [Name in Alias | Aliased]?: number | undefined },
+export function findNamed<Value = number>(
+  body: { readonly [Name in Alias | Aliased]?: Value | undefined },
   name: Aliased,
-): { readonly field: string; readonly value: number } | undefined {
+): { readonly field: string; readonly value: Value } | undefined {
   const names = [name, ...(Object.keys(aliases) as Alias[]).filter((key) => aliases[key] === name)];
   const field = names.find((each) => body[each] !== undefined);
   return field && { field, value: body[field]! };

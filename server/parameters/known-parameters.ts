@@ -93,7 +93,7 @@ const matters: ParameterTable = {
   verbosity: idle("the model knows none"),
   ...allIdle(
     ["thinking_budget_tokens", "thinking_token_budget"],
-    "what the model thinks counts as its answer does",
+    "thinking ends when the model ends it, or with `max_tokens`",
   ),
   ...allIdle(["think", "thinking", "reasoning"], "use `chat_template_kwargs`"),
   thinking_forced_open: idle("use `chat_template_kwargs`"),
@@ -150,6 +150,7 @@ export const knownInCompletions: ParameterTable = {
   add_special_tokens: refused([true], "send token ids"),
   add_bos_token: refused([true], "send token ids"),
   parallel_tool_calls: idle("there are no tools here"),
+  ...allIdle(["include_reasoning", "reasoning_format"], "the model's text is told as it is"),
 };
 
 /** Has a meaning in responses. */

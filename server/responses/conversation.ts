@@ -6,6 +6,7 @@ import type { ResponsesBody } from "./request-schema.ts";
 export interface ConversationMessage {
   readonly role: "user" | "assistant" | "system" | "developer" | "tool";
   readonly content: string;
+  readonly reasoning_content?: string;
   readonly tool_calls?: readonly ConversationCall[];
   readonly tool_call_id?: string;
 }
@@ -18,11 +19,22 @@ export interface ConversationCall {
 
 export function toMessages(items: readonly ConversationItem[]): ConversationMessage[] {
   const messages: ConversationMessage[] = [];
-  for (const item of items) addItem(messages, item);
+  for (const [index, item] of items.entries()) {
+    if (item.type === "reasoning") continue;
+    const before = items[index - 1];
+    const thought = before?.type === "reasoning" ? joinTexts(before.content.map(textOf)) : "";
+    addItem(messages, item, thought);
+  }
   return messages;
 }
 
-function addItem(messages: ConversationMessage[], item: ConversationItem): void {
+/** @param thought - what the model thought before it, for which only messages of the assistant have a place */
+function addItem(
+  messages: ConversationMessage[],
+  item: Exclude<ConversationItem, { readonly type: "reasoning" }>,
+  thought: string,
+): void {
+  const reasoning = thought === "" ? {} : { reasoning_content: thought };
   if (item.type === "function_call_output") {
     messages.push({ role: "tool", content: item.output, tool_call_id: item.call_id });
   } else if (item.type === "function_call") {
@@ -34,23 +46,28 @@ function addItem(messages: ConversationMessage[], item: ConversationItem): void 
     };
     // The calls of one turn are items of their own here, and one message in a chat.
     const last = messages.at(-1);
-    const turn = last?.role === "assistant" ? last : null;
+    const turn = last?.role === "assistant" && thought === "" ? last : null;
     if (turn !== null) messages.pop();
     messages.push({
+      ...(turn ?? reasoning),
       role: "assistant",
       content: turn?.content ?? "",
       tool_calls: [...(turn?.tool_calls ?? []), call],
     });
   } else {
-    const content = joinTexts(item.content.map(({ text }) => text));
+    const content = joinTexts(item.content.map(textOf));
     const last = messages.at(-1);
     // What the model says after its calls belongs to the same turn.
-    if (item.role === "assistant" && last?.tool_calls !== undefined) {
+    if (item.role === "assistant" && last?.tool_calls !== undefined && thought === "") {
       messages[messages.length - 1] = { ...last, content: last.content + content };
     } else {
-      messages.push({ role: item.role, content });
+      messages.push({ role: item.role, content, ...(item.role === "assistant" && reasoning) });
     }
   }
+}
+
+function textOf({ text }: { readonly text: string }): string {
+  return text;
 }
 
 /** What a request says of how tokens are drawn, under the names that chat has for it too. */
@@ -74,6 +91,8 @@ export function toChatBody(
     ],
     max_completion_tokens: body.max_output_tokens,
     reasoning_effort: body.reasoning.effort,
+    reasoning_format: body.reasoning_format,
+    include_reasoning: body.include_reasoning,
     stream: body.stream,
     ...(logprobs && { logprobs, top_logprobs: body.top_logprobs }),
     ...toResponseFormat(text?.format),

@@ -27,6 +27,20 @@ export interface TextPart {
   readonly logprobs: readonly object[];
 }
 
+/** What the model thinks before it answers. */
+export interface ReasoningItem {
+  readonly id: string;
+  readonly type: "reasoning";
+  readonly status: ItemStatus;
+  readonly summary: readonly [];
+  readonly content: readonly ReasoningPart[];
+}
+
+export interface ReasoningPart {
+  readonly type: "reasoning_text";
+  readonly text: string;
+}
+
 export interface CallItem {
   readonly id: string;
   readonly type: "function_call";
@@ -45,7 +59,7 @@ export interface CallOutputItem {
 }
 
 /** What the model makes. */
-export type OutputItem = MessageItem | CallItem;
+export type OutputItem = ReasoningItem | MessageItem | CallItem;
 
 /** What a conversation is made of, in the words of the API. */
 export type ConversationItem = InputMessage | CallOutputItem | OutputItem;
@@ -73,6 +87,10 @@ function toItem(item: GivenItem): ConversationItem {
   if (item.type === "function_call") return { id: newId("fc"), status, ...item };
   if (item.type === "function_call_output") {
     return { id: newId("fco"), status, ...item, output: joinTexts(item.output) };
+  }
+  if (item.type === "reasoning") {
+    const content = item.content.map((text) => ({ type: "reasoning_text" as const, text }));
+    return { id: newId("rs"), type: "reasoning", status, summary: [], content };
   }
   const head = { id: newId("msg"), type: "message", status } as const;
   const { role, content } = item;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { chatSchema } from "../generation/request-schemas.ts";
 import { requestLimits } from "../base/request-limits.ts";
+import { reasoningFields } from "../generation/reasoning.ts";
 import { samplingFields } from "../generation/sampling-fields.ts";
 import { functionOrForeign } from "../tools/foreign-tools.ts";
 
@@ -99,9 +100,23 @@ const item = z.discriminatedUnion(
       arguments: z.string(),
     }),
     ...foreignCalls,
-    // What a model of another server has thought, or had done there; the answer that followed says what came of it.
+    // What a model has thought, as far as it is told: of other servers often only a summary.
     z
-      .object({ type: z.literal(["reasoning", "web_search_call", "file_search_call"]) })
+      .object({
+        type: z.literal("reasoning"),
+        content: z
+          .array(z.object({ type: z.string(), text: z.string().optional() }))
+          .max(requestLimits.textParts)
+          .nullish(),
+      })
+      .transform(({ type, content }) => {
+        const parts = (content ?? []).filter((part) => part.type === "reasoning_text");
+        const texts = parts.flatMap(({ text }) => text ?? []);
+        return texts.length === 0 ? { type: "passed_over" as const } : { type, content: texts };
+      }),
+    // What a model had done on another server; the answer that followed says what came of it.
+    z
+      .object({ type: z.literal(["web_search_call", "file_search_call"]) })
       .transform(() => ({ type: "passed_over" as const })),
     z.object({
       type: z.literal("item_reference"),
@@ -227,6 +242,7 @@ export const responsesSchema = z.object({
     .object({ effort: chat.reasoning_effort.nullish(), summary: z.string().nullish() })
     .default({}),
   user: z.string().optional(),
+  ...reasoningFields,
 });
 
 export type ResponsesBody = z.output<typeof responsesSchema>;

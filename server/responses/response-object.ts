@@ -17,6 +17,7 @@ export interface ResponseHead {
 export interface ResponseEnd {
   readonly finish: FinishEvent;
   readonly route: RoutedEvent;
+  readonly reasoningTokens: number;
   /** Unix seconds. */
   readonly completedAt: number;
 }
@@ -57,18 +58,19 @@ export function toWireResponse(
     top_logprobs: body.top_logprobs,
     top_p: body.top_p,
     truncation: body.truncation,
-    usage: end && toWireUsage(end.finish),
+    usage: end && toWireUsage(end),
     user: body.user ?? null,
     ...(end && { seap: toWireRoute(end.route) }),
   };
 }
 
-function toWireUsage({ promptTokens, cachedTokens, completionTokens }: FinishEvent): object {
+function toWireUsage({ finish, reasoningTokens }: ResponseEnd): object {
+  const { promptTokens, cachedTokens, completionTokens } = finish;
   return {
     input_tokens: promptTokens,
     input_tokens_details: { cached_tokens: cachedTokens },
     output_tokens: completionTokens,
-    output_tokens_details: { reasoning_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: reasoningTokens },
     total_tokens: promptTokens + completionTokens,
   };
 }

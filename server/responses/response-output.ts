@@ -5,6 +5,7 @@ import {
   type MessageItem,
   newId,
   type OutputItem,
+  type ReasoningItem,
   type TextPart,
 } from "./items.ts";
 
@@ -18,6 +19,7 @@ export interface ResponseEvent {
 export interface ChatPiece {
   readonly delta: {
     readonly content?: string | null;
+    readonly reasoning_content?: string;
     readonly tool_calls?: readonly {
       readonly id?: string;
       readonly function?: { readonly name?: string; readonly arguments?: string };
@@ -30,7 +32,7 @@ export interface ChatPiece {
 export class ResponseOutput {
   readonly #done: OutputItem[] = [];
   /** The last item, while it grows. */
-  #open: MessageItem | CallItem | null = null;
+  #open: OutputItem | null = null;
 
   /** All items, the one that grows included. */
   get items(): readonly OutputItem[] {
@@ -38,8 +40,9 @@ export class ResponseOutput {
   }
 
   *take({ delta, logprobs }: ChatPiece): Generator<ResponseEvent> {
-    const { content, tool_calls: calls = [] } = delta;
+    const { content, reasoning_content: reasoning, tool_calls: calls = [] } = delta;
     const tokens = logprobs?.content ?? [];
+    if (reasoning !== undefined) yield* this.#addReasoning(reasoning);
     if (typeof content === "string" && (content !== "" || tokens.length > 0)) {
       yield* this.#addText(content, tokens);
     }
@@ -51,8 +54,24 @@ export class ResponseOutput {
 
   /** No more pieces come. @param isWhole the answer was not cut off */
   *finish(isWhole: boolean): Generator<ResponseEvent> {
-    if (this.items.length === 0) yield* this.#addText("", []);
+    if (this.items.every(({ type }) => type === "reasoning")) yield* this.#addText("", []);
     yield* this.#close(isWhole ? "completed" : "incomplete");
+  }
+
+  *#addReasoning(delta: string): Generator<ResponseEvent> {
+    if (this.#open?.type !== "reasoning") yield* this.#beginReasoning();
+    const item = this.#open as ReasoningItem;
+    const text = reasoningOf(item) + delta;
+    this.#open = { ...item, content: [{ type: "reasoning_text", text }] };
+    yield { type: "response.reasoning_text.delta", ...this.#place(), content_index: 0, delta };
+  }
+
+  *#beginReasoning(): Generator<ResponseEvent> {
+    yield* this.#close("completed");
+    const id = newId("rs");
+    yield this.#begin({ id, type: "reasoning", status: "in_progress", summary: [], content: [] });
+    const part = { type: "reasoning_text", text: "" };
+    yield { type: "response.content_part.added", ...this.#place(), content_index: 0, part };
   }
 
   *#addText(delta: string, logprobs: readonly object[]): Generator<ResponseEvent> {
@@ -104,7 +123,7 @@ export class ResponseOutput {
     yield { type: "response.function_call_arguments.delta", ...this.#place(), delta };
   }
 
-  #begin(item: MessageItem | CallItem): ResponseEvent {
+  #begin(item: OutputItem): ResponseEvent {
     this.#open = item;
     return { type: "response.output_item.added", output_index: this.#done.length, item };
   }
@@ -118,6 +137,12 @@ export class ResponseOutput {
       const { text, logprobs } = part;
       const where = { ...place, content_index: 0 };
       yield { type: "response.output_text.done", ...where, text, logprobs };
+      yield { type: "response.content_part.done", ...where, part };
+    } else if (item.type === "reasoning") {
+      const text = reasoningOf(item);
+      const where = { ...place, content_index: 0 };
+      yield { type: "response.reasoning_text.done", ...where, text };
+      const part = { type: "reasoning_text", text };
       yield { type: "response.content_part.done", ...where, part };
     } else {
       const { name, arguments: text } = item;
@@ -136,4 +161,8 @@ export class ResponseOutput {
 
 function textOf({ content }: MessageItem): TextPart {
   return content[0] ?? emptyText;
+}
+
+function reasoningOf({ content }: ReasoningItem): string {
+  return content[0]?.text ?? "";
 }

@@ -10,6 +10,7 @@ import { answerBeginner, type GenerationContext } from "../generation/generation
 import type { GenerationEndpoint } from "../generation/generation-endpoint.ts";
 import { setUnenforcedHeader } from "../structured/unenforced.ts";
 import { validate, withoutNulls } from "../http/parse-body.ts";
+import { withDefaults } from "../model/generation-defaults.ts";
 import type { PieceStream } from "../http/piece-stream.ts";
 import type { ChatBody } from "../generation/request-schemas.ts";
 import { recordOf } from "../http/request-record.ts";
@@ -60,12 +61,13 @@ interface Work {
 
 /** POST /v1/responses */
 export function createResponse(context: GenerationContext, store: ResponseStore): RequestHandler {
-  const { inFlight, unknownFields } = context;
+  const { inFlight, service, unknownFields } = context;
   const begin = answerBeginner(endpoint, context);
   return async (req, res) => {
-    const fields = withoutNulls(req.body);
+    const given = withoutNulls(req.body);
     const record = recordOf(res);
-    unknownFields.note(fields, isKnown, record.log);
+    unknownFields.note(given, isKnown, record.log);
+    const fields = withDefaults(given, service.ready().generationDefaults);
     const body = validate(responsesSchema, fields);
     refuseUnsupported(fields, knownInResponses);
     const { previous_response_id: previous } = body;
@@ -196,7 +198,8 @@ async function drain({ answer }: Work, sink: PieceSink): Promise<ResponseEnd> {
     onText: (event: TextEvent) => take(writer.write(event)),
   });
   await take([writer.last(finish.reason)]);
-  return { finish, route: routed!, completedAt: Math.floor(Date.now() / 1000) };
+  const reasoningTokens = writer.reasoningTokens ?? 0;
+  return { finish, route: routed!, reasoningTokens, completedAt: Math.floor(Date.now() / 1000) };
 }
 
 /** Stores the response where that is wanted, and gives what the client gets. */

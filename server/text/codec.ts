@@ -6,10 +6,10 @@ export interface ChatMessage {
   readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
   readonly name?: string;
+  /** What the assistant thought before it said that. */
+  readonly reasoning_content?: string;
   /** Calls the assistant made, as the client sent them. */
   readonly tool_calls?: readonly unknown[];
-  /** What the model thought before, as the client has it. */
-  readonly reasoning_content?: string;
   /** The call that a tool message answers. */
   readonly tool_call_id?: string;
 }

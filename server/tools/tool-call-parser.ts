@@ -1,4 +1,5 @@
 import { LooseCallParser } from "./loose-call-parser.ts";
+import { startedLength } from "../text/started-length.ts";
 import type { ToolPiece } from "./tool-piece.ts";
 import { callEnd, callStart, readCallHead } from "./tool-call-text.ts";
 
@@ -108,11 +109,4 @@ export class ToolCallParser {
     this.#place = next;
     return true;
   }
-}
-
-/** Length of the longest end of the text that the tag begins with. */
-function startedLength(text: string, tag: string): number {
-  let length = Math.min(text.length, tag.length - 1);
-  while (!text.endsWith(tag.slice(0, length))) length--;
-  return length;
 }

@@ -37,6 +37,7 @@ function fakeLoad() {
     names,
     engine,
     codec: new FakeCodec(),
+    generationDefaults: {},
     tasks: [],
     experts: null,
     middle: { firstLayer: 0, layer: { numHeads: 1, numKvHeads: 1, intermediateSize: 1 } },

@@ -18,7 +18,8 @@ export class FakeCodec implements TextCodec {
   readonly conversations: (readonly ChatMessage[])[] = [];
   /** What each was rendered with. */
   readonly renderings: (Partial<RenderOptions> | undefined)[] = [];
-  readonly tokenizerInfo: TokenizerInfo = {
+  /** Whose template is set by tests; it renders nothing. */
+  tokenizerInfo: TokenizerInfo = {
     className: "FakeTokenizer",
     vocabSize: 1000,
     bosToken: "^",
@@ -27,6 +28,10 @@ export class FakeCodec implements TextCodec {
     addsBos: true,
     chatTemplate: "{{ messages }}",
   };
+
+  set chatTemplate(chatTemplate: string) {
+    this.tokenizerInfo = { ...this.tokenizerInfo, chatTemplate };
+  }
 
   async encodeChat(
     messages: readonly ChatMessage[],

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import type { ExecutionContext } from "ava";
 import OpenAI from "openai";
+import type { GenerationDefaults } from "../../model/text/generation-defaults.ts";
 import { createLog, type LogFormat } from "../../server/base/log.ts";
 import type { RouterMap } from "../../router/router-map.ts";
 import type { ServedExperts } from "../../server/model/model-service.ts";
@@ -54,6 +55,8 @@ export interface TestServerOptions {
   /** @default none */
   readonly experts?: ServedExperts;
   /** @default none */
+  readonly generationDefaults?: GenerationDefaults;
+  /** @default none */
   readonly routerMap?: RouterMap;
   /** Holds the loading of the model until it is opened. */
   readonly loading?: Gate;
@@ -75,6 +78,7 @@ export async function startServer(
     stickyMargin = 2,
     experts = null,
     routerMap = null,
+    generationDefaults = {},
     loading,
   } = options;
   const codec = new FakeCodec();
@@ -102,7 +106,8 @@ export async function startServer(
     load: async () => {
       await loading?.opened;
       const close = () => engine.close();
-      return { names, engine, codec, tasks, experts, middle, routerMap: () => routerMap, close };
+      const served = { names, engine, codec, generationDefaults, tasks, experts, middle };
+      return { ...served, routerMap: () => routerMap, close };
     },
     signals,
     exit: (status) => {

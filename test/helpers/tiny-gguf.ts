@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { writeGguf } from "./gguf-writer.ts";
+import { type WritableMetadata, writeGguf } from "./gguf-writer.ts";
 import { ggufMetadata, ggufTensors } from "./stored-model.ts";
 import { tinyModel } from "./tiny-model.ts";
 import type { TinyModelOptions } from "./tiny-model.ts";
@@ -15,7 +15,11 @@ const tokenType = { normal: 1, control: 3 };
  * Writes a complete model file: random weights, a small byte-level vocabulary and the tokens of ChatML.
  * What it says is noise, but the same noise every time, and it seldom ends an answer by itself.
  */
-export function writeTinyGguf(path: string, options: TinyModelOptions = {}): void {
+export function writeTinyGguf(
+  path: string,
+  options: TinyModelOptions = {},
+  moreMetadata: WritableMetadata = {},
+): void {
   const { tokens, merges } = JSON.parse(
     readFileSync("test/fixtures/tokenizer-byte-level.json", "utf8"),
   ) as ByteLevelFixture;
@@ -27,6 +31,7 @@ export function writeTinyGguf(path: string, options: TinyModelOptions = {}): voi
   });
   const metadata = {
     ...ggufMetadata(weights),
+    ...moreMetadata,
     "general.name": "tiny",
     "tokenizer.ggml.model": "gpt2",
     "tokenizer.ggml.pre": "smollm",

@@ -67,19 +67,28 @@ test.serial(
     const messages: OpenAI.Chat.ChatCompletionMessageParam[] = [
       {
         role: "system",
-        content: "You are a helpful assistant. Use one tool at a time, and wait for its result.",
+        content:
+          "You are a helpful assistant. Use the tools one at a time. When all is done, answer the user in a sentence.",
       },
       {
         role: "user",
         content:
-          "First get the weather in Lisbon. Then convert its temperature to Fahrenheit with the tool. " +
-          "Then save a note that says the temperature in Fahrenheit. At the end tell me what you did.",
+          "Get the weather in Lisbon, convert the temperature to Fahrenheit, and save a note with the " +
+          "temperature in Fahrenheit. When the note is saved, tell me the temperature.",
       },
     ];
     let answer: string | null = null;
     for (let turn = 0; turn < 8 && answer === null; turn++) {
       const { choices } = await served.client.chat.completions.create({
-        ...{ model: name, messages, tools, tool_choice: "auto", temperature: 0, max_tokens: 200 },
+        ...{
+          model: name,
+          messages,
+          tools,
+          tool_choice: "auto",
+          temperature: 0,
+          max_tokens: 200,
+          parallel_tool_calls: false,
+        },
       });
       const { message, finish_reason: reason } = choices[0]!;
       messages.push(message);
@@ -102,6 +111,6 @@ test.serial(
     t.regex(String(calls[0]?.args["city"]), /Lisbon/);
     t.is(calls[1]?.args["celsius"], 21);
     t.regex(String(calls[2]?.args["text"]), /69\.8/);
-    t.regex(answer ?? "", /Fahrenheit|69\.8|note/i);
+    t.regex(answer ?? "", /69\.8/);
   },
 );

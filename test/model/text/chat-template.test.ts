@@ -6,6 +6,7 @@ import { ChatTemplateError } from "../../../model/errors.ts";
 import { openGguf } from "../../../model/files/gguf.ts";
 import { resolveModel } from "../../../model/source/source.ts";
 import { createTokenizer, type Tokenizer } from "../../../model/text/tokenizer.ts";
+import { qwen3Template } from "../../helpers/family-templates.ts";
 
 const { tokens, merges } = JSON.parse(
   readFileSync("test/fixtures/tokenizer-byte-level.json", "utf8"),
@@ -268,4 +269,17 @@ test("a last message that is to be continued ends the prompt, as the template sh
   t.is(shown("It is"), `${head}It is`);
   t.is(shown(" So? <|im_end|> "), `${head}So? <|im_end|>`);
   t.throws(() => shown(""), { instanceOf: ChatTemplateError, message: /cannot be continued/ });
+});
+
+test("a template that knows thinking shows what was thought since the question, and can switch it off", (t) => {
+  const { template } = model(qwen3Template);
+  const said = { role: "assistant", content: "Yes.", reasoning_content: "Hm." };
+  const asked = { role: "user", content: "Sure?" };
+  const shown = (last: object) =>
+    template.render([asked, said, ...[last as typeof asked]], prompted);
+  t.regex(shown({ role: "tool", content: "1" }), /<think>\nHm\.\n<\/think>\n\nYes\./);
+  t.notRegex(shown(asked), /think/);
+  const variables = { enable_thinking: false };
+  const quick = template.render([asked], { ...prompted, variables });
+  t.true(quick.endsWith("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
 });

@@ -27,6 +27,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     port: 8000,
     threads: physicalCores(),
     contextLength: 0,
+    generationConfig: "auto",
     maxBatch: 16,
     maxWaitingRequests: 256,
     maxWaitingTokens: 1_000_000,
@@ -71,6 +72,7 @@ test("a flag wins over the environment, that over the file, that over the defaul
 test("every option can be given as a flag and as a variable", (t) => {
   const values: Record<string, string> = {
     weights: "f32",
+    generationConfig: "openai",
     logLevel: "debug",
     logFormat: "json",
     otlpEndpoint: "http://localhost:4318",

@@ -1,48 +1,49 @@
 import test from "ava";
-import { opensReasoning, ReasoningParser } from "../../../server/generation/reasoning-parser.ts";
+import { ReasoningParser } from "../../../server/generation/reasoning-parser.ts";
 
-/** Both parts of a text that comes in pieces of some length. */
-function parsed(text: string, size: number, isOpen = false) {
+/** Reasoning and text of an answer that comes in these pieces. */
+function parse(chunks: readonly string[], isOpen: boolean): [reasoning: string, text: string] {
   const parser = new ReasoningParser(isOpen);
-  const parts = { reasoning: "", answer: "" };
-  const take = (pieces: ReturnType<ReasoningParser["push"]>) => {
-    for (const piece of pieces) parts[piece.kind] += piece.text;
-  };
-  for (let at = 0; at < text.length; at += size) take(parser.push(text.slice(at, at + size)));
-  take(parser.end());
-  return [parts.reasoning, parts.answer];
+  const pieces = [...chunks.flatMap((chunk) => parser.push(chunk)), ...parser.end()];
+  const joined = (kind: string) =>
+    pieces.flatMap((piece) => (piece.kind === kind ? piece.text : [])).join("");
+  return [joined("reasoning"), joined("text")];
 }
 
-const cases: readonly (readonly [
-  text: string,
-  reasoning: string,
-  answer: string,
-  isOpen?: boolean,
-])[] = [
-  ["<think>\nA sum.\n\nEasy.\n</think>\n\n4", "A sum.\n\nEasy.", "4"],
-  ["<think>\n\n</think>\n\nHello", "", "Hello"],
-  ["\n<think>a < b </b> </thin k></think>b", "a < b </b> </thin k>", "b"],
-  ["Hello <think>not</think>", "", "Hello <think>not</think>"],
-  ["<thinking", "", "<thinking"],
-  ["<thi", "", "<thi"],
-  ["<think>never done ", "never done", ""],
-  ["<think>never done </thin", "never done </thin", ""],
-  ["It is.\n</think>\n\n4 </think>", "It is.", "4 </think>", true],
-  ["", "", ""],
-  ["  ", "", "  "],
-];
-
-test("thoughts and answer are told apart however the text is split", (t) => {
-  for (const [text, ...expected] of cases) {
-    const [reasoning, answer, isOpen] = expected;
-    for (let size = 1; size <= text.length + 1; size++) {
-      t.deepEqual(parsed(text, size, isOpen), [reasoning, answer], `${text} by ${size}`);
+for (const [name, text, expected, isOpen = false] of [
+  ["a text alone", "Hi <think>hm</think>", ["", "Hi <think>hm</think>"]],
+  ["a text that begins with blanks", " \n Hi", ["", " \n Hi"]],
+  ["a text that could have been a tag", "<thin", ["", "<thin"]],
+  [
+    "reasoning and text",
+    "<think>\nA < b.\n\n</thin> \n</think>\n\nHi \n</think>",
+    ["A < b.\n\n</thin>", "Hi \n</think>"],
+  ],
+  ["blanks before the tag", "\n<think>a</think>b", ["a", "b"]],
+  ["nothing thought", "<think>\n\n</think>\n\nHi", ["", "Hi"]],
+  ["reasoning that is cut off", "<think>\nso far \n", ["so far", ""]],
+  ["reasoning that is cut off in its end", "<think>so </thi", ["so </thi", ""]],
+  ["reasoning without a text", "<think>so</think>\n", ["so", ""]],
+  ["reasoning that the prompt began", "so\n</think>\nHi", ["so", "Hi"], true],
+  ["reasoning that is begun twice", "\n<think>\nso</think>Hi", ["so", "Hi"], true],
+  ["reasoning that the prompt began and nothing ends", " so <think", ["so <think", ""], true],
+  ["what could have been a second tag", "<thi", ["<thi", ""], true],
+] as const) {
+  test(`however it is split, ${name} is taken apart in the same way`, (t) => {
+    t.deepEqual(parse([text], isOpen), [...expected]);
+    t.deepEqual(parse([...text], isOpen), [...expected]);
+    for (let at = 0; at < text.length; at++) {
+      t.deepEqual(parse([text.slice(0, at), text.slice(at)], isOpen), [...expected]);
     }
-  }
-});
+  });
+}
 
-test("a prompt that ends with the tag has begun the thoughts", (t) => {
-  t.true(opensReasoning("<|im_start|>assistant\n<think>\n"));
-  t.false(opensReasoning("<think>\n\n</think>\n\n"));
-  t.false(opensReasoning("<|im_start|>assistant\n"));
+test("it is known in between whether reasoning comes next", (t) => {
+  const parser = new ReasoningParser(false);
+  const seen = ["", "<think>", "a", "</think>", "b"].map((text) => {
+    parser.push(text);
+    return parser.isReasoning;
+  });
+  t.deepEqual(seen, [false, true, true, false, false]);
+  t.true(new ReasoningParser(true).isReasoning);
 });

@@ -78,3 +78,39 @@ test("the last item of an answer that was cut off is incomplete, and only that",
     ["completed", "incomplete"],
   );
 });
+
+test("reasoning is an item before the message, which comes however little is said", (t) => {
+  const { types, output } = told([{ reasoning_content: "a" }, { reasoning_content: "b" }, {}]);
+  t.deepEqual(types, [
+    "output_item.added",
+    "content_part.added",
+    "reasoning_text.delta",
+    "reasoning_text.delta",
+    "reasoning_text.done",
+    "content_part.done",
+    "output_item.done",
+    "output_item.added",
+    "content_part.added",
+    "output_text.done",
+    "content_part.done",
+    "output_item.done",
+  ]);
+  t.like(output.items, [
+    { type: "reasoning", content: [{ text: "ab" }] },
+    { type: "message", content: [{ text: "" }] },
+  ]);
+});
+
+test("what was thought belongs to the message or the call that followed", (t) => {
+  const { output } = told([
+    { reasoning_content: "hm" },
+    { tool_calls: [call("1", "f"), piece("{}")] },
+    { reasoning_content: "so" },
+    { content: "a" },
+  ]);
+  const messages = toMessages(output.items);
+  t.like(messages, [
+    { role: "assistant", reasoning_content: "hm", content: "", tool_calls: [{ id: "1" }] },
+    { role: "assistant", reasoning_content: "so", content: "a" },
+  ]);
+});
