@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { processMemory } from "./process-memory.ts";
 
 const cliPath = fileURLToPath(new URL("../../bin/seap.js", import.meta.url));
 
@@ -62,8 +62,12 @@ export class HttpSide {
 
   /** Resident memory of the server's process. */
   get residentBytes(): number {
-    const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
+    return processMemory(this.#child.pid!).residentBytes;
+  }
+
+  /** The most that it ever was. */
+  get peakBytes(): number {
+    return processMemory(this.#child.pid!).peakBytes;
   }
 
   /** What a request without a body is answered with. */

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { processMemory } from "./process-memory.ts";
 
 /** Seen from `dist/bench/`, where the compiled file lies. */
 const packageFolder = fileURLToPath(new URL("../../bench/llama/", import.meta.url));
@@ -84,6 +85,11 @@ export class LlamaPeer {
   /** @returns seconds of all steps together, without the prefill; greedy, an end token is one like others. */
   async decode(run: DecodeRun): Promise<number> {
     return this.#seconds("decode", { ...run });
+  }
+
+  /** Of its process, with the pages of the file that it has mapped. */
+  get memory(): { residentBytes: number; peakBytes: number } {
+    return processMemory(this.#child.pid!);
   }
 
   /** Ends the process; may be called twice. */

@@ -11,6 +11,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
                           the flags are those of ava, and with some only ava's tests run
   bench [flags]           compare the server's speed with llama.cpp's
   bench-experts [flags]   compare pruned experts' speed with the dense model's
+  bench-models [flags]    compare speed, memory and start of the named models with llama.cpp's
   bench-weights [flags]   measure what rounding the weights of the named models costs in quality
   bench-serving [flags]   measure what serving many experts at once costs and gives
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
@@ -54,6 +55,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/experts.js"), ...args]);
+    case "bench-models":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/models.js"), ...args]);
     case "bench-weights":
       await ensureInstalled(root);
       await ensureBuilt(root);

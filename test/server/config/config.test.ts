@@ -52,6 +52,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     keepAliveSeconds: 5,
     metricsOpen: false,
     corsOrigins: [],
+    acceptLicense: [],
     allowedHosts: [],
     receiveTimeoutSeconds: 60,
     slowClientSeconds: 60,
