@@ -3,12 +3,14 @@ import { join } from "node:path";
 import test from "ava";
 import { ArtifactStore } from "../../../model/experts/artifact-store.ts";
 import { ArtifactError } from "../../../model/errors.ts";
+import type { ModelWeights } from "../../../model/weights/config.ts";
 import { calibrate, type CalibrationOptions } from "../../../prune/calibration/calibrate.ts";
 import { CalibrationError } from "../../../prune/errors.ts";
 import { mergeShards, type Profile, readProfile } from "../../../prune/calibration/profile.ts";
 import type { ModuleStatistics } from "../../../prune/calibration/statistics.ts";
 import { plainForward } from "../../helpers/plain-forward.ts";
 import { tempDir } from "../../helpers/temp-dir.ts";
+import { tinyFamilies } from "../../helpers/tiny-families.ts";
 import { tinyModel } from "../../helpers/tiny-model.ts";
 
 const exact: CalibrationOptions = {
@@ -28,12 +30,17 @@ const middleLayers = [2];
 const roles = { attention: "output", mlp: "down" } as const;
 
 /** The statistics as they are defined, from all activations at once. */
-function plainStatistics(layer: number, role: "output" | "down") {
-  const { hiddenSize } = weights.config;
+function plainStatistics(
+  model: ModelWeights,
+  texts: readonly Uint32Array[],
+  layer: number,
+  role: "output" | "down",
+) {
+  const { hiddenSize } = model.config;
   const rows: Float32Array[] = [];
   const tokenWeights: number[] = [];
-  for (const ids of sequences) {
-    plainForward(weights, ids, {
+  for (const ids of texts) {
+    plainForward(model, ids, {
       observe: (at, atRole, input, residual) => {
         if (at !== layer || atRole !== role) return;
         const size = input.length / ids.length;
@@ -91,7 +98,7 @@ test("statistics equal those of the activations of the plain forward pass", asyn
   for (const layer of middleLayers) {
     for (const [name, role] of Object.entries(roles)) {
       const actual = profile.readLayer(layer)[name as keyof typeof roles];
-      const expected = plainStatistics(layer, role);
+      const expected = plainStatistics(weights, sequences, layer, role);
       t.is(actual.count, expected.count);
       t.true(relativeError(actual.mean, expected.mean) < 1e-5);
       t.true(relativeError(actual.variance(), expected.variance) < 1e-5);
@@ -103,6 +110,25 @@ test("statistics equal those of the activations of the plain forward pass", asyn
     }
   }
 });
+
+for (const [name, { model }] of Object.entries(tinyFamilies)) {
+  test(`${name}: statistics equal those of the activations of the plain forward pass`, async (t) => {
+    const family = tinyModel(model);
+    const texts = randomSequences([40, 3, 130, 25]);
+    const profile = await calibrate(family, texts, new ArtifactStore(tempDir(t)), exact);
+    const { firstLayer, numLayers } = profile.info;
+    for (let layer = firstLayer; layer < firstLayer + numLayers; layer++) {
+      for (const [module, role] of Object.entries(roles)) {
+        const actual = profile.readLayer(layer)[module as keyof typeof roles];
+        const expected = plainStatistics(family, texts, layer, role);
+        t.is(actual.count, expected.count);
+        t.true(relativeError(actual.mean, expected.mean) < 1e-4);
+        t.true(relativeError(actual.variance(), expected.variance) < 1e-4);
+        t.true(relativeError(actual.comoment!.matrix, expected.matrix) < 1e-4);
+      }
+    }
+  });
+}
 
 test("8-bit weights give nearly the same statistics, and none but those asked for", async (t) => {
   const store = new ArtifactStore(tempDir(t));
