@@ -6,11 +6,14 @@ const status = await runCommandLine(
   process.argv.slice(2),
   {
     serve: serveCommand({
-      load: async (config, log) => {
+      load: async (config, log, onProgress) => {
         // Only here: it brings onnxruntime along, which "seap --help" should not wait for.
         const { loadModel } = await import("../server/model/load-model.ts");
         const { builtinExperts } = await import("./expert-builder.ts");
-        return loadModel(config, log, { router: builtinRouter, experts: builtinExperts });
+        return loadModel(config, log, {
+          ...{ router: builtinRouter, experts: builtinExperts },
+          onProgress,
+        });
       },
       signals: process,
       exit: (code) => process.exit(code),

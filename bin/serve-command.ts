@@ -8,7 +8,11 @@ import { startServer } from "../server/start-server.ts";
 import { noTracer, type Tracer } from "../server/tracing/tracer.ts";
 
 export interface ServeDependencies {
-  readonly load: (config: Config, log: Log) => Promise<LoadedModel>;
+  readonly load: (
+    config: Config,
+    log: Log,
+    onProgress: (text: string) => void,
+  ) => Promise<LoadedModel>;
   readonly signals: SignalSource;
   readonly exit: (status: number) => void;
   readonly kill: () => void;
@@ -29,7 +33,7 @@ export function serveCommand({ load, signals, exit, kill }: ServeDependencies): 
       const running = await startServer({
         config,
         log,
-        load: () => load(config, log),
+        load: (onProgress) => load(config, log, onProgress),
         signals,
         exit,
         kill,

@@ -46,7 +46,8 @@ export interface StartOptions {
     | keyof SecurityConfig
   >;
   readonly log: Log;
-  readonly load: () => Promise<LoadedModel>;
+  /** @param onProgress to be told what is being done, for a person */
+  readonly load: (onProgress: (text: string) => void) => Promise<LoadedModel>;
   readonly signals: SignalSource;
   readonly exit: (status: number) => void;
   /** Ends the process, not with 0, though a thread hangs in native code, which `exit` would wait for. */
@@ -153,7 +154,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     kill,
   };
   exitOnSignal(lifecycle);
-  const loaded = load().then((model) => {
+  const loaded = load((text) => service.setProgress(text)).then((model) => {
     model.engine.observeSteps((report, seconds) => {
       metrics.recordSteps(report, seconds);
       tracer.recordSteps(report);

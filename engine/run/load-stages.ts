@@ -4,17 +4,17 @@ import type { ModelStages } from "./middles.ts";
 
 /**
  * Loads the stages of the unpruned model one after the other, so that only one stage's weights are held twice at a time.
- * @param onStage called with the stage's name before it is loaded
+ * @param onStage called before one is loaded, with its name and which it is of how many, from 1
  * @throws ModelLoadError, InferenceError
  */
 export async function loadStages(
   device: Device,
   source: StageSource,
-  onStage: (name: string) => void = () => undefined,
+  onStage: (name: string, number: number, total: number) => void = () => undefined,
 ): Promise<ModelStages> {
   const stages: Stage[] = [];
-  await source(async (model) => {
-    onStage(model.spec.name);
+  await source(async (model, total) => {
+    onStage(model.spec.name, stages.length + 1, total);
     stages.push(await device.loadStage(model));
   });
   const [trunk, head, ...middle] = stages;

@@ -59,9 +59,10 @@ async function load(): Promise<LoadedEngine> {
       folder: options.preparedFolder ?? null,
       onProblem: (text) => send({ type: "problem", text }),
     });
-    const stages = await loadStages(device, source, (name) =>
-      send({ type: "progress", text: `loading ${name} (${options.weights})` }),
-    );
+    const stages = await loadStages(device, source, (name, number, total) => {
+      const text = `loading ${name} (${options.weights}), ${number} of ${total}`;
+      send({ type: "progress", text });
+    });
     const meter = new StepMeter(() => performance.now());
     const { prefillChunk, prefixCacheBytes } = options;
     const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter });

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { ModelLoadError } from "../errors.ts";
 import type { StagePart } from "../stages/build-stage.ts";
-import type { StageModel } from "../stages/stage-spec.ts";
+import type { UseStage } from "./stage-source.ts";
 import { freeBuffers } from "./free-buffers.ts";
 import type { BuildAnswer, BuildOrder, BuildWorkerData } from "./build-worker.ts";
 
@@ -53,7 +53,7 @@ export async function buildInThreads(
   parts: readonly StagePart[],
   workerData: BuildWorkerData,
   numThreads: number,
-  use: (model: StageModel) => Promise<void>,
+  use: UseStage,
 ): Promise<boolean> {
   const threads = Array.from(
     { length: Math.min(numThreads, parts.length) },
@@ -75,7 +75,7 @@ export async function buildInThreads(
       if (next < parts.length) building.push(begin(next));
       // Its memory is wanted for what is loaded.
       else await threads[index % threads.length]!.close();
-      await use(model);
+      await use(model, parts.length);
       freeBuffers(model.weights);
     }
     return areWritten;

@@ -6,7 +6,7 @@ import { stageSpec } from "../stages/build-stage.ts";
 import { denseParts } from "../stages/model-stages.ts";
 import { describeTensor } from "../stages/segment-file.ts";
 import type { SegmentTensor } from "../stages/segment-file.ts";
-import type { StageModel, StageSpec } from "../stages/stage-spec.ts";
+import type { StageSpec } from "../stages/stage-spec.ts";
 import type { ModelWeights } from "../weights/config.ts";
 import { storedBytes } from "../weights/quantize.ts";
 import type { WeightFormat } from "../weights/quantize.ts";
@@ -21,7 +21,7 @@ import {
 } from "./stage-folder.ts";
 import { freeBuffers } from "./free-buffers.ts";
 import { builtStages } from "./stage-source.ts";
-import type { StageSource } from "./stage-source.ts";
+import type { StageSource, UseStage } from "./stage-source.ts";
 
 export interface PreparedStagesOptions {
   readonly modelPath: string;
@@ -61,7 +61,7 @@ export function preparedStages(weights: ModelWeights, options: PreparedStagesOpt
   const parts = denseParts(config, format, name);
   const specs = parts.map((part) => stageSpec(config, part));
   const numThreads = Math.min(options.numThreads, maxThreads);
-  const build = async (keepIn: string | null, use: (model: StageModel) => Promise<void>) => {
+  const build = async (keepIn: string | null, use: UseStage) => {
     const workerData = { modelPath, contentHash, format, folder: keepIn };
     return buildInThreads(parts, workerData, numThreads, use);
   };
@@ -79,9 +79,9 @@ export function preparedStages(weights: ModelWeights, options: PreparedStagesOpt
     }
     await withTempDir(folder, async (tempDir) => {
       const stored: SegmentTensor[][] = [];
-      const areWritten = await build(tempDir, async (model) => {
+      const areWritten = await build(tempDir, async (model, total) => {
         stored.push(Array.from(model.weights, ([each, tensor]) => describeTensor(each, tensor)));
-        await use(model);
+        await use(model, total);
       });
       if (!areWritten) return onProblem(`prepared weights are not kept: ${folder} refused them`);
       await writeFile(join(tempDir, tensorsFileName), JSON.stringify(stored));
@@ -96,12 +96,12 @@ async function useStored(
   place: string,
   specs: readonly StageSpec[],
   stored: readonly SegmentTensor[][],
-  use: (model: StageModel) => Promise<void>,
+  use: UseStage,
 ): Promise<void> {
   touchFolder(place);
   for (const [index, spec] of specs.entries()) {
     const weights = readStageWeights(place, index, stored[index]!);
-    await use({ spec, weights });
+    await use({ spec, weights }, specs.length);
     freeBuffers(weights);
   }
 }

@@ -4,9 +4,11 @@ import type { StageModel } from "../stages/stage-spec.ts";
 import type { ModelWeights } from "../weights/config.ts";
 import type { WeightFormat } from "../weights/quantize.ts";
 
-/** Gives the stages of an unpruned model one after the other: trunk, head, and the parts of the middle.
- * The weights of one may be gone when `use` has ended. */
-export type StageSource = (use: (model: StageModel) => Promise<void>) => Promise<void>;
+/** @param total stages of the model @returns when it is done with the weights, which may be gone then */
+export type UseStage = (model: StageModel, total: number) => Promise<void>;
+
+/** Gives the stages of an unpruned model one after the other: trunk, head, and the parts of the middle. */
+export type StageSource = (use: UseStage) => Promise<void>;
 
 /**
  * Stages that are built when their turn comes, in this thread.
@@ -18,8 +20,9 @@ export function builtStages(
   name: string,
 ): StageSource {
   return async (use) => {
-    for (const part of denseParts(weights.config, format, name)) {
-      await use(buildStage(weights, { ...part, format }));
+    const parts = denseParts(weights.config, format, name);
+    for (const part of parts) {
+      await use(buildStage(weights, { ...part, format }), parts.length);
     }
   };
 }

@@ -180,8 +180,11 @@ export class ModelLoadingError extends SeapError {
   readonly code = "model_loading";
   readonly retryAfterSeconds = 2;
 
-  constructor() {
-    super("The model is still loading. Retry in a few seconds.");
+  /** @param progress what is being done, for a person; empty where nobody has told */
+  constructor(progress: string) {
+    super(
+      `The model is still loading${progress === "" ? "" : ` (${progress})`}. Retry in a few seconds.`,
+    );
   }
 }
 

@@ -1,16 +1,15 @@
 import type { SourceProgress } from "../../model/source/source-options.ts";
-import type { Log } from "../base/log.ts";
 
 const INTERVAL_MS = 1000;
 
-/** Logs a download once a second and when its phase changes. */
+/** Tells of a download once a second and when its phase changes. */
 export class DownloadProgress {
-  readonly #log: Log;
+  readonly #tell: (text: string) => void;
   #phase = "";
   #lastAt = 0;
 
-  constructor(log: Log) {
-    this.#log = log;
+  constructor(tell: (text: string) => void) {
+    this.#tell = tell;
   }
 
   report({ phase, receivedBytes, totalBytes }: SourceProgress): void {
@@ -21,6 +20,6 @@ export class DownloadProgress {
     const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
     const received = receivedBytes > 0 ? ` ${megabytes(receivedBytes)}` : "";
     const total = totalBytes ? ` of ${megabytes(totalBytes)}` : "";
-    this.#log.info(`${phase}${received}${total}`);
+    this.#tell(`${phase}${received}${total}`);
   }
 }

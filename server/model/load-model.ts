@@ -41,6 +41,8 @@ export interface ModelSources {
   readonly router?: RouterSource;
   /** @default nowhere: dense answers everything */
   readonly experts?: ExpertSource;
+  /** Told what is being done until the model is there, for a person. */
+  readonly onProgress?: (text: string) => void;
   /** Module that is the engine's thread. @default the server's own */
   readonly worker?: URL;
 }
@@ -54,7 +56,11 @@ export async function loadModel(
   log: Log,
   sources: ModelSources = {},
 ): Promise<LoadedModel> {
-  const resolved = await fetchModel(config, log);
+  const tell = (text: string): void => {
+    log.info(text);
+    sources.onProgress?.(text);
+  };
+  const resolved = await fetchModel(config, log, tell);
   log.info("loading model", { name: resolved.name, weights: config.weights });
   const startedAt = performance.now();
   const cacheDir = config.cacheDir ?? defaultCacheDir(process.env);
@@ -102,7 +108,7 @@ export async function loadModel(
       maxWaitingTokens: config.maxWaitingTokens,
       ...(experts && { experts }),
       answerTimeoutMs: config.engineTimeoutSeconds * 1000,
-      onProgress: (text) => log.info(text),
+      onProgress: tell,
       onProblem: (error) => log.error("engine", { error }),
       worker: sources.worker ?? new URL("./engine-worker.js", import.meta.url),
     };
@@ -144,8 +150,12 @@ export async function loadModel(
   };
 }
 
-async function fetchModel(config: Config, log: Log): Promise<ResolvedModel> {
-  const progress = new DownloadProgress(log);
+async function fetchModel(
+  config: Config,
+  log: Log,
+  tell: (text: string) => void,
+): Promise<ResolvedModel> {
+  const progress = new DownloadProgress(tell);
   return resolveModel(config.model, {
     ...(config.cacheDir !== undefined && { cacheDir: config.cacheDir }),
     acceptedLicenses: config.acceptLicense,

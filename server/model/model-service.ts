@@ -52,6 +52,12 @@ export interface ResolvedName {
 export class ModelService {
   #loaded: LoadedModel | undefined;
   #stopping = false;
+  #progress = "";
+
+  /** @param progress what is being done until the model is there, for a person */
+  setProgress(progress: string): void {
+    this.#progress = progress;
+  }
 
   /** Present from the end of loading on, also while stopping. */
   get loaded(): LoadedModel | undefined {
@@ -78,7 +84,7 @@ export class ModelService {
    */
   ready(): LoadedModel {
     if (this.#stopping) throw new ServerStoppingError();
-    if (this.#loaded === undefined) throw new ModelLoadingError();
+    if (this.#loaded === undefined) throw new ModelLoadingError(this.#progress);
     const { problem } = this.#loaded.engine;
     if (problem !== null) throw problem;
     return this.#loaded;

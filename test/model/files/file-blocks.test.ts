@@ -73,13 +73,13 @@ for (const type of ["Q4_0", "Q4_1", "Q8_0"] as const) {
     const kinds = new Set<string>();
     const source = builtStages(weights, format, "dense");
     const { trunk, middle, head } = await loadStages(device, async (use) =>
-      source(async (model) => {
+      source(async (model, total) => {
         for (const [name, tensor] of model.weights) {
           if (tensor.kind === "quantized" && name.includes("layers.")) {
             kinds.add(`${tensor.bits} ${tensor.zeroPoints === null} ${tensor.offsets !== null}`);
           }
         }
-        await use(model);
+        await use(model, total);
       }),
     );
     t.deepEqual([...kinds], [`${type === "Q8_0" ? 8 : 4} true ${type === "Q4_1"}`]);
