@@ -398,5 +398,9 @@ test("a damaged model is a ModelLoadError with the reader's message", async (t) 
 test("loading tells its progress", async (t) => {
   const lines: string[] = [];
   await start(t, { onProgress: (line) => lines.push(line) });
-  t.deepEqual(lines, ["loading trunk (q8), 1 of 3", "loading head (q8), 2 of 3", "loading dense.0 (q8), 3 of 3"]);
+  t.deepEqual(lines, [
+    "loading trunk (q8), 1 of 3",
+    "loading head (q8), 2 of 3",
+    "loading dense.0 (q8), 3 of 3",
+  ]);
 });
