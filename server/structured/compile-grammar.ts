@@ -5,6 +5,8 @@ import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { Positions } from "../../engine/grammar/positions.ts";
 import { InvalidRequestError } from "../base/errors.ts";
 import { toolGrammar } from "./tool-grammar.ts";
+import type { ToolCallFormatName } from "../tools/tool-call-format.ts";
+import { toolCallFormats } from "../tools/tool-call-formats.ts";
 import type { AnyTool, Tools } from "../tools/tool-schemas.ts";
 import { GrammarTextError } from "./grammar-text-error.ts";
 import { parseGrammarText } from "./grammar-text.ts";
@@ -24,6 +26,8 @@ export type GrammarSource = { readonly field: string } & (
       readonly all: readonly AnyTool[];
       /** Of text in place of calls. */
       readonly form?: GrammarSource;
+      /** How the model writes calls. @default hermes */
+      readonly format?: ToolCallFormatName;
     }
 );
 
@@ -85,8 +89,10 @@ function grammarOf(source: GrammarSource): PartGrammar {
       return whole(toGrammar(choice(source.texts.map(text))));
     case "grammar":
       return whole(parseGrammarText(source.text));
-    case "tools":
-      return toolGrammar(source.tools, source.all, source.form ? formOf(source.form) : null);
+    case "tools": {
+      const { tools, all, form, format = "hermes" } = source;
+      return toolGrammar(tools, all, form ? formOf(form) : null, toolCallFormats[format]);
+    }
   }
 }
 

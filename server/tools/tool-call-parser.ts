@@ -1,18 +1,14 @@
 import { startedLength } from "../text/started-length.ts";
+import type { ToolPiece, ToolPieceParser } from "./tool-call-format.ts";
 import { callEnd, callStart, readCallHead } from "./tool-call-text.ts";
 
-/** A piece of an answer in which tools may be called. */
-export type ToolPiece =
-  | { readonly kind: "text"; readonly text: string }
-  /** The next call begins; its arguments follow. */
-  | { readonly kind: "call"; readonly name: string }
-  | { readonly kind: "arguments"; readonly text: string };
+export type { ToolPiece } from "./tool-call-format.ts";
 
 /**
- * Takes an answer apart, piece by piece, however it is split. Nothing of the tags gets into the text, nor blanks that
+ * For the convention of Hermes: takes an answer apart, piece by piece, however it is split. Nothing of the tags gets into the text, nor blanks that
  * only lead to a call; what may become either is held back.
  */
-export class ToolCallParser {
+export class ToolCallParser implements ToolPieceParser {
   #place: "start" | "plain" | "text" | "head" | "arguments";
   /** What has not been decided on yet. */
   #held = "";

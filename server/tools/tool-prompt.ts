@@ -1,5 +1,7 @@
 import { ChatTemplateError } from "../../model/errors.ts";
 import type { ChatMessage, TextCodec } from "../text/codec.ts";
+import { withSingleCalls } from "./single-calls.ts";
+import { toolCallFormatOf } from "./tool-call-formats.ts";
 import { callText } from "./tool-call-text.ts";
 import type { Tool, ToolCall } from "./tool-schemas.ts";
 
@@ -32,8 +34,8 @@ export async function withToolPrompt<T>(
 }
 
 /**
- * Tells the model of the tools, of the calls so far and of what they gave. Templates that know the convention of
- * `callText` do it themselves; for others it is written into the messages.
+ * Tells the model of the tools, of the calls so far and of what they gave. Templates that know how the
+ * model writes calls do it themselves; for others it is written into the messages.
  * @param template Jinja
  */
 export function toolPrompt(
@@ -41,8 +43,10 @@ export function toolPrompt(
   tools: readonly Tool[],
   template: string,
 ): ToolPrompt {
-  if (knowsTools(template)) {
-    const shown = messages.map(withParsedArguments);
+  const format = toolCallFormatOf(template);
+  if (format.isKnownTo(template)) {
+    const parsed = messages.map(withParsedArguments);
+    const shown = format.isOnePerMessage ? withSingleCalls(parsed) : parsed;
     return tools.length === 0 ? { messages: shown } : { messages: shown, tools };
   }
   const written = messages.map(withWrittenCalls);
@@ -67,15 +71,6 @@ export function withoutToolRole(messages: readonly ChatMessage[]): ChatMessage[]
     joined.push({ role: "user", content: before + response });
   }
   return joined;
-}
-
-/** Qwen's coders write calls in another way inside the same tags. */
-function knowsTools(template: string): boolean {
-  return (
-    /\btools\b/.test(template) &&
-    template.includes("<tool_call>") &&
-    !template.includes("<function=")
-  );
 }
 
 /** Templates write the arguments as JSON, so that a text would be quoted twice. */
