@@ -49,27 +49,27 @@ export async function readChat(
     names: tools.list.map((tool) => tool.function.name),
     isFormed: source?.kind === "tools" && source.form !== undefined,
   };
-  const enforced = source && (await grammars.compile(source));
-  const reasoningOf = readReasoning(body, codec, source !== undefined && !isFreeText(source));
   const messages = body.messages.map(toChatMessage);
   const options = readTemplateOptions(body);
+  const prompt = await withinContext(field, limits.contextLength, () =>
+    toPrompt(messages, codec, { tools: tools?.list, options, maxTokens, wantsSpans: isRouted }),
+  );
+  const reasoning = readReasoning(body, codec, prompt, source !== undefined && !isFreeText(source));
+  const thought = reasoning && { isOpen: reasoning.isOpen };
+  const governing = source?.kind === "tools" ? { ...source, reasoning: thought } : source;
   return {
-    prompts: [
-      await withinContext(field, limits.contextLength, () =>
-        toPrompt(messages, codec, { tools: tools?.list, options, maxTokens, wantsSpans: isRouted }),
-      ),
-    ],
+    prompts: [prompt],
     promptField: field,
     tokenLimit: tokenLimitOf(body),
     defaultMaxTokens: Infinity,
     logprobs: logprobs ? { numTop } : undefined,
-    ...enforced,
+    ...(governing && (await grammars.compile(governing))),
     ignoredTools: foreignNames(body.tools),
-    writerFor: (index, prompt) =>
+    writerFor: (index) =>
       new ChatWriter(index, {
         codec: logprobs ? codec : null,
         parser: parsed && format.parser(parsed),
-        reasoning: reasoningOf && reasoningOf(prompt),
+        reasoning,
       }),
   };
 }

@@ -4,6 +4,7 @@ import { buildAutomaton } from "../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { Positions } from "../../engine/grammar/positions.ts";
 import { InvalidRequestError } from "../base/errors.ts";
+import { behindReasoning } from "./behind-reasoning.ts";
 import { toolGrammar } from "./tool-grammar.ts";
 import type { ToolCallFormatName } from "../tools/tool-call-format.ts";
 import { toolCallFormats } from "../tools/tool-call-formats.ts";
@@ -28,6 +29,8 @@ export type GrammarSource = { readonly field: string } & (
       readonly form?: GrammarSource;
       /** How the model writes calls. @default hermes */
       readonly format?: ToolCallFormatName;
+      /** The model may think first, or does already. @default null */
+      readonly reasoning?: { readonly isOpen: boolean } | null;
     }
 );
 
@@ -90,8 +93,10 @@ function grammarOf(source: GrammarSource): PartGrammar {
     case "grammar":
       return whole(parseGrammarText(source.text));
     case "tools": {
-      const { tools, all, form, format = "hermes" } = source;
-      return toolGrammar(tools, all, form ? formOf(form) : null, toolCallFormats[format]);
+      const { tools, all, form, format = "hermes", reasoning = null } = source;
+      const made = toolGrammar(tools, all, form ? formOf(form) : null, toolCallFormats[format]);
+      if (reasoning === null) return made;
+      return { ...made, grammar: behindReasoning(made.grammar, reasoning.isOpen) };
     }
   }
 }
