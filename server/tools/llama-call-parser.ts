@@ -6,7 +6,7 @@ interface Beginning {
   readonly name: string;
 }
 
-/** For forms in which calls are all of an answer: one that begins in any other way than a call of a tool is text. */
+/** For forms in which calls are all of an answer: one that begins in any other way than a call of a tool, blanks aside, is text. */
 export class LlamaCallParser implements ToolPieceParser {
   #place: "start" | "plain" | "arguments" | "between" = "start";
   /** What has not been decided on yet. */
@@ -43,9 +43,9 @@ export class LlamaCallParser implements ToolPieceParser {
   #step(pieces: ToolPiece[]): boolean {
     switch (this.#place) {
       case "start":
-        return this.#begin(this.#first, pieces);
+        return this.#begin(this.#first, this.#held.replace(/^[\t\n\r ]+/, ""), pieces);
       case "between":
-        return this.#begin(this.#next, pieces);
+        return this.#begin(this.#next, this.#held, pieces);
       case "plain":
         if (this.#held !== "") pieces.push({ kind: "text", text: this.#held });
         this.#held = "";
@@ -62,8 +62,7 @@ export class LlamaCallParser implements ToolPieceParser {
     }
   }
 
-  #begin(beginnings: readonly Beginning[], pieces: ToolPiece[]): boolean {
-    const held = this.#held;
+  #begin(beginnings: readonly Beginning[], held: string, pieces: ToolPiece[]): boolean {
     const begun = beginnings.find(({ text }) => held.startsWith(text));
     if (begun !== undefined) {
       pieces.push({ kind: "call", name: begun.name });

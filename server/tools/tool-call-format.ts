@@ -32,7 +32,7 @@ export interface ToolCallFormat {
   readonly end: string;
   /** What comes between two calls. */
   readonly between: string;
-  /** Calls may come anywhere in a text; else an answer that does not begin with one has none. */
+  /** Calls may come anywhere in a text; else an answer that does not begin with one, blanks aside, has none. */
   readonly isInText: boolean;
   /** Templates show one call of a message alone. */
   readonly isOnePerMessage: boolean;

@@ -64,6 +64,9 @@ for (const [name, text, expected] of [
   ["a call of no tool", call("other", "{}"), [call("other", "{}")]],
   ["one call", call("get", args), ["[get]", args]],
   ["a call behind the tag", `<|python_tag|>${call("get_all", "{}")}`, ["[get_all]", "{}"]],
+  ["a call behind blanks", `\n ${call("get_all", "{}")}`, ["[get_all]", "{}"]],
+  ["a text behind blanks", "\n {so}", ["\n {so}"]],
+  ["blanks alone", " \n", [" \n"]],
   ["several calls", two, ["[get]", args, "[get_all]", "{}"]],
   ["a call that is cut off", call("get", args).slice(0, -4), ["[get]", args.slice(0, -3)]],
   ["a second call that is cut off", two.slice(0, -20), ["[get]", args]],
@@ -96,8 +99,15 @@ test("where tools may be called any text is allowed, and what begins as a call i
     call("other", "{}"),
     "ü {}",
     "<|p",
+    " \n",
+    "\n a",
   ];
-  for (const text of [...texts, call("get", args), `<|python_tag|>${call("get_all", "{}")}`]) {
+  for (const text of [
+    ...texts,
+    call("get", args),
+    `\n\n${call("get_all", "{}")}`,
+    `<|python_tag|>${call("get_all", "{}")}`,
+  ]) {
     t.true(many(text) && one(text), text);
   }
   t.deepEqual([many(two), one(two)], [true, false]);
@@ -106,6 +116,7 @@ test("where tools may be called any text is allowed, and what begins as a call i
     call("get_all", '{"x": 1}'),
     `${call("get_all", "{}")} so`,
     call("get", args).slice(0, -1),
+    ` \n${call("get", "{}")}`,
     `${call("get_all", "{}")}; ${call("other", "{}")}`,
     `<|python_tag|>${call("get", "{}")}`,
   ]) {
