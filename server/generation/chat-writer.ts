@@ -5,9 +5,7 @@ import type { TextCodec } from "../text/codec.ts";
 import type { Reasoning } from "./reasoning.ts";
 import { ReasoningParser, type ReasoningPiece } from "./reasoning-parser.ts";
 import { toChatLogprobs } from "./token-logprobs.ts";
-import { ToolCallParser } from "../tools/tool-call-parser.ts";
-import type { CallOptions } from "../tools/tool-call-parser.ts";
-import type { ToolPiece } from "../tools/tool-piece.ts";
+import type { ToolPiece, ToolPieceParser } from "../tools/tool-call-format.ts";
 
 interface WrittenCall {
   readonly id: string;
@@ -18,8 +16,8 @@ interface WrittenCall {
 export interface ChatWriterOptions {
   /** Null where nobody asks for log-probabilities. */
   readonly codec?: TextCodec | null;
-  /** Null where no tool may be called. */
-  readonly calls?: CallOptions | null;
+  /** Null where no tool may be called: then nothing is taken for a call. */
+  readonly parser?: ToolPieceParser | null;
   /** Null where nothing is taken for reasoning. */
   readonly reasoning?: Reasoning | null;
 }
@@ -31,8 +29,7 @@ export class ChatWriter implements ChoiceWriter {
   readonly #index: number;
   /** Null where nobody asks for log-probabilities. */
   readonly #codec: TextCodec | null;
-  /** Null where no tool may be called: then nothing is taken for a call. */
-  readonly #parser: ToolCallParser | null;
+  readonly #parser: ToolPieceParser | null;
   readonly #reasoningParser: ReasoningParser | null;
   readonly #showsReasoning: boolean;
   readonly #logprobs: object[] = [];
@@ -44,11 +41,11 @@ export class ChatWriter implements ChoiceWriter {
 
   constructor(
     index: number,
-    { codec = null, calls = null, reasoning = null }: ChatWriterOptions = {},
+    { codec = null, parser = null, reasoning = null }: ChatWriterOptions = {},
   ) {
     this.#index = index;
     this.#codec = codec;
-    this.#parser = calls && new ToolCallParser(calls);
+    this.#parser = parser;
     this.#reasoningParser = reasoning && new ReasoningParser(reasoning.isOpen);
     this.#showsReasoning = reasoning?.isShown ?? false;
   }

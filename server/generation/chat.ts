@@ -11,6 +11,8 @@ import { structuredSource } from "../structured/structured-output.ts";
 import { readTemplateOptions } from "./template-options.ts";
 import { readReasoning } from "./reasoning.ts";
 import { foreignNames } from "../tools/foreign-tools.ts";
+import type { ToolCallFormatName } from "../tools/tool-call-format.ts";
+import { toolCallFormatOf } from "../tools/tool-call-formats.ts";
 import { withToolPrompt } from "../tools/tool-prompt.ts";
 import { readTools } from "../tools/tool-schemas.ts";
 import type { Tool, Tools } from "../tools/tool-schemas.ts";
@@ -41,34 +43,35 @@ export async function readChat(
     throw new InvalidRequestError(message, "top_logprobs");
   }
   const tools = readTools(body);
-  const source = sourceOf(body, tools);
-  const calls = tools && {
+  const format = toolCallFormatOf(codec.tokenizerInfo.chatTemplate);
+  const source = sourceOf(body, tools, format.name);
+  const parsed = tools && {
+    names: tools.list.map((tool) => tool.function.name),
     isFormed: source?.kind === "tools" && source.form !== undefined,
-    // Where a call is forced it has the form that the grammar gives it.
-    names: tools.isRequired ? [] : tools.list.map((tool) => tool.function.name),
+    isForced: tools.isRequired,
     isParallel: tools.isParallel,
   };
-  const enforced = source && (await grammars.compile(source));
-  const reasoningOf = readReasoning(body, codec, source !== undefined && !isFreeText(source));
   const messages = body.messages.map(toChatMessage);
   const options = readTemplateOptions(body);
+  const prompt = await withinContext(field, limits.contextLength, () =>
+    toPrompt(messages, codec, { tools: tools?.list, options, maxTokens, wantsSpans: isRouted }),
+  );
+  const reasoning = readReasoning(body, codec, prompt, source !== undefined && !isFreeText(source));
+  const thought = reasoning && { isOpen: reasoning.isOpen };
+  const governing = source?.kind === "tools" ? { ...source, reasoning: thought } : source;
   return {
-    prompts: [
-      await withinContext(field, limits.contextLength, () =>
-        toPrompt(messages, codec, { tools: tools?.list, options, maxTokens, wantsSpans: isRouted }),
-      ),
-    ],
+    prompts: [prompt],
     promptField: field,
     tokenLimit: tokenLimitOf(body),
     defaultMaxTokens: Infinity,
     logprobs: logprobs ? { numTop } : undefined,
-    ...enforced,
+    ...(governing && (await grammars.compile(governing))),
     ignoredTools: foreignNames(body.tools),
-    writerFor: (index, prompt) =>
+    writerFor: (index) =>
       new ChatWriter(index, {
         codec: logprobs ? codec : null,
-        calls,
-        reasoning: reasoningOf && reasoningOf(prompt),
+        parser: parsed && format.parser(parsed),
+        reasoning,
       }),
   };
 }
@@ -93,10 +96,14 @@ export async function toPrompt(
   });
 }
 
-function sourceOf(body: ChatBody, tools: Tools | null): GrammarSource | undefined {
+function sourceOf(
+  body: ChatBody,
+  tools: Tools | null,
+  format: ToolCallFormatName,
+): GrammarSource | undefined {
   const form = structuredSource(body);
   if (tools === null) return form;
-  const calls = { field: "tools", kind: "tools", tools, all: body.tools } as const;
+  const calls = { field: "tools", kind: "tools", tools, all: body.tools, format } as const;
   // Where a tool must be called there is no text.
   return form === undefined || tools.isRequired ? calls : { ...calls, form };
 }

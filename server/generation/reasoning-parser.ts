@@ -1,7 +1,5 @@
+import { reasoningEnd, reasoningStart } from "../text/reasoning-tags.ts";
 import { startedLength } from "../text/started-length.ts";
-
-export const reasoningStart = "<think>";
-const reasoningEnd = "</think>";
 
 /** A piece of an answer of a model that thinks before it speaks. */
 export interface ReasoningPiece {

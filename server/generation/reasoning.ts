@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Prompt, TextCodec } from "../text/codec.ts";
-import { reasoningStart } from "./reasoning-parser.ts";
+import { reasoningStart } from "../text/reasoning-tags.ts";
 
 /** How the client wants to see what a model thinks before it answers; llama.cpp's and vLLM's names. */
 export const reasoningFields = {
@@ -29,12 +29,11 @@ const maxTagTokens = 16;
 export function readReasoning(
   { reasoning_format: format, include_reasoning: isShown }: ReasoningBody,
   codec: Pick<TextCodec, "decode" | "tokenizerInfo">,
+  { tokenIds }: Prompt,
   isForced: boolean,
-): ((prompt: Prompt) => Reasoning) | null {
+): Reasoning | null {
   const isKnown = codec.tokenizerInfo.chatTemplate.includes(reasoningStart);
   if (isForced || format === "none" || (format === "auto" && !isKnown)) return null;
-  return ({ tokenIds }) => {
-    const end = codec.decode(tokenIds.subarray(-maxTagTokens));
-    return { isOpen: end.trimEnd().endsWith(reasoningStart), isShown };
-  };
+  const end = codec.decode(tokenIds.subarray(-maxTagTokens));
+  return { isOpen: end.trimEnd().endsWith(reasoningStart), isShown };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { inputItem, outputItem, outputText, reasoningText } from "./item-answers.ts";
 
 /** What the server sends. Objects are open: a newer server may say more. */
 
@@ -94,65 +95,6 @@ const completion = z.looseObject({
   usage: usage.nullish(),
   seap: route.optional(),
 });
-
-const outputText = z.looseObject({
-  type: z.literal("output_text"),
-  text: z.string(),
-  annotations: z.array(z.unknown()),
-  logprobs: z.array(z.unknown()),
-});
-
-const reasoningText = z.looseObject({ type: z.literal("reasoning_text"), text: z.string() });
-
-const itemHead = {
-  id: z.string(),
-  status: z.enum(["in_progress", "completed", "incomplete"]),
-};
-
-const functionCall = z.looseObject({
-  ...itemHead,
-  type: z.literal("function_call"),
-  call_id: z.string(),
-  name: z.string(),
-  arguments: z.string(),
-});
-
-const reasoning = z.looseObject({
-  ...itemHead,
-  type: z.literal("reasoning"),
-  summary: z.array(z.unknown()),
-  content: z.array(reasoningText),
-});
-
-const outputItem = z.discriminatedUnion("type", [
-  z.looseObject({
-    ...itemHead,
-    type: z.literal("message"),
-    role: z.literal("assistant"),
-    content: z.array(outputText),
-  }),
-  reasoning,
-  functionCall,
-]);
-
-const inputText = z.looseObject({ type: z.literal("input_text"), text: z.string() });
-
-const inputItem = z.discriminatedUnion("type", [
-  z.looseObject({
-    ...itemHead,
-    type: z.literal("message"),
-    role: z.enum(["user", "system", "developer", "assistant"]),
-    content: z.array(z.discriminatedUnion("type", [inputText, outputText])),
-  }),
-  reasoning,
-  functionCall,
-  z.looseObject({
-    ...itemHead,
-    type: z.literal("function_call_output"),
-    call_id: z.string(),
-    output: z.string(),
-  }),
-]);
 
 const response = z.looseObject({
   id: z.string(),

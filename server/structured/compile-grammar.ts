@@ -4,7 +4,10 @@ import { buildAutomaton } from "../../engine/grammar/automaton.ts";
 import type { Grammar } from "../../engine/grammar/grammar.ts";
 import { Positions } from "../../engine/grammar/positions.ts";
 import { InvalidRequestError } from "../base/errors.ts";
+import { behindReasoning } from "./behind-reasoning.ts";
 import { toolGrammar } from "./tool-grammar.ts";
+import type { ToolCallFormatName } from "../tools/tool-call-format.ts";
+import { toolCallFormats } from "../tools/tool-call-formats.ts";
 import type { AnyTool, Tools } from "../tools/tool-schemas.ts";
 import { GrammarTextError } from "./grammar-text-error.ts";
 import { parseGrammarText } from "./grammar-text.ts";
@@ -24,6 +27,10 @@ export type GrammarSource = { readonly field: string } & (
       readonly all: readonly AnyTool[];
       /** Of text in place of calls. */
       readonly form?: GrammarSource;
+      /** How the model writes calls. @default hermes */
+      readonly format?: ToolCallFormatName;
+      /** The model may think first, or does already. @default null */
+      readonly reasoning?: { readonly isOpen: boolean } | null;
     }
 );
 
@@ -85,8 +92,12 @@ function grammarOf(source: GrammarSource): PartGrammar {
       return whole(toGrammar(choice(source.texts.map(text))));
     case "grammar":
       return whole(parseGrammarText(source.text));
-    case "tools":
-      return toolGrammar(source.tools, source.all, source.form ? formOf(source.form) : null);
+    case "tools": {
+      const { tools, all, form, format = "hermes", reasoning = null } = source;
+      const made = toolGrammar(tools, all, form ? formOf(form) : null, toolCallFormats[format]);
+      if (reasoning === null) return made;
+      return { ...made, grammar: behindReasoning(made.grammar, reasoning.isOpen) };
+    }
   }
 }
 

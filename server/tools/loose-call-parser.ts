@@ -1,12 +1,12 @@
-import type { ToolPiece } from "./tool-piece.ts";
+import type { ToolPiece, ToolPieceParser } from "./tool-call-format.ts";
 
-/** Of a call as models write it that do not keep to the tags: Llama 3 bare, Qwen's coders in a block of code. */
+/** Of a call as models write it that do not keep to the tags: Qwen's coders in a block of code, others bare. */
 const callPattern =
-  /^\s*(?:<\|python_tag\|>\s*)?(?:```(?:json)?\s*)?\{\s*"name"\s*:\s*"([^"\\]*)"\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)/;
+  /^\s*(?:```(?:json)?\s*)?\{\s*"name"\s*:\s*"([^"\\]*)"\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)/;
 
 /** Every beginning of what the pattern takes. */
 const prefixPattern =
-  /^\s*(?:<(?:\|(?:p(?:y(?:t(?:h(?:o(?:n(?:_(?:t(?:a(?:g(?:\|(?:>\s*)?)?)?)?)?)?)?)?)?)?)?)?)?)?(?:`{1,3}(?:j(?:s(?:on?)?)?)?\s*)?(?:\{\s*(?:"(?:n(?:a(?:m(?:e(?:"\s*(?::\s*(?:"(?:[^"\\]*(?:"\s*(?:,\s*(?:"(?:[a-z]*(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?)?)?)?)?)?)?)?$/;
+  /^\s*(?:`{1,3}(?:j(?:s(?:on?)?)?)?\s*)?(?:\{\s*(?:"(?:n(?:a(?:m(?:e(?:"\s*(?::\s*(?:"(?:[^"\\]*(?:"\s*(?:,\s*(?:"(?:[a-z]*(?:"\s*(?::\s*)?)?)?)?)?)?)?)?)?)?)?)?)?)?)?)?$/;
 
 /** Of what leads to a call's arguments. */
 const maxHead = 1000;
@@ -17,7 +17,7 @@ const maxHeld = 200_000;
  * Takes calls at the beginning of an answer that stand there without the tags of `callText`: whole ones, of tools that
  * there are, are told as calls when they are complete. Everything else is text, which goes on to `next`.
  */
-export class LooseCallParser {
+export class LooseCallParser implements ToolPieceParser {
   readonly #names: ReadonlySet<string>;
   readonly #isParallel: boolean;
   #held = "";

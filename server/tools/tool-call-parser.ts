@@ -1,6 +1,6 @@
 import { LooseCallParser } from "./loose-call-parser.ts";
 import { startedLength } from "../text/started-length.ts";
-import type { ToolPiece } from "./tool-piece.ts";
+import type { ToolPiece, ToolPieceParser } from "./tool-call-format.ts";
 import { callEnd, callStart, readCallHead } from "./tool-call-text.ts";
 
 export interface CallOptions {
@@ -16,10 +16,10 @@ export interface CallOptions {
 }
 
 /**
- * Takes an answer apart, piece by piece, however it is split. Nothing of the tags gets into the text, nor blanks that
+ * For the convention of Hermes: takes an answer apart, piece by piece, however it is split. Nothing of the tags gets into the text, nor blanks that
  * only lead to a call; what may become either is held back.
  */
-export class ToolCallParser {
+export class ToolCallParser implements ToolPieceParser {
   readonly #loose: LooseCallParser | null;
   #place: "start" | "plain" | "text" | "head" | "arguments";
   /** What has not been decided on yet. */

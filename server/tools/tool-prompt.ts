@@ -1,5 +1,7 @@
 import { ChatTemplateError } from "../../model/errors.ts";
 import type { ChatMessage, TextCodec } from "../text/codec.ts";
+import { withSingleCalls } from "./single-calls.ts";
+import { toolCallFormatOf } from "./tool-call-formats.ts";
 import { callText } from "./tool-call-text.ts";
 import type { Tool, ToolCall } from "./tool-schemas.ts";
 
@@ -32,8 +34,8 @@ export async function withToolPrompt<T>(
 }
 
 /**
- * Tells the model of the tools, of the calls so far and of what they gave. Templates that know the convention of
- * `callText` do it themselves; for others it is written into the messages.
+ * Tells the model of the tools, of the calls so far and of what they gave. Templates that know how the
+ * model writes calls do it themselves; for others it is written into the messages.
  * @param template Jinja
  */
 export function toolPrompt(
@@ -41,9 +43,10 @@ export function toolPrompt(
   tools: readonly Tool[],
   template: string,
 ): ToolPrompt {
-  if (knowsTools(template)) {
+  const format = toolCallFormatOf(template);
+  if (format.isKnownTo(template)) {
     const parsed = messages.map(withParsedArguments);
-    const shown = callsOneByOne(template) ? parsed.flatMap(oneByOne) : parsed;
+    const shown = format.isOnePerMessage ? withSingleCalls(parsed) : parsed;
     return tools.length === 0 ? { messages: shown } : { messages: shown, tools };
   }
   const written = messages.map(withWrittenCalls);
@@ -68,29 +71,6 @@ export function withoutToolRole(messages: readonly ChatMessage[]): ChatMessage[]
     joined.push({ role: "user", content: before + response });
   }
   return joined;
-}
-
-/** Qwen's coders write calls in another way inside the same tags; Llama 3 writes them without tags. */
-function knowsTools(template: string): boolean {
-  if (!/\btools\b/.test(template)) return false;
-  if (callsOneByOne(template)) return true;
-  return template.includes("<tool_call>") && !template.includes("<function=");
-}
-
-/** Llama 3's template, which refuses a message with several calls. */
-function callsOneByOne(template: string): boolean {
-  return template.includes('"parameters": dictionary of argument name');
-}
-
-/** Several calls of one message as a message each. What they gave follows them all, in their order. */
-function oneByOne(message: ChatMessage): ChatMessage[] {
-  const calls = message.tool_calls as readonly ToolCall[] | undefined;
-  if (calls === undefined || calls.length < 2) return [message];
-  return calls.map((call, i) => ({
-    ...message,
-    content: i === 0 ? message.content : "",
-    tool_calls: [call],
-  }));
 }
 
 /** Templates write the arguments as JSON, so that a text would be quoted twice. */

@@ -14,3 +14,23 @@ export const qwen3Template = `{%- set ns = namespace(last=0) %}
 {{- '<|im_start|>assistant\\n' }}
 {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{% endif %}
 {%- endif %}`;
+
+/** As Llama 3.2: one call a message, written as JSON with `parameters`, and a role of its own for results. */
+export const llama32Template = `{{- bos_token }}
+{%- if tools is not none %}
+{{- '<|start_header_id|>system<|end_header_id|>\n\nRespond in the format {"name": function name, "parameters": dictionary of argument name and its value}.\n' }}
+{%- for tool in tools %}{{- tool | tojson }}{% endfor %}
+{{- '<|eot_id|>' }}
+{%- endif %}
+{%- for message in messages %}
+{%- if 'tool_calls' in message %}
+{%- if message.tool_calls | length != 1 %}{{- raise_exception('one call at once') }}{% endif %}
+{%- set call = message.tool_calls[0].function %}
+{{- '<|start_header_id|>assistant<|end_header_id|>\n\n{"name": "' + call.name + '", "parameters": ' }}
+{{- call.arguments | tojson }}{{- '}<|eot_id|>' }}
+{%- else %}
+{{- '<|start_header_id|>' + ('ipython' if message.role == 'tool' else message.role) + '<|end_header_id|>\n\n' }}
+{{- message.content + '<|eot_id|>' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}`;

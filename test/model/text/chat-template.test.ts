@@ -6,7 +6,8 @@ import { ChatTemplateError } from "../../../model/errors.ts";
 import { openGguf } from "../../../model/files/gguf.ts";
 import { resolveModel } from "../../../model/source/source.ts";
 import { createTokenizer, type Tokenizer } from "../../../model/text/tokenizer.ts";
-import { qwen3Template } from "../../helpers/family-templates.ts";
+import { toolPrompt } from "../../../server/tools/tool-prompt.ts";
+import { llama32Template, qwen3Template } from "../../helpers/family-templates.ts";
 
 const { tokens, merges } = JSON.parse(
   readFileSync("test/fixtures/tokenizer-byte-level.json", "utf8"),
@@ -282,4 +283,18 @@ test("a template that knows thinking shows what was thought since the question, 
   const variables = { enable_thinking: false };
   const quick = template.render([asked], { ...prompted, variables });
   t.true(quick.endsWith("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
+});
+
+test("a template that allows one call a message shows all of a conversation's, each with what it gave", (t) => {
+  const { template } = model(llama32Template);
+  const calls = ["f", "g"].map((name) => ({ id: name, function: { name, arguments: '{"a": 1}' } }));
+  const gave = calls.map(({ id }) => ({ role: "tool" as const, content: id, tool_call_id: id }));
+  const called = { role: "assistant" as const, content: "", tool_calls: calls };
+  const { messages, ...shown } = toolPrompt([called, ...gave], [], llama32Template);
+  const text = template.render(messages, { ...prompted, ...shown });
+  t.regex(
+    text,
+    /\{"name": "f", "parameters": \{"a": 1\}\}<[^]*ipython[^]*f<[^]*"g", [^]*ipython[^]*g</,
+  );
+  t.throws(() => template.render([called], prompted), { message: /one call at once/ });
 });

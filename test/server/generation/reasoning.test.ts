@@ -100,6 +100,9 @@ test("calls are looked for behind the reasoning alone", async (t) => {
     [{ name: "now", arguments: "{}" }],
   );
   t.is(finish_reason, "tool_calls");
+  await ask(t, server, { tools, reasoning_format: "none" });
+  const [behind, , plain] = server.engine.requests.map(({ grammar }) => grammar!.sizeBytes);
+  t.true(behind! > plain!);
 });
 
 test("where a grammar governs the answer there is no reasoning", async (t) => {

@@ -1,7 +1,7 @@
 import test from "ava";
 import { LooseCallParser } from "../../../server/tools/loose-call-parser.ts";
 import { ToolCallParser } from "../../../server/tools/tool-call-parser.ts";
-import type { ToolPiece } from "../../../server/tools/tool-piece.ts";
+import type { ToolPiece } from "../../../server/tools/tool-call-format.ts";
 
 const names = ["get_weather", "add"];
 
@@ -33,7 +33,7 @@ const cases: readonly (readonly [text: string, expected: readonly string[]])[] =
     ["call get_weather", `arguments ${weather}`],
   ],
   [
-    `<|python_tag|>{"name": "add", "parameters": {}}; {"name": "add", "parameters": {"a": 1}}`,
+    `{"name": "add", "parameters": {}}; {"name": "add", "parameters": {"a": 1}}`,
     ["call add", "arguments {}", "call add", 'arguments {"a": 1}'],
   ],
   [

@@ -3,7 +3,7 @@ import { ChatTemplateError } from "../../../model/errors.ts";
 import { schemaGrammar } from "../../../server/structured/json-schema.ts";
 import { InvalidRequestError } from "../../../server/base/errors.ts";
 import { ToolCallParser } from "../../../server/tools/tool-call-parser.ts";
-import type { ToolPiece } from "../../../server/tools/tool-piece.ts";
+import type { ToolPiece } from "../../../server/tools/tool-call-format.ts";
 import { callStart, callText } from "../../../server/tools/tool-call-text.ts";
 import { toolGrammar } from "../../../server/structured/tool-grammar.ts";
 import { toolPrompt, withoutToolRole, withToolPrompt } from "../../../server/tools/tool-prompt.ts";
