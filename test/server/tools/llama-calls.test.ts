@@ -45,7 +45,7 @@ test("a template says how its model writes calls", (t) => {
 
 /** Pieces as one text each, calls as `[name]`. */
 function parse(chunks: readonly string[]): string[] {
-  const parser = llamaFormat.parser({ names, isFormed: false });
+  const parser = llamaFormat.parser({ names, isFormed: false, isForced: false, isParallel: true });
   const pieces: ToolPiece[] = [...chunks.flatMap((chunk) => parser.push(chunk)), ...parser.end()];
   const parts: string[] = [];
   let kind = "";
