@@ -1,7 +1,8 @@
 // Fits the router of the built-in tasks for each named model, and puts it where the package has it. Models that are not in
 // the cache folder are fetched; one whose license has not been accepted keeps the router that it has.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -11,8 +12,11 @@ const { namedModels } = await import(join(root, "dist/model/source/named-models.
 
 // A router that is there already would be found, and not fitted again.
 mkdirSync(folder, { recursive: true });
-const aside = mkdtempSync(join(root, "router/builtin-"));
-for (const file of readdirSync(folder)) renameSync(join(folder, file), join(aside, file));
+const aside = mkdtempSync(join(tmpdir(), "seap-routers-"));
+for (const file of readdirSync(folder)) {
+  copyFileSync(join(folder, file), join(aside, file));
+  rmSync(join(folder, file));
+}
 
 for (const { name, sha256 } of namedModels) {
   const args = [join(root, "bin/seap.js"), "router", "fit", "--json", "--model", name];
