@@ -62,11 +62,18 @@ export function writeAttention(
   // Heads that read the same keys multiply them together where those keys are all that there are: ONNX Runtime would do so
   // for a batch of one, with other bits than for a larger one.
   const perKv = numHeads / numKvHeads;
+  const selected = select(q, 1);
+  const numRows = () => graph.op("Shape", [selected], { start: 1n, end: 2n });
+  // A length of -1 cannot be told where there are no rows.
+  const withRows = (value: string, queriesPerKv: number, rows: string) =>
+    graph.op("Reshape", [
+      value,
+      graph.op("Concat", [graph.int64([0, 0, queriesPerKv]), rows, graph.int64([0])], { axis: 0n }),
+    ]);
   const stacked = (value: string) =>
-    numKvHeads > 1 ? value : graph.op("Reshape", [value, graph.int64([0, 0, 1, -1, 0])]);
-  const byQuery = (value: string) =>
-    numKvHeads > 1 ? value : graph.op("Reshape", [value, graph.int64([0, 0, perKv, -1, 0])]);
-  const query = stacked(byHead(select(q, 1), perKv));
+    numKvHeads > 1 ? value : withRows(value, 1, graph.op("Mul", [numRows(), graph.int64([perKv])]));
+  const byQuery = (value: string) => (numKvHeads > 1 ? value : withRows(value, perKv, numRows()));
+  const query = stacked(byHead(selected, perKv));
   const newKey = byHead(k, 1);
   const newValue = byHead(v, 1);
 

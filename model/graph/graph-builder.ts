@@ -108,6 +108,14 @@ export class GraphBuilder {
     return name;
   }
 
+  /** A column of ones inside the model, `[length, 1]`. */
+  ones(length: number): string {
+    const name = this.#newValue("ones");
+    const data = new Uint8Array(new Float32Array(length).fill(1).buffer);
+    this.#initializers.push({ name, type: "float32", shape: [length, 1], data });
+    return name;
+  }
+
   /** `value` times a factor, where that changes it. */
   scaled(value: string, factor: number): string {
     return factor === 1 ? value : this.op("Mul", [value, this.float32(factor)]);
@@ -167,15 +175,20 @@ export class GraphBuilder {
     });
     if (offsets === null) return product;
     const matrixOfOffsets = this.#weight(`${name}.offsets`, "float32", [numBlocks, rows], offsets);
-    return this.op("Add", [product, this.op("MatMul", [this.#blockSums(x), matrixOfOffsets])]);
+    return this.op("Add", [
+      product,
+      this.op("MatMul", [this.#blockSums(x, numBlocks), matrixOfOffsets]),
+    ]);
   }
 
   /** Sums over the blocks of a value `[B, S, columns]`, which several matrices may read: `[B, S, numBlocks]`. */
-  #blockSums(x: string): string {
+  #blockSums(x: string, numBlocks: number): string {
     const known = this.#sums.get(x);
     if (known !== undefined) return known;
-    const blocks = this.op("Reshape", [x, this.int64([0, 0, -1, QUANT_BLOCK_SIZE])]);
-    const sums = this.op("ReduceSum", [blocks, this.int64([-1])], { keepdims: 0n });
+    const blocks = this.op("Reshape", [x, this.int64([0, 0, numBlocks, QUANT_BLOCK_SIZE])]);
+    // ReduceSum gets the shape wrong where there are no rows.
+    const column = this.op("MatMul", [blocks, this.ones(QUANT_BLOCK_SIZE)]);
+    const sums = this.op("Reshape", [column, this.int64([0, 0, numBlocks])]);
     this.#sums.set(x, sums);
     return sums;
   }

@@ -293,6 +293,23 @@ export function testDeviceContract(contract: DeviceContract): void {
     }
   });
 
+  test(`${name}: a part of a text whose logits nobody wants leaves its keys and values`, async (t) => {
+    for (const format of ["f32", "q8"] as const) {
+      const setting = await Setting.create(t, contract, format);
+      const { device, trunk, middle, head } = setting;
+      const ids = somePrompt(40);
+      const [whole, kv] = await setting.openKv(40, 2);
+      const expected = await setting.chunked(whole!, ids, 20);
+      const pass = device.createPass();
+      const input = Uint32Array.from(ids.slice(0, 20));
+      const [states] = await pass.forward([trunk, ...middle], [{ kv: kv!, input }]);
+      await pass.forwardLogits(head, [{ kv: kv!, input: states!, rows: [] }]);
+      states!.dispose();
+      t.deepEqual((await setting.forward([{ kv: kv!, ids: ids.slice(20) }]))[0], expected);
+      for (const one of [whole!, kv!]) one.release();
+    }
+  });
+
   test(`${name}: a sequence that is given up in mid-prefill leaves nothing, and its neighbours as they were`, async (t) => {
     const setting = await Setting.create(t, contract, "f32");
     const { device, trunk } = setting;

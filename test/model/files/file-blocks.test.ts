@@ -84,6 +84,13 @@ for (const type of ["Q4_0", "Q4_1", "Q8_0"] as const) {
     );
     t.deepEqual([...kinds], [`${type === "Q8_0" ? 8 : 4} true ${type === "Q4_1"}`]);
     const logits = await forwardAlone(device, [trunk, ...middle, head], ids);
+    const [kv] = await device.openKv([trunk, ...middle, head], 1);
+    const pass = device.createPass();
+    const input = Uint32Array.from(ids);
+    const [states] = await pass.forward([trunk, ...middle], [{ kv: kv!, input }]);
+    await t.notThrowsAsync(pass.forwardLogits(head, [{ kv: kv!, input: states!, rows: [] }]));
+    states!.dispose();
+    kv!.release();
     for (const stage of [trunk, ...middle, head]) await stage.dispose();
     const deviation = (values: Float32Array) =>
       Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0) / values.length);
