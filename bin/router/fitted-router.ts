@@ -1,3 +1,4 @@
+import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { ArtifactError } from "../../model/errors.ts";
 import type { ClusterRouter } from "../../router/cluster-router.ts";
 import { fitClusterRouter, fitVersion } from "../../router/fit-clusters.ts";
@@ -24,7 +25,7 @@ export interface FittedRouter {
 export async function fittedRouter(
   run: RouterRun,
   source: PromptSource,
-  recipe: { readonly falseRejection: number; readonly weights: string },
+  recipe: { readonly falseRejection: number; readonly weights: WeightFormat },
 ): Promise<FittedRouter> {
   const { store, weights } = run.session;
   const model = weights.contentHash;

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { formatIdentity } from "../../model/weights/quantize.ts";
+import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { fitVersion } from "../../router/fit-clusters.ts";
 import type { PromptSource } from "./prompt-source.ts";
 import type { Conversation } from "./routed-prompt.ts";
@@ -12,7 +14,7 @@ const shippedFolder = new URL("../../../router/builtin/", import.meta.url);
 export interface RouterRecipe {
   readonly falseRejection: number;
   /** Of the weights, such as q8. */
-  readonly format: string;
+  readonly format: WeightFormat;
   /** Content hash. */
   readonly model: string;
 }
@@ -25,7 +27,7 @@ export function routerKey(
   const sorted = (groups: ReadonlyMap<string, readonly Conversation[]>) =>
     [...groups].sort(([a], [b]) => (a < b ? -1 : 1));
   const content = [
-    { falseRejection, format, model, fitVersion, featuresVersion },
+    { falseRejection, format: formatIdentity(format), model, fitVersion, featuresVersion },
     sorted(source.tasks),
     sorted(source.background),
   ];

@@ -79,12 +79,9 @@ export function prunedWeights(
       const whole = weights.storedMatrix?.(layer, role) ?? { bits: 32, blocks: null };
       const kept = layer === null ? undefined : planOf(layer);
       if (!kept || layer === null) return whole;
-      const projection = role as ProjectionRole;
-      const rows = rowsOf(kept, projection);
-      if (rows) return selectStored(whole, rows);
-      const isReplaced = replacements(layer, projection as "output" | "down")?.matrix != null;
+      const rows = rowsOf(kept, role as ProjectionRole);
       // Columns are in other blocks than before.
-      return { bits: isReplaced ? Math.max(whole.bits, 8) : whole.bits, blocks: null };
+      return rows ? selectStored(whole, rows) : { bits: whole.bits, blocks: null };
     },
     readLayerBias(layer, biasRole) {
       const kept = planOf(layer);

@@ -108,14 +108,6 @@ export class GraphBuilder {
     return name;
   }
 
-  /** A column of ones inside the model, `[length, 1]`. */
-  ones(length: number): string {
-    const name = this.#newValue("ones");
-    const data = new Uint8Array(new Float32Array(length).fill(1).buffer);
-    this.#initializers.push({ name, type: "float32", shape: [length, 1], data });
-    return name;
-  }
-
   /** `value` times a factor, where that changes it. */
   scaled(value: string, factor: number): string {
     return factor === 1 ? value : this.op("Mul", [value, this.float32(factor)]);
@@ -187,7 +179,7 @@ export class GraphBuilder {
     if (known !== undefined) return known;
     const blocks = this.op("Reshape", [x, this.int64([0, 0, numBlocks, QUANT_BLOCK_SIZE])]);
     // ReduceSum gets the shape wrong where there are no rows.
-    const column = this.op("MatMul", [blocks, this.ones(QUANT_BLOCK_SIZE)]);
+    const column = this.op("MatMul", [blocks, this.#ones(QUANT_BLOCK_SIZE)]);
     const sums = this.op("Reshape", [column, this.int64([0, 0, numBlocks])]);
     this.#sums.set(x, sums);
     return sums;
@@ -257,6 +249,14 @@ export class GraphBuilder {
       shape,
       data: { file: name, offset: 0, length: bytes.length },
     });
+    return name;
+  }
+
+  /** A column of ones inside the model, `[length, 1]`. */
+  #ones(length: number): string {
+    const name = this.#newValue("ones");
+    const data = new Uint8Array(new Float32Array(length).fill(1).buffer);
+    this.#initializers.push({ name, type: "float32", shape: [length, 1], data });
     return name;
   }
 

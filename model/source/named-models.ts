@@ -77,7 +77,7 @@ export const namedModels: readonly PinnedModel[] = [
 /** What is served where nothing else is asked for. */
 export const defaultModel: PinnedModel = namedModels[0]!;
 
-/** Other names that mean the same. */
+/** A model by its name in any case, or by `default`. */
 export function findNamedModel(name: string): PinnedModel | undefined {
   if (name === "default") return defaultModel;
   return namedModels.find((model) => model.name === name.toLowerCase());

@@ -2,8 +2,7 @@ import type { Architecture } from "./architectures/architecture.ts";
 import { gemma3 } from "./architectures/gemma3.ts";
 import { llama } from "./architectures/llama.ts";
 import { phi3 } from "./architectures/phi3.ts";
-import { qwen2 } from "./architectures/qwen2.ts";
-import { qwen3 } from "./architectures/qwen3.ts";
+import { qwen2, qwen3 } from "./architectures/qwen.ts";
 import { ModelLoadError } from "../errors.ts";
 
 /** Supported architectures by their name in GGUF files (`general.architecture`). */

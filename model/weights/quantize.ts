@@ -4,6 +4,12 @@ import type { MatrixRows } from "./matrix-rows.ts";
 /** How a stage stores its matrices: block-wise integers with a scale per 32 weights, or plain floats. */
 export type WeightFormat = "q8" | "q4" | "f32";
 
+/** What a format makes of a file's weights, in keys of what is made from them: another name when that changes. */
+export function formatIdentity(format: WeightFormat): string {
+  // Blocks of 4 bits were rounded a second time before.
+  return format === "q4" ? "q4 of the file's blocks" : format;
+}
+
 export const QUANT_BLOCK_SIZE = 32;
 
 /**

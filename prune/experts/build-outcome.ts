@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { ArtifactStore } from "../../model/experts/artifact-store.ts";
 import { ArtifactError } from "../../model/errors.ts";
+import { formatIdentity } from "../../model/weights/quantize.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import { answersVersion } from "../tasks/calibration-text.ts";
 import { estimateSchema, reportSchema } from "./expert-report.ts";
@@ -52,6 +53,7 @@ export type BuildOutcome = Readonly<Omit<z.infer<typeof outcomeSchema>, "outcome
 export function outcomeKey(request: BuildRequest): string {
   const content = {
     ...request,
+    format: formatIdentity(request.format),
     recipe: { ...recipes[request.method], generalShare },
     versions: [
       outcomeVersion,

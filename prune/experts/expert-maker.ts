@@ -6,6 +6,7 @@ import { planShapes } from "../../model/experts/expert-plan.ts";
 import type { ExpertPlan } from "../../model/experts/expert-plan.ts";
 import { buildMiddleSegments } from "../../model/stages/model-stages.ts";
 import { prunedWeights } from "../../model/experts/pruned-weights.ts";
+import { formatIdentity } from "../../model/weights/quantize.ts";
 import type { WeightFormat } from "../../model/weights/quantize.ts";
 import type { StageModel } from "../../model/stages/stage-spec.ts";
 import { compensate } from "../compensation/compensation.ts";
@@ -83,7 +84,7 @@ export class ExpertMaker {
       method,
       target,
       ...planRules,
-      format,
+      format: formatIdentity(format),
     };
     const hash = createHash("sha256").update(JSON.stringify(recipe)).digest("hex");
     return `expert-${hash.slice(0, 32)}`;

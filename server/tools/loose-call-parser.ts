@@ -15,7 +15,7 @@ const maxHeld = 200_000;
 
 /**
  * Takes calls at the beginning of an answer that stand there without the tags of `callText`: whole ones, of tools that
- * there are, are told as calls when they are complete. Everything else is text, which goes on to `next`.
+ * there are, are told as calls when they are complete. Everything else is text.
  */
 export class LooseCallParser implements ToolPieceParser {
   readonly #names: ReadonlySet<string>;

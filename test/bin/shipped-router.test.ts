@@ -12,7 +12,7 @@ const folder = "router/builtin";
 const files = readdirSync(folder);
 const recipeOf = (model: string) => ({
   falseRejection: defaultFalseRejection,
-  format: "q8",
+  format: "q8" as const,
   model,
 });
 
@@ -32,6 +32,6 @@ for (const { name, sha256 } of namedModels) {
     t.is(path, join(process.cwd(), folder, path.split("/").at(-1)!));
     const recipe = recipeOf(sha256);
     t.is(shippedRouter(routerKey(builtinSource(), { ...recipe, model: "another" })), null);
-    t.is(shippedRouter(routerKey(builtinSource(), { ...recipe, format: "q4" })), null);
+    t.is(shippedRouter(routerKey(builtinSource(), { ...recipe, format: "q4" as const })), null);
   });
 }
