@@ -3,7 +3,7 @@ import type { LayerShape } from "../model/weights/layer-spec.ts";
 import type { Feeds, Tensor } from "./tensor.ts";
 import { tensor } from "./tensor.ts";
 
-/** The past of one layer with attention. */
+/** The past and the tail of one layer with attention. */
 export interface LayerPast {
   /** Place in the stage, counting layers without attention. */
   readonly index: number;
@@ -12,40 +12,50 @@ export interface LayerPast {
   readonly keys: Float32Array;
   /** `[numSequences, numKvHeads, capacity, headDim]` */
   readonly values: Float32Array;
+  /** `[numSequences, numKvHeads, tailLength, headDim]` */
+  readonly tailKeys: Float32Array;
+  /** As the keys. */
+  readonly tailValues: Float32Array;
 }
 
 export interface PastShape {
   readonly numSequences: number;
   readonly headDim: number;
-  /** Positions, used or not. */
+  /** Positions of the past, used or not. */
   readonly capacity: number;
+  /** Positions of the tail, used or not. */
+  readonly tailLength: number;
 }
 
 export function pastFeeds(
   layers: readonly LayerPast[],
-  { numSequences, headDim, capacity }: PastShape,
+  { numSequences, headDim, capacity, tailLength }: PastShape,
 ): Feeds {
   const feeds: Record<string, Tensor> = {};
-  for (const { index, numKvHeads, keys, values } of layers) {
-    const [keyDims, valueDims] = [
-      [numSequences, numKvHeads, 1, headDim, capacity],
-      [numSequences, numKvHeads, 1, capacity, headDim],
-    ];
+  for (const { index, numKvHeads, keys, values, tailKeys, tailValues } of layers) {
     const names = pastFeedNames(index);
-    feeds[names.keys] = tensor(keys, keyDims);
-    feeds[names.values] = tensor(values, valueDims);
+    const heads = [numSequences, numKvHeads, 1, 1];
+    feeds[names.keys] = tensor(keys, [...heads, headDim, capacity]);
+    feeds[names.values] = tensor(values, [...heads, capacity, headDim]);
+    feeds[names.tailKeys] = tensor(tailKeys, [...heads, tailLength, headDim]);
+    feeds[names.tailValues] = tensor(tailValues, [...heads, tailLength, headDim]);
   }
   return feeds;
 }
 
-/** The past of sequences that have none. */
+/** Of sequences that have neither: the places of the tail are the new tokens'. */
 export function noPastFeeds(
   layers: readonly LayerShape[],
-  { numSequences, headDim }: Omit<PastShape, "capacity">,
+  { numSequences, headDim, tailLength }: Omit<PastShape, "capacity">,
 ): Feeds {
   const nothing = new Float32Array(0);
-  const pasts = layers.flatMap(({ numHeads, numKvHeads }, index) =>
-    numHeads === 0 ? [] : [{ index, numKvHeads, keys: nothing, values: nothing }],
-  );
-  return pastFeeds(pasts, { numSequences, headDim, capacity: 0 });
+  const mostHeads = Math.max(0, ...layers.map(({ numKvHeads }) => numKvHeads));
+  const zeros = new Float32Array(numSequences * mostHeads * tailLength * headDim);
+  const pasts = layers.flatMap(({ numHeads, numKvHeads }, index) => {
+    if (numHeads === 0) return [];
+    const tail = zeros.subarray(0, numSequences * numKvHeads * tailLength * headDim);
+    const past = { keys: nothing, values: nothing, tailKeys: tail, tailValues: tail };
+    return [{ index, numKvHeads, ...past }];
+  });
+  return pastFeeds(pasts, { numSequences, headDim, capacity: 0, tailLength });
 }

@@ -25,7 +25,7 @@ export interface StageResults {
   readonly hidden: Float32Array;
   /** `[numSequences, rows of logits, vocabSize]`; with rows. */
   readonly logits?: Float32Array;
-  /** `[numSequences, kvHeads of all layers, 1, numNewTokens, headDim]`; with a past, where a layer has attention. */
+  /** `[numSequences, kvHeads of all layers, 1, 1, numNewTokens, headDim]`; with a past, where a layer has attention. */
   readonly newKeys?: Float32Array;
   readonly newValues?: Float32Array;
   /** What was fetched besides, by name. */
@@ -62,7 +62,7 @@ export class StageSession {
   /** @throws RuntimeError when the pass fails */
   async run({ input, attention, past, rows, observed }: StagePass): Promise<StageResults> {
     const { layers, headDim, hiddenSize } = this.spec;
-    const { numSequences, numNewTokens } = attention;
+    const { numSequences, numNewTokens, tailLength } = attention;
     const dims = [numSequences, numNewTokens];
     const fetches: string[] = [resultNames.hidden, ...(observed?.fetches ?? [])];
     if (rows) fetches.push(resultNames.logits);
@@ -78,8 +78,8 @@ export class StageSession {
           [feedNames.rows]: integers(rows.kept),
           [feedNames.logitRows]: integers(rows.logits),
         }),
-        ...Object.fromEntries(this.#attentionFeeds.map((name) => [name, attention.feeds[name]!])),
-        ...(past ?? noPastFeeds(layers, { numSequences, headDim })),
+        ...this.#attentionFeedsOf(attention, rows?.kept),
+        ...(past ?? noPastFeeds(layers, { numSequences, headDim, tailLength })),
         ...observed?.feeds,
       },
       fetches,
@@ -92,6 +92,11 @@ export class StageSession {
       hidden: results[resultNames.hidden]!,
       observed: results,
     };
+  }
+
+  #attentionFeedsOf({ feeds, keptFeeds }: AttentionFeeds, kept: readonly number[] = []): Feeds {
+    const all = this.spec.hasHead ? { ...feeds, ...keptFeeds(kept) } : feeds;
+    return Object.fromEntries(this.#attentionFeeds.map((name) => [name, all[name]!]));
   }
 
   /** The hidden states after whole sequences, shaped as those before. @throws RuntimeError when the pass fails */

@@ -103,7 +103,7 @@ export class TrunkFeatures implements FeatureExtractor {
     const pools = prompts.map(({ spans }) => new FeaturePool(hiddenSize, spans));
     for (const batch of packSequences(prompts.map(({ tokenIds }) => tokenIds))) {
       const { tokenIds, positions, sequences } = batch;
-      const attention = attentionFeeds(this.#kinds, positions, packedMask(batch));
+      const attention = attentionFeeds(this.#kinds, { positions, mask: packedMask(batch) });
       const hidden = await this.#trunk.hiddenAfter(tokenIds, attention);
       // A prompt is all in one row.
       for (let start = 0; start < sequences.length;) {

@@ -10,6 +10,7 @@ import { CpuStage } from "./cpu-stage.ts";
 import type { Device, DeviceOptions, ForwardPass } from "./device.ts";
 import type { ArenaSpec } from "./kv-arena.ts";
 import { capacityFor, planCapacities } from "./kv-capacity.ts";
+import { tailPositions } from "./kv-tail.ts";
 
 /** ONNX Runtime's CPU provider with the KV cache in JavaScript's memory (host-cache attention), all in fp32. */
 export class CpuDevice implements Device {
@@ -45,7 +46,7 @@ export class CpuDevice implements Device {
   }
 
   kvBytesFor(stages: readonly CpuStage[], numTokens: number): number {
-    return capacityFor(numTokens) * bytesPerPosition(stages);
+    return (capacityFor(numTokens) + tailPositions) * bytesPerPosition(stages);
   }
 
   growthBytesFor(stages: readonly CpuStage[], numTokens: number): number {
@@ -68,12 +69,20 @@ export class CpuDevice implements Device {
   makeRoom(kvs: readonly CpuKv[], maxBytes: number): Promise<void> {
     const demands = kvs.map(({ capacity, length }) => ({ length: length + 1, capacity }));
     let plan = planCapacities(demands);
-    const planned = kvs.reduce((sum, kv, i) => sum + plan[i]! * kv.bytesPerPosition, 0);
+    const planned = kvs.reduce(
+      (sum, kv, i) => sum + (plan[i]! + tailPositions) * kv.bytesPerPosition,
+      0,
+    );
     if (planned > maxBytes) plan = demands.map(({ length }) => capacityFor(length));
     // Those that get less come first, so that there is never more than before or after.
     const growth = (i: number) => plan[i]! - demands[i]!.capacity;
     for (const i of [...plan.keys()].sort((a, b) => growth(a) - growth(b))) kvs[i]!.join(plan[i]!);
     return Promise.resolve();
+  }
+
+  stepwiseRoom({ length }: CpuKv): number {
+    // The last place is for a token that stays: with it the tail becomes past.
+    return Math.max(1, tailPositions - 1 - (length % tailPositions));
   }
 
   setLength(kv: CpuKv, length: number): Promise<void> {
@@ -84,7 +93,8 @@ export class CpuDevice implements Device {
   snapshotBytesFor(stages: readonly CpuStage[], numTokens: number, withHidden: boolean): number {
     const { hiddenSize } = stages[0]!.spec;
     const hidden = withHidden ? hiddenSize * Float32Array.BYTES_PER_ELEMENT : 0;
-    return numTokens * (bytesPerPosition(stages) + hidden);
+    const tail = numTokens % tailPositions === 0 ? 0 : tailPositions;
+    return (numTokens + tail) * bytesPerPosition(stages) + numTokens * hidden;
   }
 
   takeSnapshot(

@@ -15,6 +15,7 @@ interface Place {
   readonly slot: CpuSlot;
   /** Of a stage with the head: tokens whose logits are wanted; null for the hidden states of all. */
   readonly rows: readonly number[] | null;
+  readonly isStepwise: boolean;
 }
 
 /** What one run of the session gave a place: `[numRows, ..]` from `firstRow` on. */
@@ -40,7 +41,7 @@ export class CpuForward implements ForwardPass {
         const rows = results.hidden;
         hidden[number] = new CpuHidden(rows, hiddenSize, index * numNewTokens, numNewTokens);
       });
-      states = inputs.map(({ kv }, i) => ({ kv, input: hidden[i]! }));
+      states = inputs.map((input, i) => ({ ...input, input: hidden[i]! }));
     }
     return states.map(({ input }) => input as CpuHidden);
   }
@@ -70,13 +71,20 @@ export class CpuForward implements ForwardPass {
   /** Runs neighbouring slots that bring as many tokens each. */
   async #runBatch(stage: CpuStage, batch: readonly Place[]): Promise<StageResults> {
     const [first] = batch;
-    const { numNewTokens, rows } = first!;
+    const { numNewTokens, rows, isStepwise } = first!;
     const { arena, index: firstSlot } = first!.slot;
     const pastLengths = batch.map(({ slot }) => slot.length);
+    const attention = this.#attention.feedsFor({
+      ...{ pastLengths, numNewTokens, isStepwise },
+      arenaCapacity: arena.capacity,
+    });
     const results = await stage.run({
       input: inputOf(batch),
-      attention: this.#attention.feedsFor(pastLengths, numNewTokens, arena.capacity),
-      past: arena.feeds(firstSlot, batch.length, !hasPast(pastLengths)),
+      attention,
+      past: arena.feeds({
+        ...{ firstSlot, numSequences: batch.length, pastLengths },
+        ...{ withPast: hasPast(pastLengths), tailLength: attention.tailLength },
+      }),
       ...(stage.spec.hasHead && { rows: rowsOf(rows, numNewTokens) }),
     });
     const { newKeys, newValues } = results;
@@ -93,7 +101,8 @@ function placeOn(stage: CpuStage, item: PassInput | LogitsInput, number: number)
   const numNewTokens = input instanceof Uint32Array ? input.length : input.numRows;
   const slot = (item.kv as CpuKv).makeRoomOn(stage, numNewTokens);
   const rows = "rows" in item ? item.rows : null;
-  return { number, input, numNewTokens, slot, rows };
+  const { isStepwise = false } = item;
+  return { number, input, numNewTokens, slot, rows, isStepwise };
 }
 
 /** Places that one run of a session can take, in the order of their slots. */
@@ -107,9 +116,11 @@ function* batchesOf(places: readonly Place[]): Generator<Place[]> {
   }
 }
 
-function continues(batch: readonly Place[], { slot, numNewTokens, rows }: Place): boolean {
+function continues(batch: readonly Place[], place: Place): boolean {
+  const { slot, numNewTokens, rows, isStepwise } = place;
   const last = batch.at(-1)!;
   return (
+    isStepwise === last.isStepwise &&
     slot.arena === last.slot.arena &&
     slot.index === last.slot.index + 1 &&
     numNewTokens === last.numNewTokens &&

@@ -2,6 +2,7 @@ import type { CpuArena } from "./cpu-arena.ts";
 import type { CpuStage } from "./cpu-stage.ts";
 import type { SequenceKv } from "./device.ts";
 import { capacityFor } from "./kv-capacity.ts";
+import { tailPositions } from "./kv-tail.ts";
 import type { KvSlot } from "./kv-pool.ts";
 
 export type CpuSlot = KvSlot<CpuArena>;
@@ -12,7 +13,9 @@ export class CpuKv implements SequenceKv {
 
   get sizeBytes(): number {
     let sum = 0;
-    for (const [stage, { arena }] of this.#slots) sum += arena.capacity * stage.bytesPerPosition;
+    for (const [stage, { arena }] of this.#slots) {
+      sum += (arena.capacity + tailPositions) * stage.bytesPerPosition;
+    }
     return sum;
   }
 

@@ -4,6 +4,7 @@ import type { CpuKv } from "./cpu-kv.ts";
 import type { CpuStage } from "./cpu-stage.ts";
 import type { KvSnapshot } from "./device.ts";
 import type { ArenaSpec } from "./kv-arena.ts";
+import { tailPositions } from "./kv-tail.ts";
 
 /** Positions of a sequence, each stage's in an arena of one slot. */
 export class CpuSnapshot implements KvSnapshot {
@@ -25,7 +26,8 @@ export class CpuSnapshot implements KvSnapshot {
     const arenas = stages.map((stage) => {
       const { layers, headDim } = stage.spec;
       const { arena, index: from, length: end } = kv.slotOn(stage);
-      const target = createArena({ layers, headDim, capacity: length, numSlots: 1 });
+      const isStore = length % tailPositions === 0;
+      const target = createArena({ layers, headDim, capacity: length, numSlots: 1, isStore });
       arena.copyRange({ from, fromStart: end - length, target, to: 0, toStart: 0, length });
       return target;
     });

@@ -41,6 +41,8 @@ export interface Device {
    * allow. What each needs by itself must fit.
    */
   makeRoom(kvs: readonly SequenceKv[], maxBytes: number): Promise<void>;
+  /** Tokens that may come next in one stepwise pass, and of which any but the first may be taken back by `setLength`; 1 or more. */
+  stepwiseRoom(kv: SequenceKv): number;
   /** The first `length` positions on all stages count, whatever was computed for them; those of a fresh KV are zero. */
   setLength(kv: SequenceKv, length: number): Promise<void>;
 
@@ -113,6 +115,11 @@ export interface HiddenStates {
 export interface PassInput {
   readonly kv: SequenceKv;
   readonly input: Uint32Array | HiddenStates;
+  /**
+   * What comes of each token is bit for bit what comes of it when it comes alone after those before it; of no more tokens
+   * than `stepwiseRoom`. @default false
+   */
+  readonly isStepwise?: boolean;
 }
 
 export interface LogitsInput extends PassInput {

@@ -9,6 +9,8 @@ export interface ArenaSpec {
   readonly numSlots: number;
   /** Most slots that there will ever be. @default numSlots */
   readonly maxSlots?: number;
+  /** Positions are only copied in and out, as many as fill whole tails. @default false */
+  readonly isStore?: boolean;
 }
 
 /** Positions of a slot, and where they are copied to. */

@@ -6,7 +6,11 @@ export interface AttentionInputs {
   readonly position: string;
   readonly cos: string;
   readonly sin: string;
+  /** Of the tokens that go on. */
   readonly mask: string;
+  /** Of the tokens that go on, `[2]`: in how many matrices a head's queries are, and in how many rows each. */
+  readonly queryRows: string;
+  readonly tailStart: string;
   readonly scoreSplit: string;
 }
 
@@ -19,15 +23,15 @@ export interface AttentionPlace {
   readonly headDim: number;
   readonly rmsNormEps: number;
   readonly inputs: AttentionInputs;
-  /** Drops the tokens that do not go on, along an axis. */
-  readonly select: (value: string, axis: number) => string;
+  /** Drops the tokens that do not go on. */
+  readonly select: (value: string) => string;
 }
 
 /**
- * Attention over the past and the new tokens.
+ * Attention over the past and the tail, in which the new tokens have their places.
  * @param norm `[B, S, hiddenSize]`
- * @returns what the output projection reads, `[B, S, numHeads * headDim]`, and the new keys and values,
- *   `[B, numKvHeads, 1, S, headDim]`
+ * @returns what the output projection reads, `[B, R, numHeads * headDim]` of the tokens that go on, and the new keys and
+ *   values, `[B, numKvHeads, 1, 1, S, headDim]`
  */
 export function writeAttention(
   graph: GraphBuilder,
@@ -52,52 +56,107 @@ export function writeAttention(
   );
   const [q, k] = graph.split(rotated, graph.int64([numHeads * headDim, numKvHeads * headDim]), -1);
 
-  // [B, S, heads * headDim] -> [B, kvHeads, queriesPerKv (1 for k and v), S, headDim]
-  const byHead = (value: string, perKv: number) =>
+  const queries = numKvHeads > 1 ? separateQueries(graph, place) : stackedQueries(graph, place);
+  const query = queries.enter(select(q));
+  // [B, S, kvHeads * headDim] -> [B, kvHeads, 1, 1, S, headDim]
+  const byHead = (value: string) =>
     graph.op(
       "Transpose",
-      [graph.op("Reshape", [value, graph.int64([0, 0, numKvHeads, perKv, headDim])])],
-      { perm: [0n, 2n, 3n, 1n, 4n] },
+      [graph.op("Reshape", [value, graph.int64([0, 0, numKvHeads, 1, 1, headDim])])],
+      { perm: [0n, 2n, 3n, 4n, 1n, 5n] },
     );
-  // Heads that read the same keys multiply them together where those keys are all that there are: ONNX Runtime would do so
-  // for a batch of one, with other bits than for a larger one.
-  const perKv = numHeads / numKvHeads;
-  const selected = select(q, 1);
-  const numRows = () => graph.op("Shape", [selected], { start: 1n, end: 2n });
-  // A length of -1 cannot be told where there are no rows.
-  const withRows = (value: string, queriesPerKv: number, rows: string) =>
-    graph.op("Reshape", [
-      value,
-      graph.op("Concat", [graph.int64([0, 0, queriesPerKv]), rows, graph.int64([0])], { axis: 0n }),
-    ]);
-  const stacked = (value: string) =>
-    numKvHeads > 1 ? value : withRows(value, 1, graph.op("Mul", [numRows(), graph.int64([perKv])]));
-  const byQuery = (value: string) => (numKvHeads > 1 ? value : withRows(value, perKv, numRows()));
-  const query = stacked(byHead(selected, perKv));
-  const newKey = byHead(k, 1);
-  const newValue = byHead(v, 1);
+  const newKey = byHead(k);
+  const newValue = byHead(v);
 
-  const past = pastFeedNames(index);
-  const pastKey = graph.input(past.keys, "float32", ["B", numKvHeads, 1, headDim, "P"]);
-  const pastValue = graph.input(past.values, "float32", ["B", numKvHeads, 1, "P", headDim]);
-  // [B, kvHeads, queriesPerKv, S, P] and [.., S, S], joined to [.., S, P + S]
+  const names = pastFeedNames(index);
+  const input = (name: string, rows: number | string, columns: number | string) =>
+    graph.input(name, "float32", ["B", numKvHeads, 1, 1, rows, columns]);
+  const pastKey = input(names.keys, headDim, "P");
+  const pastValue = input(names.values, "P", headDim);
+  const withNew = (tail: string, value: string) =>
+    graph.op("TensorScatter", [tail, value, inputs.tailStart], { axis: -2n });
+  const tailKey = withNew(input(names.tailKeys, "T", headDim), newKey);
+  const tailValue = withNew(input(names.tailValues, "T", headDim), newValue);
+
   const pastScores = graph.op("MatMul", [query, pastKey]);
-  const newScores = graph.contrib("FusedMatMul", [query, newKey], { transB: 1n });
-  const scores = byQuery(graph.op("Concat", [pastScores, newScores], { axis: -1n }));
-  const masked = graph.op("Add", [scores, select(inputs.mask, 3)]);
-  const probabilities = stacked(graph.op("Softmax", [masked], { axis: -1n }));
-  const [pastWeights, newWeights] = graph.split(probabilities, inputs.scoreSplit, -1);
-  const mixed = byQuery(
-    graph.op("Add", [
-      graph.op("MatMul", [pastWeights, pastValue]),
-      graph.op("MatMul", [newWeights, newValue]),
-    ]),
-  );
-  const size = numHeads * headDim;
-  // [B, kvHeads, queriesPerKv, S, headDim] -> [B, S, size]
-  const byToken = graph.op("Transpose", [mixed], { perm: [0n, 3n, 1n, 2n, 4n] });
-  const joined = graph.op("Reshape", [byToken, graph.int64([0, 0, size])]);
-  return { joined, newKey, newValue };
+  const tailScores = graph.contrib("FusedMatMul", [query, tailKey], { transB: 1n });
+  const scores = graph.op("Concat", [pastScores, tailScores], { axis: -1n });
+  const probabilities = queries.softmax(scores);
+  const [pastWeights, tailWeights] = graph.split(probabilities, inputs.scoreSplit, -1);
+  const mixed = graph.op("Add", [
+    graph.op("MatMul", [pastWeights, pastValue]),
+    graph.op("MatMul", [tailWeights, tailValue]),
+  ]);
+  return { joined: queries.leave(mixed), newKey, newValue };
+}
+
+/** How queries are laid out as matrices that are multiplied with keys and values of `[B, kvHeads, 1, 1, ..]`. */
+interface Queries {
+  /** From `[B, R, numHeads * headDim]`. */
+  readonly enter: (value: string) => string;
+  /** Of the scores that such a matrix gives, in its layout. */
+  readonly softmax: (scores: string) => string;
+  /** To `[B, R, numHeads * headDim]`. */
+  readonly leave: (value: string) => string;
+}
+
+/** `[B, kvHeads, queriesPerKv, matrices, rows, headDim]`: each query head has matrices of its own. */
+function separateQueries(
+  graph: GraphBuilder,
+  { spec: { numHeads, numKvHeads }, headDim, inputs }: AttentionPlace,
+): Queries {
+  return {
+    enter: (value) => {
+      const perKv = numHeads / numKvHeads;
+      const byToken = graph.op("Reshape", [
+        value,
+        graph.int64([0, 0, numKvHeads, perKv, 1, headDim]),
+      ]);
+      const byHead = graph.op("Transpose", [byToken], { perm: [0n, 2n, 3n, 4n, 1n, 5n] });
+      // Where no token goes on, 0 rows are as many as there are.
+      const shape = graph.join([graph.int64([0, 0, 0]), inputs.queryRows, graph.int64([headDim])]);
+      return graph.op("Reshape", [byHead, shape]);
+    },
+    softmax: (scores) =>
+      graph.op("Softmax", [graph.op("Add", [scores, inputs.mask])], { axis: -1n }),
+    leave: (value) => {
+      const byToken = graph.op("Transpose", [value], { perm: [0n, 3n, 4n, 1n, 2n, 5n] });
+      return graph.op("Reshape", [byToken, graph.int64([0, -1, numHeads * headDim])]);
+    },
+  };
+}
+
+/**
+ * `[B, 1, 1, matrices, rows * numHeads, headDim]`: heads that read the same keys multiply them together where those keys are
+ * all that there are. ONNX Runtime would do so for a batch of one, with other bits than for a larger one.
+ */
+function stackedQueries(
+  graph: GraphBuilder,
+  { spec: { numHeads }, headDim, inputs }: AttentionPlace,
+): Queries {
+  const { queryRows, mask } = inputs;
+  const sizeOf = (value: string, dim: bigint) =>
+    graph.op("Shape", [value], { start: dim, end: dim + 1n });
+  const reshape = (value: string, parts: readonly string[]) =>
+    graph.op("Reshape", [value, graph.op("Concat", parts, { axis: 0n })], { allowzero: 1n });
+  const stacked = (value: string, columns: string) => {
+    const rows = graph.op("Mul", [queryRows, graph.int64([1, numHeads])]);
+    return reshape(value, [sizeOf(value, 0n), graph.int64([1, 1]), rows, columns]);
+  };
+  return {
+    enter: (value) => stacked(value, graph.int64([headDim])),
+    softmax: (scores) => {
+      const width = sizeOf(scores, 5n);
+      const byHead = (value: string, heads: number) =>
+        reshape(value, [
+          ...[sizeOf(value, 0n), graph.int64([1]), queryRows],
+          ...[graph.int64([heads]), width],
+        ]);
+      const masked = graph.op("Add", [byHead(scores, numHeads), byHead(mask, 1)]);
+      return stacked(graph.op("Softmax", [masked], { axis: -1n }), width);
+    },
+    leave: (value) => graph.op("Reshape", [value, graph.int64([0, -1, numHeads * headDim])]),
+  };
 }
 
 /** Queries and keys side by side, each head of those that have a norm divided by its root mean square. */

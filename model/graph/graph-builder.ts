@@ -25,6 +25,8 @@ export class GraphBuilder {
   readonly #weights = new Map<string, Uint8Array>();
   /** Of values over their blocks. */
   readonly #sums = new Map<string, string>();
+  /** Of integers, by their values or by the names of their parts. */
+  readonly #vectors = new Map<string, string>();
   #numValues = 0;
 
   /** @param tensors that the graph may read */
@@ -92,11 +94,25 @@ export class GraphBuilder {
     return [norm, sum];
   }
 
-  /** A small constant inside the model. */
+  /** A small constant inside the model, there once however often it is asked for. */
   int64(values: readonly number[]): string {
+    const key = values.join();
+    const known = this.#vectors.get(key);
+    if (known !== undefined) return known;
     const name = this.#newValue("shape");
+    this.#vectors.set(key, name);
     const data = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
     this.#initializers.push({ name, type: "int64", shape: [values.length], data });
+    return name;
+  }
+
+  /** Vectors of integers one after the other, there once however often they are asked for. */
+  join(parts: readonly string[]): string {
+    const key = parts.join();
+    const known = this.#vectors.get(key);
+    if (known !== undefined) return known;
+    const name = this.op("Concat", parts, { axis: 0n });
+    this.#vectors.set(key, name);
     return name;
   }
 

@@ -2,7 +2,8 @@ import type { StageSpec } from "../stages/stage-spec.ts";
 import type { LayerSpec, NormRole } from "../weights/layer-spec.ts";
 import { writeAttention } from "./attention-graph.ts";
 import type { AttentionInputs } from "./attention-graph.ts";
-import { feedNames, maskFeed, resultNames, rotaryFeeds } from "./feed-names.ts";
+import { feedNames, maskFeed, queryRowsFeed, resultNames, rotaryFeeds } from "./feed-names.ts";
+import type { AttendingTokens } from "./feed-names.ts";
 import type { GraphBuilder } from "./graph-builder.ts";
 import type { ModuleObserver } from "./module-observer.ts";
 import { normOf, sumOf } from "./residual-state.ts";
@@ -65,7 +66,7 @@ export class LayerWriter {
 
   writeNewKv(): void {
     if (this.#newKeys.length === 0) return;
-    const shape = ["B", this.#numKvHeads, 1, "S", this.#stage.headDim];
+    const shape = ["B", this.#numKvHeads, 1, 1, "S", this.#stage.headDim];
     const graph = this.#graph;
     graph.output(resultNames.newKeys, graph.op("Concat", this.#newKeys, { axis: 1n }), shape);
     graph.output(resultNames.newValues, graph.op("Concat", this.#newValues, { axis: 1n }), shape);
@@ -75,9 +76,8 @@ export class LayerWriter {
     const { layer, index, spec, rows } = place;
     const graph = this.#graph;
     const { headDim, rmsNormEps } = this.#stage;
-    const select = (value: string, axis: number) =>
-      rows === null ? value : this.#select(value, rows, axis);
-    const inputs = this.#attentionInputs(spec);
+    const select = (value: string) => (rows === null ? value : this.#select(value, rows));
+    const inputs = this.#attentionInputs(spec, rows === null ? "all" : "kept");
     const [norm, residual] = this.#normed(place, "attentionNorm", state);
     const { joined, newKey, newValue } = writeAttention(graph, norm, {
       ...{ layer, index, spec, headDim, rmsNormEps, inputs, select },
@@ -87,7 +87,7 @@ export class LayerWriter {
     this.#numKvHeads += spec.numKvHeads;
     const size = spec.numHeads * headDim;
     this.#observe(graph, { layer, role: "output", input: joined, size, residual });
-    const kept = select(residual, 1);
+    const kept = select(residual);
     const output = graph.linear(`layers.${layer}.output`, joined);
     return { residual: kept, delta: this.#added(place, output, "attentionPostNorm") };
   }
@@ -141,18 +141,23 @@ export class LayerWriter {
     return `layers.${layer}.${role}`;
   }
 
-  #select(value: string, rows: string, axis = 1): string {
-    return this.#graph.op("Gather", [value, rows], { axis: BigInt(axis) });
+  #select(value: string, rows: string): string {
+    return this.#graph.op("Gather", [value, rows], { axis: 1n });
   }
 
-  #attentionInputs({ rotary, window }: LayerSpec): AttentionInputs {
+  #attentionInputs({ rotary, window }: LayerSpec, tokens: AttendingTokens): AttentionInputs {
     const half = rotary.size / 2;
     const { cos, sin } = rotaryFeeds(rotary.table);
     return {
       position: this.#input(feedNames.positions, "int64", ["B", "S"]),
       cos: this.#input(cos, "float32", ["positions", half]),
       sin: this.#input(sin, "float32", ["positions", half]),
-      mask: this.#input(maskFeed(window), "float32", ["B", 1, 1, "S", "T"]),
+      mask: this.#input(maskFeed(window, tokens), "float32", [
+        ...["B", 1, 1],
+        ...[`${tokens} matrices`, `${tokens} rows`, "P + T"],
+      ]),
+      queryRows: this.#input(queryRowsFeed(tokens), "int64", [2]),
+      tailStart: this.#input(feedNames.tailStart, "int64", ["B"]),
       scoreSplit: this.#input(feedNames.scoreSplit, "int64", [2]),
     };
   }

@@ -49,7 +49,7 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValueInfo[];
 }
 
-/** Serialises a graph as a model of opset 21 with ONNX Runtime's contributed operators. */
+/** Serialises a graph as a model of opset 24 with ONNX Runtime's contributed operators. */
 export function encodeOnnxModel(graph: OnnxGraph): Uint8Array {
   const model = new ProtoWriter();
   model.int(1, 10n);
@@ -57,7 +57,7 @@ export function encodeOnnxModel(graph: OnnxGraph): Uint8Array {
   model.message(7, (message) => writeGraph(message, graph));
   model.message(8, (opset) => {
     opset.string(1, "");
-    opset.int(2, 21n);
+    opset.int(2, 24n);
   });
   model.message(8, (opset) => {
     opset.string(1, "com.microsoft");

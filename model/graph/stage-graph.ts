@@ -8,27 +8,33 @@ import { sumOf } from "./residual-state.ts";
 import type { ResidualState } from "./residual-state.ts";
 
 /**
- * Writes one stage as an ONNX model. B sequences, S new tokens each, P past positions:
+ * Writes one stage as an ONNX model. B sequences, S new tokens each, P past positions and T of the tail:
  *
  * | feed | shape | |
  * |---|---|---|
  * | `token_ids` or `hidden` | `[B, S]` int64, `[B, S, hiddenSize]` | |
  * | `position_ids` | `[B, S]` int64 | rows of `cos`, `sin` |
  * | `cos`, `sin`; `cos.i`, `sin.i` of other tables | `[rows, rotary size / 2]` | of the positions needed |
- * | `mask`; `mask.w` of layers with a window | `[B, 1, 1, S, P + S]` | added to the scores |
- * | `score_split` | `[2]` int64 | P, S |
- * | `past_k.i`, `past_v.i` | `[B, kvHeads, 1, headDim, P]`, `[B, kvHeads, 1, P, headDim]` | per layer with attention |
+ * | `past_k.i`, `past_v.i` | `[B, kvHeads, 1, 1, headDim, P]`, `[B, kvHeads, 1, 1, P, headDim]` | per layer with attention |
+ * | `tail_k.i`, `tail_v.i` | `[B, kvHeads, 1, 1, T, headDim]` | the positions after the past |
+ * | `tail_start` | `[B]` int64 | place of the first new token in the tail |
+ * | `score_split` | `[2]` int64 | P, T |
+ * | `query_rows` | `[2]` int64: m, n | queries of a head are in m matrices of n rows; m n = S |
+ * | `mask`; `mask.w` of layers with a window | `[B, 1, 1, m, n, P + T]` | added to the scores |
  * | `rows` | `[R]` int64 | of the S new tokens; a stage with the head |
+ * | `kept_query_rows`, `kept_mask` | as those above, of the R rows | in the last layer of a stage with the head |
  * | `logit_rows` | `[L]` int64 | of the R rows; a stage with the head |
  *
  * Results: `hidden_out` `[B, S, hiddenSize]`, or of a stage with the head `logits` `[B, L, vocabSize]` and `hidden_out`
  * `[B, R, hiddenSize]`, the input of the last norm; and the new keys and values of all layers side by side, `new_k` and
- * `new_v` `[B, sum of kvHeads, 1, S, headDim]`.
+ * `new_v` `[B, sum of kvHeads, 1, 1, S, headDim]`.
  *
  * The cache stays outside: ONNX Runtime for Node copies every output, so a graph that returned it would
- * copy it at each step. Scores over past and new keys are computed apart and joined for the softmax.
- * Past keys are fed transposed, and every query head is a batch item: at S = 1 each product is then a
- * vector times a row-major matrix, which needs no packing and does not depend on B.
+ * copy it at each step. The new tokens are put into the tail, which alone is copied; scores over past and tail are
+ * computed apart and joined for the softmax. Past keys are fed transposed, and every query head is a batch item: at n = 1
+ * each product is then a vector times a row-major matrix, which needs no packing and does not depend on B. Where past and
+ * tail meet is for the caller to say: where that depends on a token's position alone, so do the sums over them, and a
+ * token has the same bits with n = 1 whether it comes alone or with those behind it.
  *
  * A stage with the head drops the other rows as soon as its last layer has their keys and values.
  */

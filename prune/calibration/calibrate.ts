@@ -167,7 +167,7 @@ class CalibrationRun {
     const kinds = new AttentionKinds(this.#weights.config);
     return packSequences(sequences).map((batch) => ({
       batch,
-      attention: attentionFeeds(kinds, batch.positions, packedMask(batch)),
+      attention: attentionFeeds(kinds, { positions: batch.positions, mask: packedMask(batch) }),
     }));
   }
 

@@ -244,7 +244,7 @@ export class ScoringModel {
     for (const { commonEnd, start, end } of branches) {
       for (let token = start; token < end; token++) mask.hide(token, commonEnd, start);
     }
-    return attentionFeeds(this.#kinds, tokens.positions, mask);
+    return attentionFeeds(this.#kinds, { positions: tokens.positions, mask });
   }
 }
 

@@ -100,6 +100,27 @@ class Setting {
     return last;
   }
 
+  /** @returns logits of all tokens, by sequence */
+  async stepwise(kvs: readonly SequenceKv[], ids: readonly number[][]): Promise<number[][][]> {
+    await this.device.makeRoom(kvs, Infinity);
+    const pass = this.device.createPass();
+    const states = await pass.forward(
+      [this.trunk, ...this.middle],
+      kvs.map((kv, i) => ({ kv, input: Uint32Array.from(ids[i]!), isStepwise: true })),
+    );
+    const logits = await pass.forwardLogits(
+      this.head,
+      kvs.map((kv, i) => {
+        return { kv, input: states[i]!, isStepwise: true, rows: [...ids[i]!.keys()] };
+      }),
+    );
+    for (const hidden of states) hidden.dispose();
+    const { vocabSize } = this.weights.config;
+    return logits.map((rows, i) =>
+      ids[i]!.map((_, row) => [...rows.subarray(row * vocabSize, (row + 1) * vocabSize)]),
+    );
+  }
+
   /** Makes room for one more token of each and computes it. */
   async decode(kvs: readonly SequenceKv[], ids: readonly number[]): Promise<number[][]> {
     await this.device.makeRoom(kvs, Infinity);
@@ -307,6 +328,33 @@ export function testDeviceContract(contract: DeviceContract): void {
       states!.dispose();
       t.deepEqual((await setting.forward([{ kv: kv!, ids: ids.slice(20) }]))[0], expected);
       for (const one of [whole!, kv!]) one.release();
+    }
+  });
+
+  test(`${name}: tokens of a stepwise pass have the bits that each has alone, and can be taken back`, async (t) => {
+    for (const format of contract.exactFormats) {
+      const setting = await Setting.create(t, contract, format);
+      const { device } = setting;
+      for (const length of [1, 20, 32, 61, 100]) {
+        const kvs = await setting.openKv(length, 2);
+        const alone = (await setting.openKv(length))[0]!;
+        for (const kv of [...kvs, alone]) await setting.chunked(kv, somePrompt(length), length);
+        const room = device.stepwiseRoom(alone);
+        t.true(room >= 1);
+        const ids = somePrompt(Math.min(room, 5), 7);
+        const expected: number[][] = [];
+        for (const id of ids) expected.push((await setting.decode([alone], [id]))[0]!);
+        const wrong = [ids[0]!, ...ids.slice(1).map((id) => id + 1)];
+        const [first] = await setting.stepwise([kvs[0]!], [wrong]);
+        t.deepEqual(first![0], expected[0], `${format}, ${length} tokens before`);
+        await device.setLength(kvs[0]!, length);
+        for (const rows of await setting.stepwise(kvs, [ids, ids])) {
+          t.deepEqual(rows, expected, `${format}, ${length} tokens before`);
+        }
+        const next = await setting.decode([...kvs, alone], [9, 9, 9]);
+        t.deepEqual(next[0], next[2]);
+        for (const kv of [...kvs, alone]) kv.release();
+      }
     }
   });
 

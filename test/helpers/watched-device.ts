@@ -65,6 +65,10 @@ export class WatchedDevice implements Device {
     return this.#device.makeRoom(kvs, maxBytes);
   }
 
+  stepwiseRoom(kv: SequenceKv): number {
+    return this.#device.stepwiseRoom(kv);
+  }
+
   setLength(kv: SequenceKv, length: number): Promise<void> {
     return this.#device.setLength(kv, length);
   }

@@ -22,12 +22,40 @@ function drawn(mask: Tensor): string[] {
 }
 
 test("a sequence that goes on sees its own past and, of the new tokens, those up to its own", (t) => {
-  const { feeds, numSequences, numNewTokens } = continuedAttention(kinds(), [3, 0], 2, 4);
-  t.deepEqual([numSequences, numNewTokens], [2, 2]);
-  t.deepEqual(feeds["mask"]!.dims, [2, 1, 1, 2, 6]);
-  t.deepEqual(drawn(feeds["mask"]!), ["xxx.x.", "xxx.xx", "....x.", "....xx"]);
+  const places = {
+    ...{ pastLengths: [3, 0], tailStarts: [2, 0], numNewTokens: 2 },
+    ...{ capacity: 4, tailLength: 3 },
+  };
+  const { feeds, numSequences, numNewTokens, tailLength, keptFeeds } = continuedAttention(
+    kinds(),
+    places,
+  );
+  t.deepEqual([numSequences, numNewTokens, tailLength], [2, 2, 3]);
+  t.deepEqual(feeds["mask"]!.dims, [2, 1, 1, 1, 2, 7]);
+  t.deepEqual(drawn(feeds["mask"]!), ["xx..xx.", "xx..xxx", "....x..", "....xx."]);
   t.deepEqual(feeds["position_ids"]!.data, BigInt64Array.of(3n, 4n, 0n, 1n));
-  t.deepEqual(feeds["score_split"]!.data, BigInt64Array.of(4n, 2n));
+  t.deepEqual(feeds["score_split"]!.data, BigInt64Array.of(4n, 3n));
+  t.deepEqual(feeds["tail_start"]!.data, BigInt64Array.of(1n, 0n));
+  t.deepEqual(feeds["query_rows"]!.data, BigInt64Array.of(1n, 2n));
+
+  const kept = keptFeeds([1]);
+  t.deepEqual(kept["kept_query_rows"]!.data, BigInt64Array.of(1n, 1n));
+  t.deepEqual(drawn(kept["kept_mask"]!), ["xx..xxx", "....xx."]);
+  t.deepEqual(keptFeeds([])["kept_mask"]!.dims, [2, 1, 1, 1, 0, 7]);
+
+  const stepwise = continuedAttention(kinds(), places, true).feeds;
+  t.deepEqual(stepwise["mask"]!.dims, [2, 1, 1, 2, 1, 7]);
+  t.deepEqual(stepwise["query_rows"]!.data, BigInt64Array.of(2n, 1n));
+});
+
+test("a window hides what lies too far back, in the past and in the tail", (t) => {
+  const places = {
+    ...{ pastLengths: [5], tailStarts: [4], numNewTokens: 2 },
+    ...{ capacity: 4, tailLength: 4 },
+  };
+  const { feeds } = continuedAttention(kinds([3]), places);
+  t.deepEqual(drawn(feeds["mask"]!), ["xxxxxx..", "xxxxxxx."]);
+  t.deepEqual(drawn(feeds["mask.3"]!), ["...xxx..", "....xxx."]);
 });
 
 test("a mask shows what it is told to and hides it again", (t) => {
@@ -35,14 +63,14 @@ test("a mask shows what it is told to and hides it again", (t) => {
   mask.show(1, 0, 2);
   mask.show(2, 0, 3);
   mask.hide(2, 1, 2);
-  const { feeds } = attentionFeeds(kinds(), BigInt64Array.of(0n, 1n, 1n), mask);
+  const { feeds } = attentionFeeds(kinds(), { positions: BigInt64Array.of(0n, 1n, 1n), mask });
   t.deepEqual(drawn(feeds["mask"]!), ["...", "xx.", "x.x"]);
 });
 
 test("the rotary table reaches to the last position, and is no shorter than the batch", (t) => {
   const lengthFor = (positions: bigint[]) => {
     const mask = new AttentionMask(1, positions.length);
-    const { feeds } = attentionFeeds(kinds(), BigInt64Array.from(positions), mask);
+    const { feeds } = attentionFeeds(kinds(), { positions: BigInt64Array.from(positions), mask });
     return feeds["cos"]!.dims[0];
   };
   t.is(lengthFor([7n, 6n]), 8);

@@ -12,7 +12,10 @@ const weights = tinyModel();
 const { hiddenSize, headDim, numKvHeads, vocabSize } = weights.config;
 const kinds = new AttentionKinds(weights.config);
 const ids = BigInt64Array.of(5n, 9n, 2n);
-const whole = continuedAttention(kinds, [0], 3, 0);
+const whole = continuedAttention(kinds, {
+  ...{ pastLengths: [0], tailStarts: [0], numNewTokens: 3 },
+  ...{ capacity: 0, tailLength: 3 },
+});
 
 test("a stage gives what is asked for: hidden states, logits of rows, keys and values to keep", async (t) => {
   const trunk = await StageSession.load(buildTrunk(weights, "f32"), 1);
@@ -27,8 +30,10 @@ test("a stage gives what is asked for: hidden states, logits of rows, keys and v
   const layers = [0, 1].map((index) => ({
     ...{ index, numKvHeads },
     ...{ keys: new Float32Array(0), values: new Float32Array(0) },
+    tailKeys: new Float32Array(numKvHeads * 3 * headDim),
+    tailValues: new Float32Array(numKvHeads * 3 * headDim),
   }));
-  const past = pastFeeds(layers, { numSequences: 1, headDim, capacity: 0 });
+  const past = pastFeeds(layers, { numSequences: 1, headDim, capacity: 0, tailLength: 3 });
   const kept = await trunk.run({ input: ids, attention: whole, past });
   t.deepEqual(kept.hidden, alone.hidden);
   for (const values of [kept.newKeys, kept.newValues])

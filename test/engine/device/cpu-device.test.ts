@@ -263,7 +263,7 @@ test("the device counts the bytes of loaded stages and of sequences' KV", async 
   t.is(device.weightBytes, totalBytes([model]));
   const kvs = await device.openKv([stage], 30, 2);
   // 2 layers of 2 KV heads, keys and values
-  const slotBytes = 64 * 2 * 2 * 2 * model.spec.headDim * 4;
+  const slotBytes = (64 + 32) * 2 * 2 * 2 * model.spec.headDim * 4;
   t.is(kvs[0]!.sizeBytes, slotBytes);
   t.is(device.kvBytes, 2 * slotBytes);
   t.is(device.kvBytesFor([stage], 30), slotBytes);

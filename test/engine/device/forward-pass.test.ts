@@ -66,11 +66,21 @@ test("what attention is fed is made once for the same tokens and arenas of one c
   const attention = new SharedAttention(
     new AttentionKinds({ rotaryTables: [plainAngles(Float32Array.of(1, 0.5))], layers: [] }),
   );
-  const feeds = attention.feedsFor([3, 0], 1, 64);
-  t.is(attention.feedsFor([3, 0], 1, 64), feeds);
-  t.not(attention.feedsFor([4, 0], 1, 64), feeds);
-  t.not(attention.feedsFor([3, 0], 2, 64), feeds);
-  t.deepEqual(attention.feedsFor([3, 0], 1, 128).feeds["mask"]!.dims, [2, 1, 1, 1, 129]);
-  t.is(attention.feedsFor([3, 0], 1, 64), feeds);
-  t.deepEqual(attention.feedsFor([0, 0], 5, 64).feeds["mask"]!.dims, [2, 1, 1, 5, 5]);
+  const feedsFor = (pastLengths: number[], numNewTokens: number, arenaCapacity: number) =>
+    attention.feedsFor({ pastLengths, numNewTokens, arenaCapacity, isStepwise: false });
+  const feeds = feedsFor([35, 0], 1, 64);
+  t.is(feedsFor([35, 0], 1, 64), feeds);
+  t.not(feedsFor([36, 0], 1, 64), feeds);
+  t.not(feedsFor([35, 0], 2, 64), feeds);
+  t.not(
+    attention.feedsFor({
+      ...{ pastLengths: [35, 0], numNewTokens: 1 },
+      ...{ arenaCapacity: 64, isStepwise: true },
+    }),
+    feeds,
+  );
+  t.deepEqual(feedsFor([35, 0], 1, 128).feeds["mask"]!.dims, [2, 1, 1, 1, 1, 128 + 32]);
+  t.is(feedsFor([35, 0], 1, 64), feeds);
+  // Without anything in the past.
+  t.deepEqual(feedsFor([31, 0], 5, 64).feeds["mask"]!.dims, [2, 1, 1, 1, 5, 64]);
 });

@@ -52,7 +52,7 @@ test("a model names its version, its producer and both operator sets", (t) => {
     valuesOf(set, 2)[0],
   ]);
   t.deepEqual(operatorSets, [
-    ["", 21n],
+    ["", 24n],
     ["com.microsoft", 1n],
   ]);
 });
