@@ -4,12 +4,20 @@ export type StepPhase = "kv" | "trunk" | "expert" | "head" | "grammar" | "sample
 /** One pass: a part of a prompt, or a token for each running sequence. */
 export interface StepRecord {
   readonly pass: "prefill" | "decode";
-  /** Tokens of the prompt, or one of each sequence; 0 in the part of a prefill that only the trunk has seen. */
+  /** Tokens of the prompt, or those that the sequences got; 0 in the part of a prefill that only the trunk has seen. */
   readonly tokens: number;
+  /** Of each sequence for which tokens were guessed. */
+  readonly drafts: readonly DraftRecord[];
   /** Only of phases that there were. */
   readonly seconds: Readonly<Partial<Record<StepPhase, number>>>;
   /** Sequences by the name of what they ran on; empty in prefill. */
   readonly experts: Readonly<Record<string, number>>;
+}
+
+export interface DraftRecord {
+  readonly guessed: number;
+  /** Those that the model agreed with before the first that it did not. */
+  readonly accepted: number;
 }
 
 /** What has happened since the last report. */
@@ -24,6 +32,7 @@ interface OpenStep {
   readonly seconds: Partial<Record<StepPhase, number>>;
   readonly experts: Record<string, number>;
   tokens: number;
+  readonly drafts: DraftRecord[];
 }
 
 /** Takes the times of the engine's steps, a few times a step: what it costs does not grow with the batch. */
@@ -41,7 +50,7 @@ export class StepMeter {
 
   /** One that was begun and has not ended, as it failed, is forgotten. */
   begin(pass: StepRecord["pass"]): void {
-    this.#open = { pass, seconds: {}, experts: {}, tokens: 0 };
+    this.#open = { pass, seconds: {}, experts: {}, drafts: [], tokens: 0 };
     this.#lapMs = this.#now();
   }
 
@@ -66,6 +75,10 @@ export class StepMeter {
 
   countTokens(tokens: number): void {
     if (this.#open !== null) this.#open.tokens += tokens;
+  }
+
+  countDraft(draft: DraftRecord): void {
+    this.#open?.drafts.push(draft);
   }
 
   countPreemption(): void {

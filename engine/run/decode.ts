@@ -1,6 +1,7 @@
 import type { StepMeter } from "../contract/step-meter.ts";
 import type { Tokens } from "../contract/tokens.ts";
 import type { Device, ForwardPass, HiddenStates, PassInput } from "../device/device.ts";
+import type { Drafts } from "../speculation/speculation.ts";
 import type { Middle, Middles } from "./middles.ts";
 import type { SequenceState, SequenceStates } from "./sequence-states.ts";
 
@@ -14,7 +15,10 @@ export interface DecodeParts {
 /** Told of the sequences of a middle whose pass failed. */
 export type OnDecodeFailure = (sequences: readonly Tokens[], error: unknown) => void;
 
-/** One token for every sequence whose prefill is through: trunk and head for all in one, the middles by expert. */
+/**
+ * One token for every sequence whose prefill is through, and those that are guessed to follow it: trunk and head for all in
+ * one, the middles by expert.
+ */
 export class Decode {
   readonly #options: DecodeParts;
 
@@ -34,15 +38,31 @@ export class Decode {
     await device.makeRoom(kvs, maxBytes - othersBytes);
   }
 
-  /** @returns logits `[vocabSize]` by sequence. @throws InferenceError */
-  async step(onFailure: OnDecodeFailure): Promise<Map<Tokens, Float32Array>> {
+  /** Tokens of a sequence that may be guessed in the next step. */
+  draftRoomOf(sequence: Tokens): number {
+    const { device, states } = this.#options;
+    const state = states.get(sequence);
+    return state?.isDecoding ? device.stepwiseRoom(state.kv) - 1 : 0;
+  }
+
+  /** Forgets the guesses of the last step that turned out wrong. */
+  async takeBack(sequence: Tokens): Promise<void> {
+    const { device, states } = this.#options;
+    const state = states.get(sequence);
+    if (state) await device.setLength(state.kv, sequence.numTokens - 1);
+  }
+
+  /** @returns logits `[1 + guessed tokens, vocabSize]` by sequence. @throws InferenceError */
+  async step(drafts: Drafts, onFailure: OnDecodeFailure): Promise<Map<Tokens, Float32Array>> {
     const { device, middles, states, meter } = this.#options;
     const pass = device.createPass();
     const step = new HiddenOfStep();
     try {
       const decoding = states.decoding();
       const inputs = decoding.map(([sequence, { kv }]): PassInput => {
-        return { kv, input: Uint32Array.of(sequence.lastTokenId) };
+        const draft = drafts.get(sequence) ?? [];
+        const input = Uint32Array.of(sequence.lastTokenId, ...draft);
+        return { kv, input, isStepwise: input.length > 1 };
       });
       const afterTrunk = step.keep(decoding, await pass.forward([middles.trunk], inputs));
       meter?.lap("trunk");
@@ -75,11 +95,12 @@ export class Decode {
     const { middles, states, meter } = this.#options;
     const decoding = states.decoding();
     const inputs = decoding.map(([sequence, { kv }]) => {
-      return { kv, input: afterMiddle.get(sequence)!, rows: [0] };
+      const input = afterMiddle.get(sequence)!;
+      const rows = Array.from({ length: input.numRows }, (_, row) => row);
+      return { kv, input, isStepwise: rows.length > 1, rows };
     });
     const rows = await pass.forwardLogits(middles.head, inputs);
     meter?.lap("head");
-    meter?.countTokens(rows.length);
     return new Map(decoding.map(([sequence], i) => [sequence, rows[i]!]));
   }
 }
@@ -92,7 +113,10 @@ async function runMiddle(
 ): Promise<HiddenStates[]> {
   return pass.forward(
     stages,
-    members.map(([sequence, { kv }]) => ({ kv, input: inputs.get(sequence)! })),
+    members.map(([sequence, { kv }]) => {
+      const input = inputs.get(sequence)!;
+      return { kv, input, isStepwise: input.numRows > 1 };
+    }),
   );
 }
 

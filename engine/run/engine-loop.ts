@@ -14,6 +14,7 @@ import type { KvBorrower } from "../contract/kv-borrower.ts";
 import type { ProgressEvent } from "../contract/progress-event.ts";
 import type { GenerateEvent, GenerateRequest } from "../contract/request.ts";
 import { Scheduler } from "./scheduler.ts";
+import type { Drafts, Speculation } from "../speculation/speculation.ts";
 import { Sequence } from "../sequence/sequence.ts";
 import type { Vocabulary } from "../sequence/sequence.ts";
 import type { StepMeter } from "../contract/step-meter.ts";
@@ -42,6 +43,8 @@ export interface EngineLoopOptions {
   readonly onWork?: () => void;
   /** Told of each pass and its parts; the runner's too. */
   readonly meter?: StepMeter;
+  /** Guesses tokens that are computed with the one that is due. @default none are */
+  readonly speculation?: Pick<Speculation, "plan" | "learn" | "measured"> | null;
   /** Called with each sequence that has come to its end, before it leaves its middle. What it throws is a problem. */
   readonly onFinish?: (sequence: Sequence) => void;
   /** Told of errors that cost no answer. @default nobody is */
@@ -52,8 +55,8 @@ export interface EngineLoopOptions {
  * Continuous batching: every step is at most one prefill chunk, then one token for each running
  * sequence, whatever its expert. Cancellations take effect between the two, never during a forward pass.
  *
- * Answers do not depend on the neighbours: with q8 and f32 weights a sequence's logits are the same
- * bits at any batch size and in any capacity class. Two cases differ by rounding between one row and
+ * Answers do not depend on the neighbours, nor on what was guessed of them: with q8 and f32 weights a sequence's logits are the
+ * same bits at any batch size and in any capacity class, and for tokens that are computed together. Two cases differ by rounding between one row and
  * several, which 8-bit activations then enlarge, so that a choice between nearly equal tokens may turn
  * out otherwise: q4 weights, and layers with a single KV head. The same holds for a preempted sequence,
  * whose tokens are prefilled anew. Measured with ONNX Runtime's AVX2 kernels.
@@ -224,7 +227,7 @@ export class EngineLoop {
   }
 
   async #decode(): Promise<void> {
-    const { runner, kvBudgetBytes, meter } = this.#options;
+    const { runner, kvBudgetBytes, meter, now, speculation } = this.#options;
     for (const sequence of this.#scheduler.preempt()) {
       runner.release(sequence);
       meter?.countPreemption();
@@ -233,17 +236,60 @@ export class EngineLoop {
     const running = [...this.#scheduler.running];
     if (running.length === 0) return;
     meter?.begin("decode");
-    const logits = await this.#attempt(running, async () => {
+    let drafts: Drafts = new Map();
+    const rows = await this.#attempt(running, async () => {
       await runner.arrange(kvBudgetBytes);
       meter?.lap("kv");
-      return runner.decode((failed, error) => this.#failAll(failed, error));
+      drafts = this.#plan(running);
+      const startedAt = now();
+      const logits = await runner.decode(drafts, (failed, error) => this.#failAll(failed, error));
+      const numRows = running.length * (1 + draftLengthOf(drafts));
+      speculation?.measured(numRows, now() - startedAt);
+      return logits;
     });
     for (const sequence of running) {
-      const row = logits?.get(sequence);
-      if (row) this.#advance(sequence, row);
+      const logits = rows?.get(sequence);
+      if (logits) await this.#advanceAll(sequence, logits, drafts.get(sequence));
     }
-    if (logits) meter?.lap("sample");
+    if (rows) meter?.lap("sample");
     meter?.end();
+  }
+
+  #plan(running: readonly Sequence[]): Drafts {
+    const { runner, speculation } = this.#options;
+    if (!speculation) return new Map();
+    return speculation.plan(
+      running.map((sequence) => {
+        // The last token of an answer is not computed.
+        const left = sequence.maxTokens - sequence.numTokens - 1;
+        return { tokens: sequence, mostTokens: Math.min(left, runner.draftRoomOf(sequence)) };
+      }),
+    );
+  }
+
+  /** Draws tokens as long as they are those that were guessed. @param logits `[1 + guessed tokens, vocabSize]` */
+  async #advanceAll(
+    sequence: Sequence,
+    logits: Float32Array,
+    draft: Uint32Array = new Uint32Array(0),
+  ): Promise<void> {
+    const { runner, meter, speculation } = this.#options;
+    const width = logits.length / (1 + draft.length);
+    let numDrawn = 0;
+    for (let isRight = true; isRight && this.#isRunning(sequence); numDrawn++) {
+      this.#advance(sequence, logits.subarray(numDrawn * width, (numDrawn + 1) * width));
+      isRight = sequence.lastTokenId === draft[numDrawn];
+    }
+    meter?.countTokens(numDrawn);
+    if (draft.length === 0) return;
+    const numRight = numDrawn - 1;
+    speculation?.learn(sequence, numRight, draft.length);
+    meter?.countDraft({ guessed: draft.length, accepted: numRight });
+    if (numRight < draft.length && this.#isRunning(sequence)) await runner.takeBack(sequence);
+  }
+
+  #isRunning(sequence: Sequence): boolean {
+    return this.#sequences.get(sequence.id) === sequence;
   }
 
   /** @param logits null of a prompt whose hidden states were read instead */
@@ -334,4 +380,10 @@ function asRequestError(error: unknown): SeapError {
   const isOwn = error instanceof InferenceError || error instanceof GrammarError;
   if (isOwn || error instanceof TooManyParkedError) return error;
   return new InferenceError(`The forward pass failed: ${String(error)}`, { cause: error });
+}
+
+/** Of each sequence. */
+function draftLengthOf(drafts: Drafts): number {
+  for (const { length } of drafts.values()) return length;
+  return 0;
 }

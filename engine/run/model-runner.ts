@@ -10,6 +10,7 @@ import type { ModelStages } from "./middles.ts";
 import { Prefill } from "./prefill.ts";
 import type { PrefillStep } from "./prefill.ts";
 import { PrefixCache } from "./prefix-cache.ts";
+import type { Drafts } from "../speculation/speculation.ts";
 import { scoreStep } from "./scoring.ts";
 import { SequenceStates } from "./sequence-states.ts";
 
@@ -140,19 +141,31 @@ export class ModelRunner {
     await this.#decode.makeRoom(maxBytes);
   }
 
+  /** Tokens of a sequence that may be guessed in the next decode step. */
+  draftRoomOf(sequence: Tokens): number {
+    return this.#decode.draftRoomOf(sequence);
+  }
+
   /**
-   * One token for every sequence whose prefill is through, after `arrange`.
+   * One token for every sequence whose prefill is through, after `arrange`, and those that are guessed to follow it.
+   * @param drafts no more than `draftRoomOf` of each. @default none
    * @param onFailure told of the sequences of a middle whose pass failed: they are released, and all others go on.
    *   @default the whole step fails
-   * @returns logits `[vocabSize]` by sequence
+   * @returns logits `[1 + guessed tokens, vocabSize]` by sequence
    * @throws InferenceError
    */
   async decode(
+    drafts: Drafts = new Map(),
     onFailure: OnDecodeFailure = (_, error) => {
       throw error;
     },
   ): Promise<Map<Tokens, Float32Array>> {
-    return this.#decode.step(onFailure);
+    return this.#decode.step(drafts, onFailure);
+  }
+
+  /** Forgets those guesses of the last decode step that have not become tokens of the sequence. */
+  async takeBack(sequence: Tokens): Promise<void> {
+    await this.#decode.takeBack(sequence);
   }
 
   /** Frees a sequence's KV. May be called twice. */

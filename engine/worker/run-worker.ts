@@ -16,6 +16,7 @@ import { ModelRunner } from "../run/model-runner.ts";
 import { openDevice } from "../device/open-device.ts";
 import { messageOf, stackOf, toRequestFailure } from "../contract/request-failure.ts";
 import { steadySeconds } from "./steady-clock.ts";
+import { Speculation } from "../speculation/speculation.ts";
 import { StepMeter } from "../contract/step-meter.ts";
 import { type LoadedEngine, type OpenRouter, EngineServer } from "./engine-server.ts";
 import { WakeUp } from "./wake-up.ts";
@@ -64,7 +65,7 @@ async function load(): Promise<LoadedEngine> {
       send({ type: "progress", text });
     });
     const meter = new StepMeter(() => performance.now());
-    const { prefillChunk, prefixCacheBytes } = options;
+    const { prefillChunk, prefixCacheBytes, draftMax = 0 } = options;
     const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter });
     const grammars = new Grammars(options.tokenTable, vocabSize);
     const wakeUp = new WakeUp();
@@ -90,6 +91,7 @@ async function load(): Promise<LoadedEngine> {
       maxBatch,
       kvBudgetBytes: sequenceBytesOf(runner),
       now: () => performance.now(),
+      speculation: draftMax > 0 ? new Speculation({ mostTokens: draftMax }) : null,
       ...(experts && {
         experts: experts.pool,
         maxParked: options.experts!.maxParked,

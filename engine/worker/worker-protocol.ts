@@ -24,6 +24,8 @@ export interface WorkerOptions {
   readonly maxBatch: number;
   /** Largest number of prompt tokens in one forward pass. */
   readonly prefillChunk?: number | undefined;
+  /** Most tokens that are guessed and computed with the one that is due. @default 0: none */
+  readonly draftMax?: number;
   /** KV memory of all sequences together. */
   readonly kvMemoryBytes: number;
   /** Memory for the beginnings of prompts that may come again; 0 keeps none. */

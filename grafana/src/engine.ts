@@ -6,6 +6,7 @@ import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "
 
 const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
 const { prefixCacheHits, prefixCacheQueries, prefixCacheBytes, grammarCacheBytes } = engineMetrics;
+const { acceptedDraftTokens, acceptedPerDraft, draftTokens } = engineMetrics;
 const { restarts, kvBytes, weightBytes } = engineMetrics;
 const inDecode = { where: 'pass="decode"' };
 const grammar = { where: 'pass="decode", phase="grammar"' };
@@ -38,6 +39,19 @@ export const engine = dashboard({
         about: "Prefill steps have up to --prefill-chunk, decode steps one for each sequence.",
         unit: "none",
         queries: { "{{le}}": bucketRate(stepTokens) },
+      }),
+      distribution({
+        title: "Accepted guesses",
+        about:
+          "Guessed tokens that the model agreed with, of the sequences and steps in which some were guessed (--draft-max).",
+        unit: "none",
+        queries: { "{{le}}": bucketRate(acceptedPerDraft) },
+      }),
+      series({
+        title: "Share of guesses accepted",
+        about: "Each is a decode step less. Guessing stops by itself where too few are.",
+        unit: "percentunit",
+        queries: { accepted: `${rate(acceptedDraftTokens)} / ${rate(draftTokens)}` },
       }),
       series({
         title: "Steps",

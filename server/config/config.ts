@@ -74,6 +74,12 @@ export const configSchema = z.strictObject({
   prefillChunk: integer(1)
     .default(cpuChunkTokens)
     .describe("Prompt tokens processed between two decode steps; running answers wait meanwhile."),
+  draftMax: integer(0, 31)
+    .default(8)
+    .describe(
+      "Tokens that are guessed from the text so far and checked together, where that is faster; no answer changes. " +
+        "0, and with q4: none.",
+    ),
   kvMemory: byteSize(1)
     .optional()
     .describe("Memory for keys and values, such as 2GiB. Unset: by the machine's memory."),

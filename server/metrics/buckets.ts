@@ -33,6 +33,9 @@ export const tokenCountEdges = [
 /** Sequences that decode together. */
 export const batchEdges = [1, 2, 4, 8, 16, 32, 64, 128];
 
+/** Tokens that were guessed right at once. */
+export const draftEdges = [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
+
 /** Tokens of one step. */
 export const stepTokenEdges = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
 

@@ -1,4 +1,4 @@
-import { batchEdges, stepEdges, stepTokenEdges } from "./buckets.ts";
+import { batchEdges, draftEdges, stepEdges, stepTokenEdges } from "./buckets.ts";
 import type { MetricDefinition } from "./metric.ts";
 
 /** What the engine's thread does, step by step. */
@@ -23,6 +23,27 @@ export const engineMetrics = {
     labels: { pass: "prefill, decode" },
     buckets: stepTokenEdges,
     vllm: "vllm:iteration_tokens_total",
+  },
+  draftTokens: {
+    name: "seap_draft_tokens_total",
+    type: "counter",
+    unit: "tokens",
+    help: "Tokens that were guessed and computed together with one that was due.",
+    vllm: "vllm:spec_decode_num_draft_tokens_total",
+  },
+  acceptedDraftTokens: {
+    name: "seap_accepted_draft_tokens_total",
+    type: "counter",
+    unit: "tokens",
+    help: "Guessed tokens that the model agreed with: each is a decode step less.",
+    vllm: "vllm:spec_decode_num_accepted_tokens_total",
+  },
+  acceptedPerDraft: {
+    name: "seap_accepted_tokens_per_draft",
+    type: "histogram",
+    unit: "tokens",
+    help: "Guessed tokens that the model agreed with, by sequence and step in which some were guessed.",
+    buckets: draftEdges,
   },
   expertBatch: {
     name: "seap_engine_expert_batch_size",

@@ -55,6 +55,9 @@ export class Metrics {
   readonly #stepSeconds: Measures<typeof engineMetrics.stepSeconds>;
   readonly #stepTokens: Measures<typeof engineMetrics.stepTokens>;
   readonly #expertBatch: Measures<typeof engineMetrics.expertBatch>;
+  readonly #draftTokens: Counter;
+  readonly #acceptedDraftTokens: Counter;
+  readonly #acceptedPerDraft: Histogram;
   readonly #preemptions: Counter;
   readonly #prefixCacheQueries: Counter;
   readonly #prefixCacheHits: Counter;
@@ -100,6 +103,9 @@ export class Metrics {
     this.#stepSeconds = set.histogram(engineMetrics.stepSeconds);
     this.#stepTokens = set.histogram(engineMetrics.stepTokens);
     this.#expertBatch = set.histogram(engineMetrics.expertBatch);
+    this.#draftTokens = set.counter(engineMetrics.draftTokens);
+    this.#acceptedDraftTokens = set.counter(engineMetrics.acceptedDraftTokens);
+    this.#acceptedPerDraft = set.histogram(engineMetrics.acceptedPerDraft);
     this.#preemptions = set.counter(engineMetrics.preemptions);
     set.sampled(engineMetrics.restarts, () => [[{}, stats()?.restarts ?? 0]]);
     set.sampled(engineMetrics.up, () => {
@@ -142,9 +148,14 @@ export class Metrics {
   recordSteps({ steps, preemptions }: StepReport, deliverySeconds: number): void {
     this.#delivery.observe(deliverySeconds);
     this.#preemptions.inc(preemptions);
-    for (const { pass, tokens, seconds, experts } of steps) {
+    for (const { pass, tokens, seconds, experts, drafts } of steps) {
       for (const [phase, phaseSeconds] of Object.entries(seconds)) {
         this.#stepSeconds.observe({ pass, phase }, phaseSeconds);
+      }
+      for (const { guessed, accepted } of drafts) {
+        this.#draftTokens.inc(guessed);
+        this.#acceptedDraftTokens.inc(accepted);
+        this.#acceptedPerDraft.observe(accepted);
       }
       if (tokens > 0) this.#stepTokens.observe({ pass }, tokens);
       for (const [expert, rows] of Object.entries(experts)) {

@@ -100,6 +100,8 @@ export async function loadModel(
       vocabSize,
       maxBatch: config.maxBatch,
       prefillChunk: config.prefillChunk,
+      // The 4-bit kernels give a single token other bits than several at once.
+      draftMax: config.weights === "q4" ? 0 : config.draftMax,
       kvMemoryBytes: config.kvMemory ?? Math.floor(availableBytes * DEFAULT_KV_SHARE),
       prefixCacheBytes:
         config.prefixCache ?? Math.floor(availableBytes * DEFAULT_PREFIX_CACHE_SHARE),

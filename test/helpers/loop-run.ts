@@ -67,6 +67,7 @@ export interface LoopOptions {
   readonly onProblem?: (error: unknown) => void;
   readonly onFinish?: (sequence: Sequence) => void;
   readonly kvBorrower?: KvBorrower;
+  readonly speculation?: EngineLoopOptions["speculation"];
 }
 
 /** Remembers who took part in the last decode pass. */
@@ -124,6 +125,7 @@ export class LoopRun {
       ...(onWork && { onWork }),
       ...(onProblem && { onProblem }),
       ...(onFinish && { onFinish }),
+      ...(options.speculation && { speculation: options.speculation }),
       ...(options.kvBorrower && { kvBorrower: options.kvBorrower }),
       emit: (outputs) => outputs.forEach((output) => this.#record(output)),
     });

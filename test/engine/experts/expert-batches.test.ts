@@ -166,7 +166,7 @@ test("a middle whose pass fails costs its own sequences, whose neighbours' bits 
   isFailing = true;
   await runner.arrange(Infinity);
   const lost: Tokens[] = [];
-  const logits = await runner.decode((sequences, error) => {
+  const logits = await runner.decode(new Map(), (sequences, error) => {
     t.is((error as Error).message, "no memory");
     lost.push(...sequences);
   });

@@ -258,7 +258,7 @@ test("sequences that share a wide class give up what they hold too much before a
   run.add(requestFor("wide", somePrompt(100), { maxTokens: 20 }));
   run.add(requestFor("narrow", somePrompt(20), { maxTokens: 20 }));
   while (run.runner.lastBatch.length < 2) await run.step();
-  t.is(device.kvBytes, 2 * 128 * run.kvBytesPerPosition, "one batch");
+  t.is(device.kvBytes, 2 * run.runner.kvBytesFor(128), "one batch");
   run.add(requestFor("new", somePrompt(30), { maxTokens: 20 }));
   await run.step(3);
   t.is(run.runner.lastBatch.length, 3);

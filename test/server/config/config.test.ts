@@ -48,6 +48,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     shadow: 0,
     shadowMaxKl: 0.5,
     bodyLimit: 8 * 2 ** 20,
+    draftMax: 8,
     drainTimeoutSeconds: 30,
     keepAliveSeconds: 5,
     metricsOpen: false,

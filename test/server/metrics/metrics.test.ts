@@ -73,8 +73,14 @@ test("gauges show what the engine is doing while it is doing it", async (t) => {
 test("the engine's steps are told by phase, with their batches and what their delivery took", async (t) => {
   const { engine, metric } = await startServer(t);
   const seconds = { kv: 0.001, trunk: 0.002, expert: 0.01, head: 0.003, sample: 0.001 };
-  const decode = { pass: "decode", tokens: 5, seconds, experts: { code: 3, dense: 2 } } as const;
-  const trunkOnly = { pass: "prefill", tokens: 0, seconds: { trunk: 0.25 }, experts: {} } as const;
+  const experts = { code: 3, dense: 2 };
+  const drafts = [
+    { guessed: 4, accepted: 3 },
+    { guessed: 4, accepted: 0 },
+  ];
+  const decode = { pass: "decode", tokens: 5, seconds, experts, drafts } as const;
+  const nothing = { experts: {}, drafts: [] };
+  const trunkOnly = { pass: "prefill", tokens: 0, seconds: { trunk: 0.25 }, ...nothing } as const;
   engine.onSteps({ steps: [trunkOnly, decode], preemptions: 2 }, 0.0004);
   engine.onSteps({ steps: [decode], preemptions: 0 }, 0.0006);
   const expected = {
@@ -85,6 +91,10 @@ test("the engine's steps are told by phase, with their batches and what their de
     'seap_engine_step_tokens_count{pass="prefill"}': undefined,
     'seap_engine_expert_batch_size_sum{expert="code"}': 6,
     'seap_engine_expert_batch_size_bucket{le="2",expert="dense"}': 2,
+    seap_draft_tokens_total: 16,
+    seap_accepted_draft_tokens_total: 6,
+    'seap_accepted_tokens_per_draft_bucket{le="0"}': 2,
+    'vllm:spec_decode_num_accepted_tokens_total{model_name="org/fake",engine="0"}': 6,
     seap_preemptions_total: 2,
     seap_http_delivery_seconds_count: 2,
     seap_http_delivery_seconds_sum: 0.001,

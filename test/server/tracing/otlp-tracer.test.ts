@@ -34,7 +34,7 @@ const endOf = ({ endTimeUnixNano }: WireSpan) => BigInt(endTimeUnixNano);
 test("a request is a span with those of its answer in it, in order and without content", async (t) => {
   const collector = await startCollector(t);
   const { post, engine, stop, logLines } = await serve(t, collector.url);
-  const decode = { pass: "decode" as const, tokens: 1, experts: {} };
+  const decode = { pass: "decode" as const, tokens: 1, experts: {}, drafts: [] };
   engine.onStep = () => {
     const seconds = { trunk: 0.001, expert: 0.002, head: 0.003 };
     engine.onSteps({ steps: [{ ...decode, seconds }], preemptions: 0 }, 0);
