@@ -1,9 +1,9 @@
-import type { AttendingTokens } from "../model/graph/feed-names.ts";
-import { feedNames, maskFeed, queryRowsFeed } from "../model/graph/feed-names.ts";
+import type { AttendingTokens, HeadCounts } from "../model/graph/feed-names.ts";
+import { feedNames, maskFeed, queryRowsFeed, rotaryRowsFeed } from "../model/graph/feed-names.ts";
 import { causalMask, withinWindow } from "./attention-mask.ts";
 import type { AttentionMask, TailPlaces } from "./attention-mask.ts";
 import type { AttentionKinds } from "./attention-kinds.ts";
-import type { Feeds } from "./tensor.ts";
+import type { Feeds, Tensor } from "./tensor.ts";
 import { integers, tensor } from "./tensor.ts";
 
 /** What attention needs to know of a batch besides its past and tail; the same for all layers of all stages. */
@@ -12,6 +12,8 @@ export interface AttentionFeeds {
   readonly numNewTokens: number;
   readonly tailLength: number;
   readonly feeds: Feeds;
+  /** Rows of the rotary tables, of layers with so many heads. */
+  readonly rotaryRows: (heads: HeadCounts) => Feeds;
   /** Of the last layer of a stage with the head. @param rows new tokens that go on, the same of each sequence */
   readonly keptFeeds: (rows: readonly number[]) => Feeds;
 }
@@ -34,8 +36,9 @@ export function attentionFeeds(
   const places = firstInTail ?? new Array<number>(numSequences).fill(0);
   let last = 0n;
   for (const position of positions) if (position > last) last = position;
-  // ONNX Runtime takes no table that is shorter than the batch.
-  const numPositions = Math.max(Number(last) + 1, numNewTokens);
+  // ONNX Runtime takes no table that is shorter than what is turned of a sequence.
+  const numPositions = Math.max(Number(last) + 1, numNewTokens * kinds.mostHeads);
+  const rotaryRows = new Map<string, Feeds>();
   const ofTail = tailPositions(positions, places, mask);
   const masks = [null, ...kinds.windows].map(
     (window) =>
@@ -62,10 +65,18 @@ export function attentionFeeds(
     ...{ numSequences, numNewTokens, tailLength },
     feeds: {
       ...kinds.rotaryFeeds(numPositions),
-      [feedNames.positions]: tensor(positions, [numSequences, numNewTokens]),
       [feedNames.tailStart]: integers(places),
       [feedNames.scoreSplit]: integers([capacity, tailLength]),
       ...feedsOf("all", null),
+    },
+    rotaryRows: (heads) => {
+      const name = rotaryRowsFeed(heads);
+      let feeds = rotaryRows.get(name);
+      if (feeds === undefined) {
+        feeds = { [name]: rowsByHead(positions, numSequences, heads) };
+        rotaryRows.set(name, feeds);
+      }
+      return feeds;
     },
     keptFeeds: (rows) => feedsOf("kept", rows),
   };
@@ -121,4 +132,19 @@ function rowsOf(
     }
   }
   return result;
+}
+
+/** Of each token: rows of its position for queries and keys, and the one that turns nothing for values. */
+function rowsByHead(
+  positions: BigInt64Array,
+  numSequences: number,
+  { numHeads, numKvHeads }: HeadCounts,
+): Tensor {
+  const numAll = numHeads + 2 * numKvHeads;
+  const rows = new BigInt64Array(positions.length * numAll);
+  for (const [token, position] of positions.entries()) {
+    const start = token * numAll;
+    rows.fill(position + 1n, start, start + numHeads + numKvHeads);
+  }
+  return tensor(rows, [numSequences, rows.length / numSequences]);
 }

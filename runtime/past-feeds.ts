@@ -12,10 +12,8 @@ export interface LayerPast {
   readonly keys: Float32Array;
   /** `[numSequences, numKvHeads, capacity, headDim]` */
   readonly values: Float32Array;
-  /** `[numSequences, numKvHeads, tailLength, headDim]` */
-  readonly tailKeys: Float32Array;
-  /** As the keys. */
-  readonly tailValues: Float32Array;
+  /** Keys and behind them values, `[numSequences, 2 * numKvHeads, tailLength, headDim]`. */
+  readonly tail: Float32Array;
 }
 
 export interface PastShape {
@@ -32,13 +30,12 @@ export function pastFeeds(
   { numSequences, headDim, capacity, tailLength }: PastShape,
 ): Feeds {
   const feeds: Record<string, Tensor> = {};
-  for (const { index, numKvHeads, keys, values, tailKeys, tailValues } of layers) {
+  for (const { index, numKvHeads, keys, values, tail } of layers) {
     const names = pastFeedNames(index);
     const heads = [numSequences, numKvHeads, 1, 1];
     feeds[names.keys] = tensor(keys, [...heads, headDim, capacity]);
     feeds[names.values] = tensor(values, [...heads, capacity, headDim]);
-    feeds[names.tailKeys] = tensor(tailKeys, [...heads, tailLength, headDim]);
-    feeds[names.tailValues] = tensor(tailValues, [...heads, tailLength, headDim]);
+    feeds[names.tail] = tensor(tail, [numSequences, 2 * numKvHeads, 1, 1, tailLength, headDim]);
   }
   return feeds;
 }
@@ -50,12 +47,11 @@ export function noPastFeeds(
 ): Feeds {
   const nothing = new Float32Array(0);
   const mostHeads = Math.max(0, ...layers.map(({ numKvHeads }) => numKvHeads));
-  const zeros = new Float32Array(numSequences * mostHeads * tailLength * headDim);
+  const zeros = new Float32Array(numSequences * 2 * mostHeads * tailLength * headDim);
   const pasts = layers.flatMap(({ numHeads, numKvHeads }, index) => {
     if (numHeads === 0) return [];
-    const tail = zeros.subarray(0, numSequences * numKvHeads * tailLength * headDim);
-    const past = { keys: nothing, values: nothing, tailKeys: tail, tailValues: tail };
-    return [{ index, numKvHeads, ...past }];
+    const tail = zeros.subarray(0, numSequences * 2 * numKvHeads * tailLength * headDim);
+    return [{ index, numKvHeads, keys: nothing, values: nothing, tail }];
   });
   return pastFeeds(pasts, { numSequences, headDim, capacity: 0, tailLength });
 }

@@ -25,9 +25,11 @@ export interface StageResults {
   readonly hidden: Float32Array;
   /** `[numSequences, rows of logits, vocabSize]`; with rows. */
   readonly logits?: Float32Array;
-  /** `[numSequences, kvHeads of all layers, 1, 1, numNewTokens, headDim]`; with a past, where a layer has attention. */
-  readonly newKeys?: Float32Array;
-  readonly newValues?: Float32Array;
+  /**
+   * Keys of a layer and behind them its values, `[numSequences, 2 * kvHeads of all layers, 1, 1, numNewTokens, headDim]`; with
+   * a past, where a layer has attention.
+   */
+  readonly newKv?: Float32Array;
   /** What was fetched besides, by name. */
   readonly observed: Readonly<Record<string, Float32Array>>;
 }
@@ -67,7 +69,7 @@ export class StageSession {
     const fetches: string[] = [resultNames.hidden, ...(observed?.fetches ?? [])];
     if (rows) fetches.push(resultNames.logits);
     if (past && this.#attentionFeeds.length > 0) {
-      fetches.push(resultNames.newKeys, resultNames.newValues);
+      fetches.push(resultNames.newKv);
     }
     const results = await this.#session.run(
       {
@@ -94,8 +96,12 @@ export class StageSession {
     };
   }
 
-  #attentionFeedsOf({ feeds, keptFeeds }: AttentionFeeds, kept: readonly number[] = []): Feeds {
-    const all = this.spec.hasHead ? { ...feeds, ...keptFeeds(kept) } : feeds;
+  #attentionFeedsOf(attention: AttentionFeeds, kept: readonly number[] = []): Feeds {
+    const { layers, hasHead } = this.spec;
+    const all = { ...attention.feeds, ...(hasHead && attention.keptFeeds(kept)) };
+    for (const layer of layers) {
+      if (layer.numHeads > 0) Object.assign(all, attention.rotaryRows(layer));
+    }
     return Object.fromEntries(this.#attentionFeeds.map((name) => [name, all[name]!]));
   }
 

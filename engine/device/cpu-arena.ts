@@ -14,17 +14,18 @@ interface LayerKv {
   readonly keys: SlotMemory;
   /** `[numSlots, numKvHeads, capacity, headDim]` */
   readonly values: SlotMemory;
-  /** The positions after those, `[numSlots, numKvHeads, tailPositions, headDim]`. */
-  readonly tailKeys: SlotMemory;
-  /** As the keys. */
-  readonly tailValues: SlotMemory;
+  /** The positions after those: keys and behind them values, `[numSlots, 2 * numKvHeads, tailPositions, headDim]`. */
+  readonly tail: SlotMemory;
 }
 
-/** A position of a slot's KV head in a layer. */
-interface Place {
+/** A KV head of a slot in a layer. */
+interface HeadPlace {
   readonly layer: LayerKv;
-  /** Counted over all slots. */
+  readonly slot: number;
   readonly head: number;
+}
+
+interface Place extends HeadPlace {
   readonly position: number;
   /** Positions that the sequence has. */
   readonly length: number;
@@ -41,7 +42,6 @@ export class CpuArena implements KvArena {
   /** @param onResize called with every change of the allocated bytes */
   constructor(spec: ArenaSpec, onResize: (deltaBytes: number) => void) {
     const { capacity, headDim, numSlots, maxSlots = numSlots, isStore = false } = spec;
-    const tail = isStore ? 0 : tailPositions;
     this.capacity = capacity;
     this.#headDim = headDim;
     this.#layers = spec.layers.flatMap(({ numHeads, numKvHeads }, index) => {
@@ -52,7 +52,7 @@ export class CpuArena implements KvArena {
         {
           ...{ index, numKvHeads },
           ...{ keys: memory(capacity), values: memory(capacity) },
-          ...{ tailKeys: memory(tail), tailValues: memory(tail) },
+          tail: memory(isStore ? 0 : 2 * tailPositions),
         },
       ];
     });
@@ -82,11 +82,9 @@ export class CpuArena implements KvArena {
       destination.values.resize(to + 1);
       this.#copyValues(layer, past);
       source.values.remove(from);
-      for (const part of ["tailKeys", "tailValues"] as const) {
-        destination[part].resize(to + 1);
-        this.#copyTail(source[part], destination[part], { ...past, length });
-        source[part].remove(from);
-      }
+      destination.tail.resize(to + 1);
+      this.#copyTail(source, destination, { ...past, length });
+      source.tail.remove(from);
     }
   }
 
@@ -109,31 +107,33 @@ export class CpuArena implements KvArena {
   }
 
   /**
-   * Appends new keys and values, each `[numSequences, kvHeads of all layers, 1, 1, numNewTokens, headDim]`.
+   * Appends new keys and values: of each layer the keys and behind them the values,
+   * `[numSequences, 2 * kvHeads of all layers, 1, 1, numNewTokens, headDim]`.
    */
   append(
-    newKeys: Float32Array,
-    newValues: Float32Array,
+    newKv: Float32Array,
     firstSlot: number,
     pastLengths: readonly number[],
     numNewTokens: number,
   ): void {
     const dim = this.#headDim;
+    const headLength = numNewTokens * dim;
     let offset = 0;
     for (const [sequence, past] of pastLengths.entries()) {
       const slot = firstSlot + sequence;
       const length = past + numNewTokens;
       for (const layer of this.#layers) {
         const { numKvHeads } = layer;
-        for (let head = slot * numKvHeads; head < (slot + 1) * numKvHeads; head++) {
-          this.#endTail(layer, head, past, length);
-          for (let position = past; position < length; position++) {
-            const end = offset + dim;
-            const place = { layer, head, position, length };
-            this.#write(place, newKeys.subarray(offset, end), newValues.subarray(offset, end));
-            offset = end;
+        for (let head = 0; head < numKvHeads; head++) {
+          this.#endTail({ layer, slot, head }, past, length);
+          for (let token = 0; token < numNewTokens; token++) {
+            const key = offset + head * headLength + token * dim;
+            const value = key + numKvHeads * headLength;
+            const place = { layer, slot, head, position: past + token, length };
+            this.#write(place, newKv.subarray(key, key + dim), newKv.subarray(value, value + dim));
           }
         }
+        offset += 2 * numKvHeads * headLength;
       }
     }
   }
@@ -162,10 +162,7 @@ export class CpuArena implements KvArena {
   }
 
   #memories(): SlotMemory[] {
-    return this.#layers.flatMap(({ keys, values, tailKeys, tailValues }) => [
-      ...[keys, values],
-      ...[tailKeys, tailValues],
-    ]);
+    return this.#layers.flatMap(({ keys, values, tail }) => [keys, values, tail]);
   }
 
   #copyKeys(layer: number, { from, fromStart, target, to, toStart, length }: CpuRange): void {
@@ -195,15 +192,14 @@ export class CpuArena implements KvArena {
   }
 
   /** The rows of a tail that a sequence of a length has. */
-  #copyTail(source: SlotMemory, target: SlotMemory, { from, to, length }: CpuRange): void {
+  #copyTail(source: LayerKv, target: LayerKv, { from, to, length }: CpuRange): void {
     const dim = this.#headDim;
     const numRows = length - tailStartOf(length);
-    const headLength = tailPositions * dim;
-    const numHeads = source.slotLength / headLength;
-    for (let head = 0; head < numHeads; head++) {
-      const start = (from * numHeads + head) * headLength;
-      const rows = source.data.subarray(start, start + numRows * dim);
-      target.data.set(rows, (to * numHeads + head) * headLength);
+    for (let head = 0; head < 2 * source.numKvHeads; head++) {
+      const [own, other] = [from, to].map(
+        (slot) => (slot * 2 * source.numKvHeads + head) * tailPositions * dim,
+      );
+      target.tail.data.set(source.tail.data.subarray(own, own! + numRows * dim), other);
     }
   }
 
@@ -214,91 +210,98 @@ export class CpuArena implements KvArena {
     const [key, value] = [new Float32Array(dim), new Float32Array(dim)];
     const [fromLength, toLength] = [fromStart + length, toStart + length];
     for (let head = 0; head < source.numKvHeads; head++) {
-      const ownHead = from * source.numKvHeads + head;
-      const otherHead = to * source.numKvHeads + head;
-      target.#endTail(destination, otherHead, toStart, toLength);
+      const own = { layer: source, slot: from, head };
+      const other = { layer: destination, slot: to, head };
+      target.#endTail(other, toStart, toLength);
       for (let i = 0; i < length; i++) {
-        const own = { head: ownHead, position: fromStart + i, length: fromLength };
-        this.#read({ layer: source, ...own }, key, value);
-        const other = { head: otherHead, position: toStart + i, length: toLength };
-        target.#write({ layer: destination, ...other }, key, value);
+        this.#read({ ...own, position: fromStart + i, length: fromLength }, key, value);
+        target.#write({ ...other, position: toStart + i, length: toLength }, key, value);
       }
     }
   }
 
   /** Moves a tail's positions to the past where a sequence that grows has them there. */
-  #endTail(layer: LayerKv, head: number, length: number, newLength: number): void {
+  #endTail(place: HeadPlace, length: number, newLength: number): void {
     const start = tailStartOf(length);
     if (tailStartOf(newLength) === start) return;
-    const dim = this.#headDim;
     for (let position = start; position < length; position++) {
-      const row = (head * tailPositions + position - start) * dim;
-      const [key, value] = [layer.tailKeys, layer.tailValues].map(({ data }) =>
-        data.subarray(row, row + dim),
-      );
-      this.#write({ layer, head, position, length: newLength }, key!, value!);
+      const [key, value] = this.#tailRows({ ...place, position, length });
+      this.#write({ ...place, position, length: newLength }, key, value);
     }
   }
 
-  #write({ layer, head, position, length }: Place, key: Float32Array, value: Float32Array): void {
-    const dim = this.#headDim;
-    const start = tailStartOf(length);
-    if (position >= start) {
-      const row = (head * tailPositions + position - start) * dim;
-      layer.tailKeys.data.set(key, row);
-      layer.tailValues.data.set(value, row);
+  #write(place: Place, key: Float32Array, value: Float32Array): void {
+    const { position, length } = place;
+    if (position >= tailStartOf(length)) {
+      const [keyRow, valueRow] = this.#tailRows(place);
+      keyRow.set(key);
+      valueRow.set(value);
       return;
     }
+    const { layer, slot, head } = place;
+    const dim = this.#headDim;
+    const headOfAll = slot * layer.numKvHeads + head;
     const keys = layer.keys.data;
-    layer.values.data.set(value, (head * this.capacity + position) * dim);
-    for (let d = 0, at = head * dim * this.capacity + position; d < dim; d++) {
+    layer.values.data.set(value, (headOfAll * this.capacity + position) * dim);
+    for (let d = 0, at = headOfAll * dim * this.capacity + position; d < dim; d++) {
       keys[at] = key[d]!;
       at += this.capacity;
     }
   }
 
-  #read({ layer, head, position, length }: Place, key: Float32Array, value: Float32Array): void {
-    const dim = this.#headDim;
-    const start = tailStartOf(length);
-    if (position >= start) {
-      const row = (head * tailPositions + position - start) * dim;
-      key.set(layer.tailKeys.data.subarray(row, row + dim));
-      value.set(layer.tailValues.data.subarray(row, row + dim));
+  #read(place: Place, key: Float32Array, value: Float32Array): void {
+    const { position, length } = place;
+    if (position >= tailStartOf(length)) {
+      const [keyRow, valueRow] = this.#tailRows(place);
+      key.set(keyRow);
+      value.set(valueRow);
       return;
     }
-    const row = (head * this.capacity + position) * dim;
+    const { layer, slot, head } = place;
+    const dim = this.#headDim;
+    const headOfAll = slot * layer.numKvHeads + head;
+    const row = (headOfAll * this.capacity + position) * dim;
     value.set(layer.values.data.subarray(row, row + dim));
     for (let d = 0; d < dim; d++) {
-      key[d] = layer.keys.data[(head * dim + d) * this.capacity + position]!;
+      key[d] = layer.keys.data[(headOfAll * dim + d) * this.capacity + position]!;
     }
+  }
+
+  /** Key and value of a position that lies in the tail. */
+  #tailRows({ layer, slot, head, position, length }: Place): [Float32Array, Float32Array] {
+    const { numKvHeads, tail } = layer;
+    const dim = this.#headDim;
+    const place = position - tailStartOf(length);
+    const start = ((slot * 2 * numKvHeads + head) * tailPositions + place) * dim;
+    const valueStart = start + numKvHeads * tailPositions * dim;
+    return [
+      tail.data.subarray(start, start + dim),
+      tail.data.subarray(valueStart, valueStart + dim),
+    ];
   }
 
   #makeFeeds(place: FedSlots): Feeds {
     const { firstSlot, numSequences, withPast, tailLength } = place;
     const dim = this.#headDim;
     const capacity = withPast ? this.capacity : 0;
-    const pasts = this.#layers.map((layer) => {
-      const { index, numKvHeads, keys, values, tailKeys, tailValues } = layer;
-      const part = ({ data }: SlotMemory, positions: number, fed = positions) => {
-        const start = firstSlot * numKvHeads * positions * dim;
+    const pasts = this.#layers.map(({ index, numKvHeads, keys, values, tail }) => {
+      const slots = ({ data }: SlotMemory, rows: number, fed = rows) => {
+        const start = firstSlot * numKvHeads * rows * dim;
         return data.subarray(start, start + numSequences * numKvHeads * fed * dim);
       };
-      const tail = (memory: SlotMemory) =>
-        tailLength === tailPositions
-          ? part(memory, tailPositions)
-          : this.#longTail(part(memory, tailPositions), place);
+      const tails = slots(tail, 2 * tailPositions);
       return {
         ...{ index, numKvHeads },
-        keys: part(keys, this.capacity, capacity),
-        values: part(values, this.capacity, capacity),
-        ...{ tailKeys: tail(tailKeys), tailValues: tail(tailValues) },
+        keys: slots(keys, this.capacity, capacity),
+        values: slots(values, this.capacity, capacity),
+        tail: tailLength === tailPositions ? tails : this.#longTails(tails, place),
       };
     });
     return pastFeeds(pasts, { numSequences, headDim: dim, capacity, tailLength });
   }
 
   /** The tails of one layer with room for more new tokens than they hold. */
-  #longTail(
+  #longTails(
     tails: Float32Array,
     { numSequences, tailLength, pastLengths }: FedSlots,
   ): Float32Array {

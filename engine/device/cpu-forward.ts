@@ -87,10 +87,8 @@ export class CpuForward implements ForwardPass {
       }),
       ...(stage.spec.hasHead && { rows: rowsOf(rows, numNewTokens) }),
     });
-    const { newKeys, newValues } = results;
-    if (newKeys && newValues) {
-      arena.append(newKeys, newValues, firstSlot, pastLengths, numNewTokens);
-    }
+    const { newKv } = results;
+    if (newKv) arena.append(newKv, firstSlot, pastLengths, numNewTokens);
     for (const { slot } of batch) stage.pool.setLength(slot, slot.length + numNewTokens);
     return results;
   }

@@ -1,11 +1,11 @@
-import type { ModelConfig } from "../../model/weights/config.ts";
+import type { AttendingModel } from "../../runtime/attention-kinds.ts";
 import type { StageModel, StageSpec } from "../../model/stages/stage-spec.ts";
 
 export interface DeviceOptions {
   /** Threads of one forward pass. */
   readonly numThreads: number;
   /** Describes the model whose stages are to run. */
-  readonly config: Pick<ModelConfig, "rotaryTables" | "layers">;
+  readonly config: AttendingModel;
   /** Sequences that may be in one batch. @default 64 */
   readonly maxBatch?: number;
 }

@@ -32,11 +32,6 @@ export class SlotMemory {
     return this.#data;
   }
 
-  /** Numbers of one slot. */
-  get slotLength(): number {
-    return this.#options.slotLength;
-  }
-
   get sizeBytes(): number {
     return this.#buffer.byteLength;
   }

@@ -1,9 +1,10 @@
-import type { LayerSpec } from "../weights/layer-spec.ts";
+import type { LayerSpec, NormRole } from "../weights/layer-spec.ts";
 import { pastFeedNames } from "./feed-names.ts";
 import type { GraphBuilder } from "./graph-builder.ts";
 
 export interface AttentionInputs {
-  readonly position: string;
+  /** Of each head of each token, one after the other: rows of `cos` and `sin`. */
+  readonly rotaryRows: string;
   readonly cos: string;
   readonly sin: string;
   /** Of the tokens that go on. */
@@ -23,60 +24,61 @@ export interface AttentionPlace {
   readonly headDim: number;
   readonly rmsNormEps: number;
   readonly inputs: AttentionInputs;
-  /** Drops the tokens that do not go on. */
-  readonly select: (value: string) => string;
+  /** Drops the tokens that do not go on, along an axis. */
+  readonly select: (value: string, axis: number) => string;
 }
 
 /**
  * Attention over the past and the tail, in which the new tokens have their places.
  * @param norm `[B, S, hiddenSize]`
- * @returns what the output projection reads, `[B, R, numHeads * headDim]` of the tokens that go on, and the new keys and
- *   values, `[B, numKvHeads, 1, 1, S, headDim]`
+ * @returns what the output projection reads, `[B, R, numHeads * headDim]` of the tokens that go on, and the new keys with the
+ *   new values behind them, `[B, 2 * numKvHeads, 1, 1, S, headDim]`
  */
 export function writeAttention(
   graph: GraphBuilder,
   norm: string,
   place: AttentionPlace,
-): { joined: string; newKey: string; newValue: string } {
+): { joined: string; newKv: string } {
   const { layer, index, spec, headDim, inputs, select } = place;
   const { numHeads, numKvHeads, rotary } = spec;
-  const qkv = graph.linear(`layers.${layer}.qkv`, norm);
-  const rotarySizes = graph.int64([(numHeads + numKvHeads) * headDim, numKvHeads * headDim]);
-  const [qk, v] = graph.split(qkv, rotarySizes, -1);
+  const numAll = numHeads + 2 * numKvHeads;
+  const qkv = normalised(graph, graph.linear(`layers.${layer}.qkv`, norm), place);
+  // Each head as a token of its own: values have a row that turns nothing.
   const rotated = graph.contrib(
     "RotaryEmbedding",
-    [normalised(graph, qk, place), inputs.position, inputs.cos, inputs.sin],
+    [
+      graph.op("Reshape", [qkv, graph.int64([0, -1, headDim])]),
+      ...[inputs.rotaryRows, inputs.cos, inputs.sin],
+    ],
     {
       interleaved: rotary.isInterleaved ? 1n : 0n,
-      ...(rotary.size < headDim && {
-        num_heads: BigInt(numHeads + numKvHeads),
-        rotary_embedding_dim: BigInt(rotary.size),
-      }),
+      ...(rotary.size < headDim && { num_heads: 1n, rotary_embedding_dim: BigInt(rotary.size) }),
     },
   );
-  const [q, k] = graph.split(rotated, graph.int64([numHeads * headDim, numKvHeads * headDim]), -1);
-
-  const queries = numKvHeads > 1 ? separateQueries(graph, place) : stackedQueries(graph, place);
-  const query = queries.enter(select(q));
-  // [B, S, kvHeads * headDim] -> [B, kvHeads, 1, 1, S, headDim]
+  const byToken = graph.op("Reshape", [rotated, graph.int64([0, -1, numAll, 1, 1, headDim])]);
+  const sizes = graph.int64([numHeads, 2 * numKvHeads]);
+  // [B, S, heads, 1, 1, headDim] -> [B, heads, 1, 1, S, headDim]
   const byHead = (value: string) =>
-    graph.op(
-      "Transpose",
-      [graph.op("Reshape", [value, graph.int64([0, 0, numKvHeads, 1, 1, headDim])])],
-      { perm: [0n, 2n, 3n, 4n, 1n, 5n] },
-    );
-  const newKey = byHead(k);
-  const newValue = byHead(v);
+    graph.op("Transpose", [value], { perm: [0n, 2n, 3n, 4n, 1n, 5n] });
+  const isStacked = numKvHeads === 1;
+  const [q, kv] = isStacked
+    ? graph.split(byToken, sizes, 2)
+    : graph.split(byHead(byToken), sizes, 1);
+  const newKv = isStacked ? byHead(kv) : kv;
+  const queries = isStacked ? stackedQueries(graph, place) : separateQueries(graph, place);
+  const query = queries.enter(select(q, isStacked ? 1 : 4));
 
   const names = pastFeedNames(index);
-  const input = (name: string, rows: number | string, columns: number | string) =>
-    graph.input(name, "float32", ["B", numKvHeads, 1, 1, rows, columns]);
-  const pastKey = input(names.keys, headDim, "P");
-  const pastValue = input(names.values, "P", headDim);
-  const withNew = (tail: string, value: string) =>
-    graph.op("TensorScatter", [tail, value, inputs.tailStart], { axis: -2n });
-  const tailKey = withNew(input(names.tailKeys, "T", headDim), newKey);
-  const tailValue = withNew(input(names.tailValues, "T", headDim), newValue);
+  const input = (name: string, heads: number, rows: number | string, columns: number | string) =>
+    graph.input(name, "float32", ["B", heads, 1, 1, rows, columns]);
+  const pastKey = input(names.keys, numKvHeads, headDim, "P");
+  const pastValue = input(names.values, numKvHeads, "P", headDim);
+  const tail = graph.op(
+    "TensorScatter",
+    [input(names.tail, 2 * numKvHeads, "T", headDim), newKv, inputs.tailStart],
+    { axis: -2n },
+  );
+  const [tailKey, tailValue] = graph.split(tail, graph.int64([numKvHeads, numKvHeads]), 1);
 
   const pastScores = graph.op("MatMul", [query, pastKey]);
   const tailScores = graph.contrib("FusedMatMul", [query, tailKey], { transB: 1n });
@@ -87,12 +89,12 @@ export function writeAttention(
     graph.op("MatMul", [pastWeights, pastValue]),
     graph.op("MatMul", [tailWeights, tailValue]),
   ]);
-  return { joined: queries.leave(mixed), newKey, newValue };
+  return { joined: queries.leave(mixed), newKv };
 }
 
 /** How queries are laid out as matrices that are multiplied with keys and values of `[B, kvHeads, 1, 1, ..]`. */
 interface Queries {
-  /** From `[B, R, numHeads * headDim]`. */
+  /** From `[B, numHeads, 1, 1, R, headDim]`, or of stacked ones `[B, R, numHeads, 1, 1, headDim]`. */
   readonly enter: (value: string) => string;
   /** Of the scores that such a matrix gives, in its layout. */
   readonly softmax: (scores: string) => string;
@@ -107,15 +109,12 @@ function separateQueries(
 ): Queries {
   return {
     enter: (value) => {
-      const perKv = numHeads / numKvHeads;
-      const byToken = graph.op("Reshape", [
-        value,
-        graph.int64([0, 0, numKvHeads, perKv, 1, headDim]),
-      ]);
-      const byHead = graph.op("Transpose", [byToken], { perm: [0n, 2n, 3n, 4n, 1n, 5n] });
       // Where no token goes on, 0 rows are as many as there are.
-      const shape = graph.join([graph.int64([0, 0, 0]), inputs.queryRows, graph.int64([headDim])]);
-      return graph.op("Reshape", [byHead, shape]);
+      const shape = graph.join([
+        ...[graph.int64([0, numKvHeads, numHeads / numKvHeads]), inputs.queryRows],
+        graph.int64([headDim]),
+      ]);
+      return graph.op("Reshape", [value, shape]);
     },
     softmax: (scores) =>
       graph.op("Softmax", [graph.op("Add", [scores, inputs.mask])], { axis: -1n }),
@@ -159,21 +158,23 @@ function stackedQueries(
   };
 }
 
-/** Queries and keys side by side, each head of those that have a norm divided by its root mean square. */
+/** Queries, keys and values side by side, each head of those that have a norm divided by its root mean square. */
 function normalised(
   graph: GraphBuilder,
-  qk: string,
+  qkv: string,
   { layer, spec, headDim, rmsNormEps }: AttentionPlace,
 ): string {
   const { norms, numHeads, numKvHeads } = spec;
-  if (!norms.includes("queryNorm") && !norms.includes("keyNorm")) return qk;
-  const parts = graph.split(qk, graph.int64([numHeads * headDim, numKvHeads * headDim]), -1);
-  const normed = (["queryNorm", "keyNorm"] as const).map((role, i) => {
-    if (!norms.includes(role)) return parts[i]!;
-    const heads = [numHeads, numKvHeads][i]!;
-    const byHead = graph.op("Reshape", [parts[i]!, graph.int64([0, 0, heads, headDim])]);
+  if (!norms.includes("queryNorm") && !norms.includes("keyNorm")) return qkv;
+  const normed = (value: string, role: NormRole, heads: number) => {
+    if (!norms.includes(role)) return value;
+    const byHead = graph.op("Reshape", [value, graph.int64([0, 0, heads, headDim])]);
     const norm = graph.norm(`layers.${layer}.${role}`, byHead, rmsNormEps);
     return graph.op("Reshape", [norm, graph.int64([0, 0, heads * headDim])]);
-  });
-  return graph.op("Concat", normed, { axis: -1n });
+  };
+  const [qSize, kvSize] = [numHeads * headDim, numKvHeads * headDim];
+  const [q, kv] = graph.split(qkv, graph.int64([qSize, 2 * kvSize]), -1);
+  const [k, v] = graph.split(kv, graph.int64([kvSize, kvSize]), -1);
+  const parts = [normed(q, "queryNorm", numHeads), normed(k, "keyNorm", numKvHeads), v];
+  return graph.op("Concat", parts, { axis: -1n });
 }

@@ -1,10 +1,10 @@
 import type { StageSpec } from "../stages/stage-spec.ts";
+import type { LayerShape } from "../weights/layer-spec.ts";
 
 /** What a graph of a stage calls its inputs, save those that differ between layers. */
 export const feedNames = {
   tokenIds: "token_ids",
   hidden: "hidden",
-  positions: "position_ids",
   tailStart: "tail_start",
   scoreSplit: "score_split",
   rows: "rows",
@@ -15,18 +15,20 @@ export const feedNames = {
 export const resultNames = {
   hidden: "hidden_out",
   logits: "logits",
-  newKeys: "new_k",
-  newValues: "new_v",
+  newKv: "new_kv",
 } as const;
 
 /** What a graph calls the past and the tail of a layer. @param index place in the stage */
-export function pastFeedNames(
-  index: number,
-): Readonly<Record<"keys" | "values" | "tailKeys" | "tailValues", string>> {
-  return {
-    ...{ keys: `past_k.${index}`, values: `past_v.${index}` },
-    ...{ tailKeys: `tail_k.${index}`, tailValues: `tail_v.${index}` },
-  };
+export function pastFeedNames(index: number): Readonly<Record<"keys" | "values" | "tail", string>> {
+  return { keys: `past_k.${index}`, values: `past_v.${index}`, tail: `tail.${index}` };
+}
+
+/** Heads of a layer with attention. */
+export type HeadCounts = Pick<LayerShape, "numHeads" | "numKvHeads">;
+
+/** What a graph calls the rows of the rotary tables by head, of layers with as many. */
+export function rotaryRowsFeed({ numHeads, numKvHeads }: HeadCounts): string {
+  return `rotary_rows.${numHeads}.${numKvHeads}`;
 }
 
 /** What a graph calls the tables of a rotary embedding. @param table of the model's `rotaryTables` */
@@ -53,12 +55,13 @@ export function attentionFeedNames({
   layers,
   hasHead,
 }: Pick<StageSpec, "layers" | "hasHead">): string[] {
-  const names = layers.flatMap(({ numHeads, rotary, window }, index) => {
+  const names = layers.flatMap(({ numHeads, numKvHeads, rotary, window }, index) => {
     if (numHeads === 0) return [];
     const { cos, sin } = rotaryFeeds(rotary.table);
     const tokens = hasHead && index === layers.length - 1 ? "kept" : "all";
     return [
-      ...[feedNames.positions, cos, sin, feedNames.tailStart, feedNames.scoreSplit],
+      ...[rotaryRowsFeed({ numHeads, numKvHeads }), cos, sin],
+      ...[feedNames.tailStart, feedNames.scoreSplit],
       ...[maskFeed(window, tokens), queryRowsFeed(tokens)],
     ];
   });

@@ -2,7 +2,14 @@ import type { StageSpec } from "../stages/stage-spec.ts";
 import type { LayerSpec, NormRole } from "../weights/layer-spec.ts";
 import { writeAttention } from "./attention-graph.ts";
 import type { AttentionInputs } from "./attention-graph.ts";
-import { feedNames, maskFeed, queryRowsFeed, resultNames, rotaryFeeds } from "./feed-names.ts";
+import {
+  feedNames,
+  maskFeed,
+  queryRowsFeed,
+  resultNames,
+  rotaryFeeds,
+  rotaryRowsFeed,
+} from "./feed-names.ts";
 import type { AttendingTokens } from "./feed-names.ts";
 import type { GraphBuilder } from "./graph-builder.ts";
 import type { ModuleObserver } from "./module-observer.ts";
@@ -24,8 +31,7 @@ export class LayerWriter {
   readonly #graph: GraphBuilder;
   readonly #stage: StageSpec;
   readonly #observe: ModuleObserver;
-  readonly #newKeys: string[] = [];
-  readonly #newValues: string[] = [];
+  readonly #newKv: string[] = [];
   readonly #inputs = new Set<string>();
   #numKvHeads = 0;
 
@@ -65,29 +71,28 @@ export class LayerWriter {
   }
 
   writeNewKv(): void {
-    if (this.#newKeys.length === 0) return;
-    const shape = ["B", this.#numKvHeads, 1, 1, "S", this.#stage.headDim];
+    if (this.#newKv.length === 0) return;
+    const shape = ["B", 2 * this.#numKvHeads, 1, 1, "S", this.#stage.headDim];
     const graph = this.#graph;
-    graph.output(resultNames.newKeys, graph.op("Concat", this.#newKeys, { axis: 1n }), shape);
-    graph.output(resultNames.newValues, graph.op("Concat", this.#newValues, { axis: 1n }), shape);
+    graph.output(resultNames.newKv, graph.op("Concat", this.#newKv, { axis: 1n }), shape);
   }
 
   #attention(place: LayerPlace, state: ResidualState): ResidualState {
     const { layer, index, spec, rows } = place;
     const graph = this.#graph;
     const { headDim, rmsNormEps } = this.#stage;
-    const select = (value: string) => (rows === null ? value : this.#select(value, rows));
+    const select = (value: string, axis: number) =>
+      rows === null ? value : this.#select(value, rows, axis);
     const inputs = this.#attentionInputs(spec, rows === null ? "all" : "kept");
     const [norm, residual] = this.#normed(place, "attentionNorm", state);
-    const { joined, newKey, newValue } = writeAttention(graph, norm, {
+    const { joined, newKv } = writeAttention(graph, norm, {
       ...{ layer, index, spec, headDim, rmsNormEps, inputs, select },
     });
-    this.#newKeys.push(newKey);
-    this.#newValues.push(newValue);
+    this.#newKv.push(newKv);
     this.#numKvHeads += spec.numKvHeads;
     const size = spec.numHeads * headDim;
     this.#observe(graph, { layer, role: "output", input: joined, size, residual });
-    const kept = select(residual);
+    const kept = select(residual, 1);
     const output = graph.linear(`layers.${layer}.output`, joined);
     return { residual: kept, delta: this.#added(place, output, "attentionPostNorm") };
   }
@@ -141,15 +146,20 @@ export class LayerWriter {
     return `layers.${layer}.${role}`;
   }
 
-  #select(value: string, rows: string): string {
-    return this.#graph.op("Gather", [value, rows], { axis: 1n });
+  #select(value: string, rows: string, axis = 1): string {
+    return this.#graph.op("Gather", [value, rows], { axis: BigInt(axis) });
   }
 
-  #attentionInputs({ rotary, window }: LayerSpec, tokens: AttendingTokens): AttentionInputs {
+  #attentionInputs(
+    { numHeads, numKvHeads, rotary, window }: LayerSpec,
+    tokens: AttendingTokens,
+  ): AttentionInputs {
     const half = rotary.size / 2;
     const { cos, sin } = rotaryFeeds(rotary.table);
     return {
-      position: this.#input(feedNames.positions, "int64", ["B", "S"]),
+      rotaryRows: this.#input(rotaryRowsFeed({ numHeads, numKvHeads }), "int64", [
+        ...["B", `S * ${numHeads + 2 * numKvHeads}`],
+      ]),
       cos: this.#input(cos, "float32", ["positions", half]),
       sin: this.#input(sin, "float32", ["positions", half]),
       mask: this.#input(maskFeed(window, tokens), "float32", [

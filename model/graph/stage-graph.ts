@@ -13,10 +13,10 @@ import type { ResidualState } from "./residual-state.ts";
  * | feed | shape | |
  * |---|---|---|
  * | `token_ids` or `hidden` | `[B, S]` int64, `[B, S, hiddenSize]` | |
- * | `position_ids` | `[B, S]` int64 | rows of `cos`, `sin` |
+ * | `rotary_rows.h.k` of layers with h heads and k KV heads | `[B, S * (h + 2 k)]` int64 | by token and head, rows of `cos`, `sin` |
  * | `cos`, `sin`; `cos.i`, `sin.i` of other tables | `[rows, rotary size / 2]` | of the positions needed |
  * | `past_k.i`, `past_v.i` | `[B, kvHeads, 1, 1, headDim, P]`, `[B, kvHeads, 1, 1, P, headDim]` | per layer with attention |
- * | `tail_k.i`, `tail_v.i` | `[B, kvHeads, 1, 1, T, headDim]` | the positions after the past |
+ * | `tail.i` | `[B, 2 kvHeads, 1, 1, T, headDim]` | keys, and values behind them, of the positions after the past |
  * | `tail_start` | `[B]` int64 | place of the first new token in the tail |
  * | `score_split` | `[2]` int64 | P, T |
  * | `query_rows` | `[2]` int64: m, n | queries of a head are in m matrices of n rows; m n = S |
@@ -26,8 +26,8 @@ import type { ResidualState } from "./residual-state.ts";
  * | `logit_rows` | `[L]` int64 | of the R rows; a stage with the head |
  *
  * Results: `hidden_out` `[B, S, hiddenSize]`, or of a stage with the head `logits` `[B, L, vocabSize]` and `hidden_out`
- * `[B, R, hiddenSize]`, the input of the last norm; and the new keys and values of all layers side by side, `new_k` and
- * `new_v` `[B, sum of kvHeads, 1, 1, S, headDim]`.
+ * `[B, R, hiddenSize]`, the input of the last norm; and the new keys and values of all layers side by side, `new_kv`
+ * `[B, sum of 2 kvHeads, 1, 1, S, headDim]`.
  *
  * The cache stays outside: ONNX Runtime for Node copies every output, so a graph that returned it would
  * copy it at each step. The new tokens are put into the tail, which alone is copied; scores over past and tail are

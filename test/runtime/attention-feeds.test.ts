@@ -9,7 +9,12 @@ import type { Tensor } from "../../runtime/tensor.ts";
 const kinds = (windows: readonly number[] = []) => {
   const layer = plainLayer({ headDim: 4, isInterleaved: false });
   const layers = windows.map((window) => ({ ...layer, window }));
-  return new AttentionKinds({ rotaryTables: [plainAngles(Float32Array.of(1, 0.5))], layers });
+  return new AttentionKinds({
+    numHeads: 1,
+    numKvHeads: 1,
+    rotaryTables: [plainAngles(Float32Array.of(1, 0.5))],
+    layers,
+  });
 };
 
 /** The rows of a mask, one string each: what is seen, and what is not. */
@@ -26,14 +31,17 @@ test("a sequence that goes on sees its own past and, of the new tokens, those up
     ...{ pastLengths: [3, 0], tailStarts: [2, 0], numNewTokens: 2 },
     ...{ capacity: 4, tailLength: 3 },
   };
-  const { feeds, numSequences, numNewTokens, tailLength, keptFeeds } = continuedAttention(
-    kinds(),
-    places,
-  );
+  const { feeds, numSequences, numNewTokens, tailLength, keptFeeds, rotaryRows } =
+    continuedAttention(kinds(), places);
   t.deepEqual([numSequences, numNewTokens, tailLength], [2, 2, 3]);
   t.deepEqual(feeds["mask"]!.dims, [2, 1, 1, 1, 2, 7]);
   t.deepEqual(drawn(feeds["mask"]!), ["xx..xx.", "xx..xxx", "....x..", "....xx."]);
-  t.deepEqual(feeds["position_ids"]!.data, BigInt64Array.of(3n, 4n, 0n, 1n));
+  const rows = rotaryRows({ numHeads: 2, numKvHeads: 1 })["rotary_rows.2.1"]!;
+  t.deepEqual(rows.dims, [2, 8]);
+  t.deepEqual(
+    [...(rows.data as BigInt64Array)].map(Number),
+    [3, 4, 0, 1].flatMap((position) => [position + 1, position + 1, position + 1, 0]),
+  );
   t.deepEqual(feeds["score_split"]!.data, BigInt64Array.of(4n, 3n));
   t.deepEqual(feeds["tail_start"]!.data, BigInt64Array.of(1n, 0n));
   t.deepEqual(feeds["query_rows"]!.data, BigInt64Array.of(1n, 2n));
@@ -67,12 +75,13 @@ test("a mask shows what it is told to and hides it again", (t) => {
   t.deepEqual(drawn(feeds["mask"]!), ["...", "xx.", "x.x"]);
 });
 
-test("the rotary table reaches to the last position, and is no shorter than the batch", (t) => {
+test("the rotary table reaches to the last position, and is no shorter than the heads of the batch", (t) => {
   const lengthFor = (positions: bigint[]) => {
     const mask = new AttentionMask(1, positions.length);
     const { feeds } = attentionFeeds(kinds(), { positions: BigInt64Array.from(positions), mask });
     return feeds["cos"]!.dims[0];
   };
-  t.is(lengthFor([7n, 6n]), 8);
-  t.is(lengthFor([0n, 1n, 0n]), 3);
+  // One row is of no position, and a layer of this model has 3 heads.
+  t.is(lengthFor([7n, 6n]), 1 + 8);
+  t.is(lengthFor([0n, 1n, 0n]), 1 + 3 * 3);
 });

@@ -7,13 +7,17 @@ const angles = plainAngles(Float32Array.of(1, 0.25));
 function row(table: RotaryTable, position: number, numPositions = position + 1): number[] {
   const { cos, sin } = table.feeds(numPositions);
   return [cos!, sin!].flatMap(({ data }) => [
-    ...(data as Float32Array).subarray(2 * position, 2 * position + 2),
+    ...(data as Float32Array).subarray(2 * (position + 1), 2 * (position + 2)),
   ]);
 }
 
 test("a row has the cosines and sines of its position", (t) => {
   const expected = [Math.cos(5), Math.cos(1.25), Math.sin(5), Math.sin(1.25)];
   t.deepEqual(row(new RotaryTable(angles), 5), expected.map(Math.fround));
+});
+
+test("the first row turns nothing, whatever the magnitude", (t) => {
+  t.deepEqual(row(new RotaryTable({ ...angles, magnitude: 1.5 }), -1, 4), [1, 1, 0, 0]);
 });
 
 test("cosines and sines are multiplied by the magnitude", (t) => {

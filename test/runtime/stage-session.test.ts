@@ -30,14 +30,12 @@ test("a stage gives what is asked for: hidden states, logits of rows, keys and v
   const layers = [0, 1].map((index) => ({
     ...{ index, numKvHeads },
     ...{ keys: new Float32Array(0), values: new Float32Array(0) },
-    tailKeys: new Float32Array(numKvHeads * 3 * headDim),
-    tailValues: new Float32Array(numKvHeads * 3 * headDim),
+    tail: new Float32Array(2 * numKvHeads * 3 * headDim),
   }));
   const past = pastFeeds(layers, { numSequences: 1, headDim, capacity: 0, tailLength: 3 });
   const kept = await trunk.run({ input: ids, attention: whole, past });
   t.deepEqual(kept.hidden, alone.hidden);
-  for (const values of [kept.newKeys, kept.newValues])
-    t.is(values!.length, 2 * numKvHeads * 3 * headDim);
+  t.is(kept.newKv!.length, 2 * 2 * numKvHeads * 3 * headDim);
 
   const rows = { kept: [0, 2], logits: [1] };
   const last = await head.run({ input: alone.hidden, attention: whole, rows });

@@ -49,7 +49,9 @@ function fed(arena: CpuArena, slot: number, { layer, length, end = arena.capacit
   const [, kvHeads, , , dim] = feeds[`past_k.${layer}`]!.dims as number[];
   const tailStart = length - (length % 32);
   const all = (name: "k" | "v") => {
-    const [past, tail] = [read(`past_${name}`), read(`tail_${name}`)];
+    const half = feeds[`tail.${layer}`]!.data.length / 2;
+    const tails = feeds[`tail.${layer}`]!.data as Float32Array;
+    const [past, tail] = [read(`past_${name}`), name === "k" ? tails : tails.subarray(half)];
     const rows: number[][] = [];
     for (let position = 0; position < end; position++) {
       const row: number[] = [];
@@ -73,6 +75,11 @@ function fed(arena: CpuArena, slot: number, { layer, length, end = arena.capacit
   return { keys: all("k"), values: all("v") };
 }
 
+/** As a graph gives them, of one layer. */
+function joined(keys: Float32Array, values: Float32Array): Float32Array {
+  return Float32Array.of(...keys, ...values);
+}
+
 /** Of two KV heads with two numbers each, `[2, length, 2]`, and the rows that they are by position. */
 function ramp(length: number, sign: number) {
   const values = Float32Array.from({ length: 2 * length * 2 }, (_, i) => sign * (i + 1));
@@ -91,11 +98,11 @@ test("a moved slot holds the positions asked for and nothing else, and the last 
     () => undefined,
   );
   const [keys, values, others] = [ramp(35, 1), ramp(35, -1), ramp(35, 100)];
-  source.append(keys.values, values.values, 1, [0], 35);
-  source.append(others.values, others.values, 2, [0], 35);
+  source.append(joined(keys.values, values.values), 1, [0], 35);
+  source.append(joined(others.values, others.values), 2, [0], 35);
   // What had been in the memory that a new slot gets.
-  const nothing = new Float32Array(4 * 40).fill(NaN);
-  target.append(nothing, nothing, 1, [0], 40);
+  const nothing = new Float32Array(2 * 4 * 40).fill(NaN);
+  target.append(nothing, 1, [0], 40);
   target.removeSlot(1);
   source.moveSlot(1, target, 34);
   t.deepEqual([source.numSlots, target.numSlots], [2, 2]);
@@ -118,7 +125,7 @@ test("positions are the same however many were appended at once", (t) => {
             ...all.subarray((head * 70 + past) * 2, (head * 70 + past + count) * 2),
           ]),
         );
-      arena.append(part(keys.values), part(values.values), 0, [past], count);
+      arena.append(joined(part(keys.values), part(values.values)), 0, [past], count);
     }
     const wanted = { keys: keys.rows, values: values.rows };
     t.deepEqual(fed(arena, 0, { layer: 1, length: 70, end: 70 }), wanted, `${step} at once`);
@@ -128,17 +135,18 @@ test("positions are the same however many were appended at once", (t) => {
 
 test("a tail with room for more new tokens holds what the short one does", (t) => {
   const arena = new CpuArena({ ...twoLayers, capacity: 64, numSlots: 2 }, () => undefined);
-  arena.append(ramp(3, 1).values, ramp(3, -1).values, 1, [0], 3);
+  arena.append(joined(ramp(3, 1).values, ramp(3, -1).values), 1, [0], 3);
   const feeds = arena.feeds({
     ...{ firstSlot: 0, numSequences: 2, pastLengths: [0, 3] },
     ...{ withPast: false, tailLength: 64 },
   });
-  t.deepEqual(feeds["tail_k.1"]!.dims, [2, 2, 1, 1, 64, 2]);
-  const tail = feeds["tail_k.1"]!.data as Float32Array;
+  t.deepEqual(feeds["tail.1"]!.dims, [2, 4, 1, 1, 64, 2]);
+  const tail = feeds["tail.1"]!.data as Float32Array;
   const rowsOf = (head: number) => [...tail.subarray(head * 64 * 2, head * 64 * 2 + 8)];
-  t.deepEqual([2, 3].map(rowsOf), [
+  t.deepEqual([4, 5, 6].map(rowsOf), [
     [1, 2, 3, 4, 5, 6, 0, 0],
     [7, 8, 9, 10, 11, 12, 0, 0],
+    [-1, -2, -3, -4, -5, -6, 0, 0],
   ]);
   t.is(feeds["past_k.1"]!.data.length, 0);
 });
@@ -160,9 +168,9 @@ test("a copied range lands where it is to, and nothing else changes", (t) => {
       Float32Array.from(
         [0, 1].flatMap((head) => [...all.subarray(head * total * 2, (head * total + size) * 2)]),
       );
-    source.append(part(keys.values, end, 64), part(values.values, end, 64), 1, [0], end);
+    source.append(joined(part(keys.values, end, 64), part(values.values, end, 64)), 1, [0], end);
     const first = part(before.values, toStart, 40);
-    if (toStart > 0) target.append(first, first, 0, [0], toStart);
+    if (toStart > 0) target.append(joined(first, first), 0, [0], toStart);
     source.copyRange({ from: 1, fromStart, target, to: 0, toStart, length });
     const rowsBefore = before.rows.slice(0, toStart);
     const newLength = toStart + length;

@@ -64,7 +64,12 @@ test("all stages that the same tokens go through share one pass", async (t) => {
 
 test("what attention is fed is made once for the same tokens and arenas of one capacity", (t) => {
   const attention = new SharedAttention(
-    new AttentionKinds({ rotaryTables: [plainAngles(Float32Array.of(1, 0.5))], layers: [] }),
+    new AttentionKinds({
+      numHeads: 1,
+      numKvHeads: 1,
+      rotaryTables: [plainAngles(Float32Array.of(1, 0.5))],
+      layers: [],
+    }),
   );
   const feedsFor = (pastLengths: number[], numNewTokens: number, arenaCapacity: number) =>
     attention.feedsFor({ pastLengths, numNewTokens, arenaCapacity, isStepwise: false });

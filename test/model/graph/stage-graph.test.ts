@@ -23,13 +23,11 @@ async function open(t: ExecutionContext, model: StageModel): Promise<ort.Inferen
 }
 
 const attentionFeeds = [
-  ...["cos", "mask", "position_ids", "query_rows"],
+  ...["cos", "mask", "query_rows", "rotary_rows.4.2"],
   ...["score_split", "sin", "tail_start"],
 ];
 const pastFeeds = (...layers: number[]) =>
-  ["past_k", "past_v", "tail_k", "tail_v"].flatMap((name) =>
-    layers.map((layer) => `${name}.${layer}`),
-  );
+  ["past_k", "past_v", "tail"].flatMap((name) => layers.map((layer) => `${name}.${layer}`));
 
 test("the trunk takes token ids, the middle hidden states, the head gives logits of rows", async (t) => {
   const weights = tinyModel();
@@ -38,7 +36,7 @@ test("the trunk takes token ids, the middle hidden states, the head gives logits
     trunk.inputNames.toSorted(),
     [...attentionFeeds, ...pastFeeds(0, 1), "token_ids"].toSorted(),
   );
-  t.deepEqual(trunk.outputNames.toSorted(), ["hidden_out", "new_k", "new_v"]);
+  t.deepEqual(trunk.outputNames.toSorted(), ["hidden_out", "new_kv"]);
 
   const middle = await open(t, buildMiddle(weights, "q8", { name: "dense" }));
   t.deepEqual(
@@ -54,7 +52,7 @@ test("the trunk takes token ids, the middle hidden states, the head gives logits
       ...["kept_mask", "kept_query_rows"],
     ].toSorted(),
   );
-  t.deepEqual(head.outputNames.toSorted(), ["hidden_out", "logits", "new_k", "new_v"]);
+  t.deepEqual(head.outputNames.toSorted(), ["hidden_out", "logits", "new_kv"]);
 });
 
 test("a pruned middle has its own widths, and modules of width 0 are left out", async (t) => {
@@ -72,7 +70,7 @@ test("a pruned middle has its own widths, and modules of width 0 are left out", 
   const session = await open(t, middle);
   t.deepEqual(
     session.inputNames.toSorted(),
-    [...attentionFeeds, ...pastFeeds(1, 2), "hidden"].toSorted(),
+    [...attentionFeeds, "rotary_rows.2.1", ...pastFeeds(1, 2), "hidden"].toSorted(),
   );
   const floats = (...sizes: number[]) => sizes.reduce((sum, size) => sum + size) * 4;
   // hidden 64, heads of 16; norms, MLP and attention of each layer
