@@ -2,7 +2,7 @@ import { request as httpRequest } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { once } from "node:events";
 import { readAnswer } from "./event-stream.ts";
-import type { StreamedAnswer, TimedChunk } from "./event-stream.ts";
+import type { TimedChunk } from "./event-stream.ts";
 
 /** A chat where there are messages, else a completion of token ids. */
 export type Prompt =
@@ -61,33 +61,32 @@ export async function streamAnswer(
   const chunks: TimedChunk[] = [];
   const startedAtMs = performance.now();
   let error: string | null = null;
-  let answer: StreamedAnswer | null = null;
+  let isRefused = false;
   try {
     const response = await post(`${url}${path}`, body, signal);
+    isRefused = response.statusCode !== 200;
     for await (const bytes of response as AsyncIterable<Uint8Array>) {
       chunks.push({ atMs: performance.now(), bytes });
     }
-    if (response.statusCode !== 200) {
-      error = `${response.statusCode}: ${Buffer.concat(chunks.map(({ bytes }) => bytes)).toString()}`;
-    }
+    if (isRefused) error = `${response.statusCode}: ${wholeText(chunks)}`;
   } catch (cause) {
     error = (cause as Error).message;
   }
   const endedAtMs = performance.now();
   // Read when all is there, so that reading takes no time from the answer.
-  if (error === null || signal?.aborted) answer = readAnswer(chunks);
-  if (error === null && answer?.usage === null) error = answer.error ?? "the answer has no usage";
+  const answer = readAnswer(isRefused ? [] : chunks);
+  if (answer.usage === null) error ??= "the answer has no usage";
   const record: RequestRecord = {
     startedAtMs,
-    firstTokenAtMs: answer?.textAtMs[0] ?? answer?.finishedAtMs ?? null,
-    textAtMs: answer?.textAtMs ?? [],
+    firstTokenAtMs: answer.textAtMs[0] ?? answer.finishedAtMs,
+    textAtMs: answer.textAtMs,
     endedAtMs,
-    promptTokens: answer?.usage?.promptTokens ?? 0,
-    completionTokens: answer?.usage?.completionTokens ?? 0,
-    cachedTokens: answer?.usage?.cachedTokens ?? 0,
-    error: answer?.error ?? error,
+    promptTokens: answer.usage?.promptTokens ?? 0,
+    completionTokens: answer.usage?.completionTokens ?? 0,
+    cachedTokens: answer.usage?.cachedTokens ?? 0,
+    error: answer.error ?? error,
   };
-  return { record, text: answer?.text ?? "" };
+  return { record, text: answer.text };
 }
 
 async function post(
@@ -104,4 +103,8 @@ async function post(
   sent.end(body);
   const [response] = (await once(sent, "response")) as [IncomingMessage];
   return response;
+}
+
+function wholeText(chunks: readonly TimedChunk[]): string {
+  return Buffer.concat(chunks.map(({ bytes }) => bytes)).toString();
 }
