@@ -60,14 +60,18 @@ export class HttpSide {
     return side;
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** Resident memory of the server's process. */
   get residentBytes(): number {
-    return processMemory(this.#child.pid!).residentBytes;
+    return processMemory(this.pid).residentBytes;
   }
 
   /** The most that it ever was. */
   get peakBytes(): number {
-    return processMemory(this.#child.pid!).peakBytes;
+    return processMemory(this.pid).peakBytes;
   }
 
   /** What a request without a body is answered with. */

@@ -19,6 +19,8 @@ export interface AnswerOptions {
   readonly ignoreEos?: boolean;
   /** Whether the beginning of the prompt may be taken from an earlier one. */
   readonly usesCache: boolean;
+  /** Besides what every request has. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
@@ -47,7 +49,7 @@ export async function streamAnswer(
   prompt: Prompt,
   options: AnswerOptions,
 ): Promise<{ record: RequestRecord; text: string }> {
-  const { maxTokens, ignoreEos = false, usesCache, signal } = options;
+  const { maxTokens, ignoreEos = false, usesCache } = options;
   const path = "messages" in prompt ? "/v1/chat/completions" : "/v1/completions";
   const body = JSON.stringify({
     ...prompt,
@@ -63,7 +65,7 @@ export async function streamAnswer(
   let error: string | null = null;
   let isRefused = false;
   try {
-    const response = await post(`${url}${path}`, body, signal);
+    const response = await post(`${url}${path}`, body, options);
     isRefused = response.statusCode !== 200;
     for await (const bytes of response as AsyncIterable<Uint8Array>) {
       chunks.push({ atMs: performance.now(), bytes });
@@ -92,12 +94,16 @@ export async function streamAnswer(
 async function post(
   url: string,
   body: string,
-  signal: AbortSignal | undefined,
+  { headers, signal }: Pick<AnswerOptions, "headers" | "signal">,
 ): Promise<IncomingMessage> {
   const sent = httpRequest(url, {
     method: "POST",
     agent: false,
-    headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
+    headers: {
+      ...headers,
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(body),
+    },
     ...(signal && { signal }),
   });
   sent.end(body);

@@ -1,21 +1,21 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { streamAnswer } from "./client.ts";
-import type { Message, RequestRecord } from "./client.ts";
+import type { AnswerOptions, Message, RequestRecord } from "./client.ts";
 import type { Session, Workload } from "./workloads.ts";
 
-type Limits = Pick<Workload, "maxTokens" | "usesCache">;
+type Limits = Pick<Workload, "maxTokens" | "usesCache"> & Pick<AnswerOptions, "headers">;
 
 /** The requests of one session, one after the other; what follows a request that failed is not sent. */
 export async function runSession(
   url: string,
   { system, turns }: Session,
-  { maxTokens, usesCache }: Limits,
+  limits: Limits,
 ): Promise<RequestRecord[]> {
   const messages: Message[] = system === undefined ? [] : [{ role: "system", content: system }];
   const records: RequestRecord[] = [];
   for (const content of turns) {
     messages.push({ role: "user", content });
-    const { record, text } = await streamAnswer(url, { messages }, { maxTokens, usesCache });
+    const { record, text } = await streamAnswer(url, { messages }, limits);
     records.push(record);
     if (record.error !== null) break;
     messages.push({ role: "assistant", content: text });
