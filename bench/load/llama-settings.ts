@@ -52,7 +52,7 @@ async function trySetting(
         .record;
     await answer(8);
     const alone = decodeSpeed([await answer(64)]);
-    const busy = await closedLoop(server.url, sessions.slice(0, 16), limits, { streams: 8 });
+    const busy = await closedLoop(server.url, sessions.slice(0, 8), limits, { streams: 8 });
     return {
       setting: describeSetting(setting),
       alone,

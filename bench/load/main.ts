@@ -79,7 +79,7 @@ for (const [index, format] of formats.entries()) {
     const measures = speedMeasures(
       source,
       values.quick
-        ? { perStream: 2, maxTokens: 64, alone: 3, arrivalSeconds: 10 }
+        ? { perStream: 1.5, maxTokens: 48, alone: 3, arrivalSeconds: 10 }
         : { perStream: 4, maxTokens: 128, alone: 5, arrivalSeconds: 30 },
     );
     log(`seap ${pair.seap.setting} beside ${pair.llama?.setting ?? "nothing"}`);
@@ -156,7 +156,8 @@ async function createPair(format: string): Promise<Pair> {
         : await llamaWeights(tools, { modelPath, format: like, cacheDir }),
     );
   }
-  const options = { program: tools.server, threads, sessions: mixed, log };
+  const { sessions } = createWorkload("one-task", source);
+  const options = { program: tools.server, threads, sessions, log };
   const { best, speeds: tried } = await bestSetting(weights, options);
   speeds.push(...tried);
   return { seap, llama: llamaSide(tools.server, best, threads) };

@@ -33,7 +33,7 @@ export interface Measure {
 }
 
 export interface MeasureSizes {
-  /** Requests of each stream. */
+  /** Requests of each stream, on average. */
   readonly perStream: number;
   /** Longest answer. */
   readonly maxTokens: number;
