@@ -6,17 +6,13 @@ import { defaultCacheDir } from "../../model/files/file-cache.ts";
 import { resolveModel } from "../../model/source/source.ts";
 import { physicalCores } from "../../server/config/physical-cores.ts";
 import { compare } from "./compare.ts";
-import type { Pair } from "./compare.ts";
-import { bestSetting } from "./llama-settings.ts";
-import { llamaSide } from "./llama-side.ts";
-import { llamaTools } from "./llama-tools.ts";
-import type { LlamaTools } from "./llama-tools.ts";
-import { llamaWeights } from "./llama-weights.ts";
+import { comparedFormats, LlamaPeer } from "./llama-peer.ts";
+import type { ComparedFormat } from "./llama-peer.ts";
 import { speedMeasures } from "./measures.ts";
 import { readPromptSource } from "./prompt-source.ts";
 import { formatLoadPage } from "./report-page.ts";
 import { formatReport } from "./report-table.ts";
-import type { Comparison, LlamaReport, SettingSpeed, WorkloadResult } from "./report.ts";
+import type { Comparison, WorkloadResult } from "./report.ts";
 import { runWorkload } from "./run-workload.ts";
 import { seapSide } from "./seap-side.ts";
 import { createWorkload, workloadNames } from "./workloads.ts";
@@ -47,16 +43,7 @@ const threads = Number(values.threads);
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 const log = (line: string) => void process.stderr.write(`bench: ${line}\n`);
 
-/** Those of llama.cpp's formats that are like ours; `file` is the file as it is. */
-const likeFormats: Readonly<Record<string, readonly string[]>> = {
-  q8: ["Q8_0"],
-  q4: ["file", "Q4_0", "Q4_K_M"],
-};
-const formats = values.weights.split(",");
-for (const format of formats) {
-  if (likeFormats[format] === undefined)
-    throw new Error(`--weights: expected q8 or q4, got ${format}`);
-}
+const formats = formatsOf(values.weights);
 const names = workloadsOf(values.workload, values.quick);
 
 const { path: modelPath, name: model } = await resolveModel(values.model);
@@ -65,16 +52,23 @@ if (source.origin !== values.data) {
   log(`${values.data} is not there: the prompts are those of the built-in corpora`);
 }
 const mixed = createWorkload("mixed", source).sessions;
-const cacheDir = defaultCacheDir(process.env);
-const tools = await openLlama();
+const llama = values["no-llama"]
+  ? null
+  : await LlamaPeer.open({
+      ...{ modelPath, threads, log },
+      cacheDir: defaultCacheDir(process.env),
+      sessions: createWorkload("one-task", source).sessions,
+    });
 const loadBefore = loadavg()[0]!;
 const startedAtMs = performance.now();
 
-const speeds: SettingSpeed[] = [];
 const comparisons: Comparison[] = [];
 const workloads: WorkloadResult[] = [];
 for (const [index, format] of formats.entries()) {
-  const pair = await createPair(format);
+  const pair = {
+    seap: seapSide(format, { modelPath, threads }),
+    llama: (await llama?.like(format)) ?? null,
+  };
   if (values.workload === undefined) {
     const measures = speedMeasures(
       source,
@@ -114,7 +108,7 @@ const report = {
   },
   model,
   prompts: source.origin,
-  llama: llamaReport(),
+  llama: llama?.report ?? { problem: "--no-llama was given" },
   ...{ comparisons, workloads },
   seconds: (performance.now() - startedAtMs) / 1000,
 };
@@ -135,36 +129,10 @@ function workloadsOf(list: string | undefined, isQuick: boolean): WorkloadName[]
   });
 }
 
-async function openLlama(): Promise<LlamaTools | { readonly problem: string }> {
-  const found = values["no-llama"]
-    ? { problem: "--no-llama was given" }
-    : modelPath.endsWith(".gguf")
-      ? await llamaTools(cacheDir, log)
-      : { problem: "llama.cpp reads GGUF files alone" };
-  if ("problem" in found) log(`no comparison with llama.cpp: ${found.problem}`);
-  return found;
-}
-
-async function createPair(format: string): Promise<Pair> {
-  const seap = seapSide(format, { modelPath, threads });
-  if ("problem" in tools) return { seap, llama: null };
-  const weights = [];
-  for (const like of likeFormats[format]!) {
-    weights.push(
-      like === "file"
-        ? { format: like, modelPath }
-        : await llamaWeights(tools, { modelPath, format: like, cacheDir }),
-    );
-  }
-  const { sessions } = createWorkload("one-task", source);
-  const options = { program: tools.server, threads, sessions, log };
-  const { best, speeds: tried } = await bestSetting(weights, options);
-  speeds.push(...tried);
-  return { seap, llama: llamaSide(tools.server, best, threads) };
-}
-
-function llamaReport(): LlamaReport {
-  if ("problem" in tools) return tools;
-  const { version, buildSeconds } = tools;
-  return { version, buildSeconds, settings: speeds };
+function formatsOf(list: string): ComparedFormat[] {
+  return list.split(",").map((name) => {
+    const known = comparedFormats.find((each) => each === name);
+    if (known) return known;
+    throw new Error(`--weights: expected some of ${comparedFormats.join(", ")}, got ${name}`);
+  });
 }
