@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./free-port.ts";
 import { processMemory } from "./process-memory.ts";
 
 const cliPath = fileURLToPath(new URL("../../bin/seap.js", import.meta.url));
@@ -27,11 +27,11 @@ export interface StreamTimes {
 /** The whole server in a process of its own, asked as a client would. */
 export class HttpSide {
   readonly #child: ChildProcess;
-  readonly #url: string;
+  readonly url: string;
 
   private constructor(child: ChildProcess, url: string) {
     this.#child = child;
-    this.#url = url;
+    this.url = url;
   }
 
   static async start(options: HttpSideOptions): Promise<HttpSide> {
@@ -60,20 +60,24 @@ export class HttpSide {
     return side;
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** Resident memory of the server's process. */
   get residentBytes(): number {
-    return processMemory(this.#child.pid!).residentBytes;
+    return processMemory(this.pid).residentBytes;
   }
 
   /** The most that it ever was. */
   get peakBytes(): number {
-    return processMemory(this.#child.pid!).peakBytes;
+    return processMemory(this.pid).peakBytes;
   }
 
   /** What a request without a body is answered with. */
   async ask(method: "GET" | "POST", path: string): Promise<unknown> {
     const headers = { "content-type": "application/json" };
-    const response = await fetch(`${this.#url}${path}`, { method, headers });
+    const response = await fetch(`${this.url}${path}`, { method, headers });
     if (!response.ok) throw new Error(await response.text());
     return response.json();
   }
@@ -85,7 +89,7 @@ export class HttpSide {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<StreamTimes> {
     const startedAt = performance.now();
-    const response = await fetch(`${this.#url}/v1/completions`, {
+    const response = await fetch(`${this.url}/v1/completions`, {
       method: "POST",
       headers: { "content-type": "application/json", ...headers },
       body: JSON.stringify({
@@ -120,19 +124,9 @@ export class HttpSide {
   async #untilReady(): Promise<void> {
     for (;;) {
       if (this.#child.exitCode !== null) throw new Error("the server ended while it was loading");
-      const response = await fetch(`${this.#url}/ready`).catch(() => null);
+      const response = await fetch(`${this.url}/ready`).catch(() => null);
       if (response?.ok) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

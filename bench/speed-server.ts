@@ -9,18 +9,22 @@ import { parseConfig } from "../server/config/config.ts";
 import { loadModel } from "../server/model/load-model.ts";
 import { createLog } from "../server/base/log.ts";
 import { startServer } from "../server/start-server.ts";
+import { processBuilder } from "./soak/process-builder.ts";
+import type { ProcessBuilding } from "./soak/process-builder.ts";
 
 /** First argument of the program, as JSON; the rest are flags of `seap serve`. */
 export interface SpeedSetting {
   readonly tasks: readonly string[];
   /** The expert that every task gets. */
   readonly built: BuiltExpert;
+  /** How experts are built one after the other; unset: they are there at once. */
+  readonly building?: ProcessBuilding;
 }
 
 // A server process as `seap serve`, but for its experts, which are there at once, and its router, which is never
 // asked: a header of each request names the task, by a rule, so that the pool is free to choose another expert.
 const [setting = "{}", ...args] = process.argv.slice(2);
-const { tasks, built } = JSON.parse(setting) as SpeedSetting;
+const { tasks, built, building } = JSON.parse(setting) as SpeedSetting;
 const { config } = parseConfig({ args, env: {} });
 const log = createLog(config.logLevel, (line) => process.stderr.write(line));
 await startServer({
@@ -38,10 +42,10 @@ await startServer({
       },
       experts: {
         tasks,
-        createBuilder: () => ({
-          find: () => Promise.resolve(built),
-          build: () => Promise.resolve(built),
-        }),
+        createBuilder: () =>
+          building
+            ? processBuilder(building)
+            : { find: () => Promise.resolve(built), build: () => Promise.resolve(built) },
       },
     }),
   signals: process,

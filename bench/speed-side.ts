@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { BuiltExpert } from "../engine/contract/experts.ts";
 import type { WireExpertList } from "../server/experts/expert-wire.ts";
 import { HttpSide } from "./http-side.ts";
+import type { ProcessBuilding } from "./soak/process-builder.ts";
 import type { SpeedModel } from "./speed-expert.ts";
 import type { SpeedSetting } from "./speed-server.ts";
 
@@ -13,6 +14,7 @@ export interface SpeedSideOptions {
   readonly model: SpeedModel;
   readonly built: BuiltExpert;
   readonly tasks: readonly string[];
+  readonly building?: ProcessBuilding;
   /** More flags of `seap serve`. */
   readonly flags?: Readonly<Record<string, string | number>>;
 }
@@ -33,12 +35,12 @@ export function headerRules(tasks: readonly string[]): string {
 
 /** A server whose experts are there at once, with memory for all of them. */
 export async function startSpeedSide(options: SpeedSideOptions): Promise<HttpSide> {
-  const { model, built, tasks, flags } = options;
+  const { model, built, tasks, building, flags } = options;
   return HttpSide.start({
     ...model,
     program: [
       fileURLToPath(new URL("./speed-server.js", import.meta.url)),
-      JSON.stringify({ tasks, built } satisfies SpeedSetting),
+      JSON.stringify({ tasks, built, ...(building && { building }) } satisfies SpeedSetting),
     ],
     flags: {
       router: "auto",
