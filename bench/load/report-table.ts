@@ -1,6 +1,5 @@
 import { markdownTable } from "../../bin/reports/markdown-table.ts";
 import type { Table } from "../../bin/reports/html.ts";
-import { goalRatio, reachesGoal } from "./goals.ts";
 import { median } from "./percentiles.ts";
 import type { Distribution } from "./percentiles.ts";
 import type { Comparison, LoadReport, RowResult, WorkloadResult } from "./report.ts";
@@ -81,8 +80,10 @@ function comparisonRow(row: RowResult): string[] {
   const [ours, theirs] = [median(row.seap), row.llama && median(row.llama)];
   const ratio = ours === null || theirs === null ? null : ours / theirs;
   const failed = row.errors.seap + row.errors.llama;
-  const bound = `${row.unit === "ms" ? "≤" : "≥"} ${goalRatio}`;
-  const verdict = ratio === null ? "" : reachesGoal(row, ratio) ? ": reached" : ": missed";
+  const isTime = row.unit === "ms";
+  const bound = `${isTime ? "≤" : "≥"} ${row.goal}`;
+  const isReached = ratio !== null && (isTime ? ratio <= row.goal : ratio >= row.goal);
+  const verdict = ratio === null ? "" : isReached ? ": reached" : ": missed";
   return [
     `${row.name}, ${row.unit}${failed > 0 ? ` (${row.errors.seap} + ${row.errors.llama} errors)` : ""}`,
     number(ours),
