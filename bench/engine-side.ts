@@ -90,6 +90,29 @@ export class EngineSide {
     return seconds;
   }
 
+  /**
+   * Decode steps of one sequence in which so many tokens are guessed, all of them wrong.
+   * @returns seconds of all steps together
+   */
+  async guess(numGuesses: number, { context, tokens: numSteps }: Omit<DecodeRun, "batch">) {
+    const tokens = new FixedTokens(context, 0);
+    tokens.push(argmax(await this.#prefill(tokens)));
+    const draft = Uint32Array.from({ length: numGuesses }, (_, i) => tokenAt(i));
+    const drafts = new Map(numGuesses > 0 ? [[tokens, draft]] : []);
+    const step = async () => {
+      await this.#runner.arrange(Infinity);
+      await this.#runner.decode(drafts);
+      // So that each step is as the first.
+      await this.#runner.takeBack(tokens);
+    };
+    await step();
+    const startedAt = performance.now();
+    for (let i = 0; i < numSteps; i++) await step();
+    const seconds = (performance.now() - startedAt) / 1000;
+    this.#runner.release(tokens);
+    return seconds;
+  }
+
   async close(): Promise<void> {
     await this.#runner.dispose();
   }

@@ -13,6 +13,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-experts [flags]   compare pruned experts' speed with the dense model's
   bench-models [flags]    compare speed, memory and start of the named models with llama.cpp's
   bench-weights [flags]   measure what rounding the weights of the named models costs in quality
+  bench-speculation [flags]   measure what guessed tokens cost, and from when on they pay
   bench-serving [flags]   measure what serving many experts at once costs and gives
   bench-load [flags]      put the server under load, beside llama.cpp's own
   soak [flags]            put it under mixed load for an hour, and judge whether memory, handles or lag grow
@@ -65,6 +66,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/weights.js"), ...args]);
+    case "bench-speculation":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/speculation.js"), ...args]);
     case "bench-serving":
       await ensureInstalled(root);
       await ensureBuilt(root);
