@@ -8,7 +8,7 @@ import type { OnDecodeFailure } from "./decode.ts";
 import { Middles } from "./middles.ts";
 import type { ModelStages } from "./middles.ts";
 import { Prefill } from "./prefill.ts";
-import type { PrefillStep } from "./prefill.ts";
+import type { PartShape, PrefillPart } from "./prefill.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import { scoreStep } from "./scoring.ts";
 import { SequenceStates } from "./sequence-states.ts";
@@ -118,12 +118,22 @@ export class ModelRunner {
     await this.#prefill.setMiddle(sequence, name);
   }
 
+  /** Prompt tokens of a sequence that have still to pass the head. */
+  numLeftOf(sequence: Tokens): number {
+    return this.#prefill.numLeftOf(sequence) ?? sequence.numTokens;
+  }
+
+  /** What the next part of a sequence's prefill is. */
+  partOf(sequence: Tokens): PartShape {
+    return this.#prefill.shapeOf(sequence);
+  }
+
   /**
-   * One step of the prefill. After the last chunk of the trunk the sequence needs a middle; it gets the unpruned one
-   * where none is set before the next step.
+   * The next part of a prefill: a chunk in one stage. After the last chunk of the trunk the sequence needs a middle; it
+   * gets the unpruned one where none is set before the next part.
    * @throws InferenceError
    */
-  async prefill(sequence: Tokens): Promise<PrefillStep> {
+  async prefill(sequence: Tokens): Promise<PrefillPart> {
     return this.#prefill.step(sequence);
   }
 

@@ -89,6 +89,7 @@ async function load(): Promise<LoadedEngine> {
       },
       maxBatch,
       kvBudgetBytes: sequenceBytesOf(runner),
+      maxGapMs: options.maxGapMs,
       now: () => performance.now(),
       ...(experts && {
         experts: experts.pool,

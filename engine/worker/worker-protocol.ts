@@ -24,6 +24,8 @@ export interface WorkerOptions {
   readonly maxBatch: number;
   /** Largest number of prompt tokens in one forward pass. */
   readonly prefillChunk?: number | undefined;
+  /** Milliseconds between two tokens of a running sequence that prefill may fill. @default 100 */
+  readonly maxGapMs?: number | undefined;
   /** KV memory of all sequences together. */
   readonly kvMemoryBytes: number;
   /** Memory for the beginnings of prompts that may come again; 0 keeps none. */

@@ -100,6 +100,7 @@ export async function loadModel(
       vocabSize,
       maxBatch: config.maxBatch,
       prefillChunk: config.prefillChunk,
+      maxGapMs: config.maxGap,
       kvMemoryBytes: config.kvMemory ?? Math.floor(availableBytes * DEFAULT_KV_SHARE),
       prefixCacheBytes:
         config.prefixCache ?? Math.floor(availableBytes * DEFAULT_PREFIX_CACHE_SHARE),

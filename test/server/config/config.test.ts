@@ -35,6 +35,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     engineTimeoutSeconds: 600,
     engineRestarts: 5,
     prefillChunk: 128,
+    maxGap: 100,
     router: "auto",
     routing: { rules: [] },
     stickyMargin: 2,
