@@ -22,6 +22,8 @@ export interface ModelRunnerOptions {
   readonly prefixCacheBytes?: number;
   /** Told of the parts of each pass. */
   readonly meter?: StepMeter;
+  /** Milliseconds on a steady clock. @default one that stands still: every sequence takes part in each decode step */
+  readonly now?: () => number;
 }
 
 /**
@@ -38,7 +40,7 @@ export class ModelRunner {
   readonly #decode: Decode;
 
   constructor(options: ModelRunnerOptions) {
-    const { device, stages, prefixCacheBytes: maxBytes = 0, meter } = options;
+    const { device, stages, prefixCacheBytes: maxBytes = 0, meter, now } = options;
     const chunkTokens = options.prefillChunk ?? device.chunkTokens;
     const middles = new Middles(stages);
     const shared = { device, middles, states: this.#states, meter };
@@ -52,7 +54,7 @@ export class ModelRunner {
     this.#chunks = new ChunkRunner(shared);
     const prefixCache = this.#prefixCache;
     this.#prefill = new Prefill({ ...shared, chunks: this.#chunks, prefixCache, chunkTokens });
-    this.#decode = new Decode(shared);
+    this.#decode = new Decode({ ...shared, now });
   }
 
   /** KV bytes that a sequence of some length needs, of all stages, on any middle. */
@@ -151,10 +153,11 @@ export class ModelRunner {
   }
 
   /**
-   * One token for every sequence whose prefill is through, after `arrange`.
-   * @param onFailure told of the sequences of a middle whose pass failed: they are released, and all others go on.
+   * One token for each sequence whose prefill is through, after `arrange`; where few of them take much of the time, they
+   * sit out some steps.
+   * @param onFailure told of the sequences whose pass through a middle failed: they are released, and all others go on.
    *   @default the whole step fails
-   * @returns logits `[vocabSize]` by sequence
+   * @returns logits `[vocabSize]` by sequence, of those that took part
    * @throws InferenceError
    */
   async decode(
