@@ -82,11 +82,15 @@ export class HttpSide {
     return response.json();
   }
 
-  /** Streams `numTokens` tokens after a prompt of text or token ids. */
+  /**
+   * Streams `numTokens` tokens after a prompt of text or token ids.
+   * @param onToken called when some have come
+   */
   async stream(
     prompt: string | readonly number[],
     numTokens: number,
     headers: Readonly<Record<string, string>> = {},
+    onToken: () => void = () => undefined,
   ): Promise<StreamTimes> {
     const startedAt = performance.now();
     const response = await fetch(`${this.url}/v1/completions`, {
@@ -110,6 +114,7 @@ export class HttpSide {
           .toString("latin1")
           .split("data: {").length - 1;
       for (let i = 0; i < events; i++) arrivals.push(now);
+      if (events > 0) onToken();
     }
     return { firstTokenSeconds: (arrivals[0]! - startedAt) / 1000, arrivals };
   }

@@ -17,6 +17,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-serving [flags]   measure what serving many experts at once costs and gives
   bench-load [flags]      put the server under load, beside llama.cpp's own
   soak [flags]            put it under mixed load for an hour, and judge whether memory, handles or lag grow
+  bench-fairness [flags]  measure what running streams notice of prompts that arrive, and of a long one
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
   test-hostile [flags]    send requests of which a third means harm, and judge how long /health then takes
   test-models [flags]     compare all named models with llama.cpp's answers, after fetching them (2 GB), and let an agent
@@ -82,6 +83,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/soak/main.js"), ...args]);
+    case "bench-fairness":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/fairness.js"), ...args]);
     case "test":
       await ensureInstalled(root);
       return test(root, args);

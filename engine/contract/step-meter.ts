@@ -68,9 +68,10 @@ export class StepMeter {
     return this.#open?.seconds[phase] ?? 0;
   }
 
-  /** Says how many sequences run on the expert in this step. */
+  /** Says how many more sequences run on the expert in this step. */
   countRows(expert: string, rows: number): void {
-    if (this.#open !== null && rows > 0) this.#open.experts[expert] = rows;
+    if (this.#open === null || rows === 0) return;
+    this.#open.experts[expert] = (this.#open.experts[expert] ?? 0) + rows;
   }
 
   countTokens(tokens: number): void {

@@ -14,7 +14,7 @@ export interface ChunkRunnerOptions {
 
 /**
  * Runs a text that is there already, chunk by chunk: the whole of it through the trunk, then the trunk's output through
- * a middle and the head.
+ * the stages of a middle, one at a time, and the head.
  */
 export class ChunkRunner {
   readonly #options: ChunkRunnerOptions;
@@ -36,7 +36,8 @@ export class ChunkRunner {
     const numTokens = Math.min(sequence.numTokens, chunk);
     const [kv] = await device.openKv([middles.trunk, middles.head], numTokens);
     const state: SequenceState = {
-      ...{ kv: kv!, numInTrunk: 0, numInHead: 0, middle: null, chunks: [], chain },
+      ...{ kv: kv!, numInTrunk: 0, numInHead: 0, numStages: 0 },
+      ...{ middle: null, chunks: [], chain },
       skippable: chain.slice(0, Math.floor((sequence.numTokens - 1) / chunk)),
       ...{ numCached: 0, isDecoding: false },
     };
@@ -64,32 +65,40 @@ export class ChunkRunner {
     return hidden!;
   }
 
+  /** The first chunk that the head has not seen, through the next stage of the middle. */
+  async middle(state: SequenceState): Promise<void> {
+    const { device, meter } = this.#options;
+    const { kv, middle, chunks } = state;
+    const [input] = chunks;
+    const stage = middle!.stages[state.numStages]!;
+    const [hidden] = await device.createPass().forward([stage], [{ kv, input: input! }]);
+    input!.dispose();
+    chunks[0] = hidden!;
+    state.numStages++;
+    meter?.lap("expert");
+  }
+
   /**
-   * The trunk's next chunk through middle and head.
+   * A chunk that has passed the middle through the head.
    * @returns logits of some of its rows; of null, what the last norm takes of all
    */
-  async rest(state: SequenceState, rows: readonly number[] | null): Promise<Float32Array> {
+  async head(state: SequenceState, rows: readonly number[] | null): Promise<Float32Array> {
     const { device, middles, meter } = this.#options;
-    const { kv, middle, chunks } = state;
+    const { kv, chunks } = state;
     const input = chunks[0]!;
     const pass = device.createPass();
-    const [hidden] = await pass.forward(middle!.stages, [{ kv, input }]);
     let result: Float32Array;
-    try {
-      meter?.lap("expert");
-      if (rows === null) {
-        const [states] = await pass.forward([middles.head], [{ kv, input: hidden! }]);
-        result = await this.#take(states!);
-      } else {
-        const [logits] = await pass.forwardLogits(middles.head, [{ kv, input: hidden!, rows }]);
-        result = logits!;
-      }
-      meter?.lap("head");
-      meter?.countTokens(input.numRows);
-    } finally {
-      hidden!.dispose();
+    if (rows === null) {
+      const [states] = await pass.forward([middles.head], [{ kv, input }]);
+      result = await this.#take(states!);
+    } else {
+      const [logits] = await pass.forwardLogits(middles.head, [{ kv, input, rows }]);
+      result = logits!;
     }
+    meter?.lap("head");
+    meter?.countTokens(input.numRows);
     state.numInHead += input.numRows;
+    state.numStages = 0;
     input.dispose();
     chunks.shift();
     return result;

@@ -1,8 +1,10 @@
 import type { StepMeter } from "../contract/step-meter.ts";
 import type { Tokens } from "../contract/tokens.ts";
 import type { Device, ForwardPass, HiddenStates, PassInput } from "../device/device.ts";
+import { DecodeTurns } from "./decode-turns.ts";
+import type { DecodeGroup } from "./decode-turns.ts";
+import type { Middles } from "./middles.ts";
 import type { Drafts } from "../speculation/speculation.ts";
-import type { Middle, Middles } from "./middles.ts";
 import type { SequenceState, SequenceStates } from "./sequence-states.ts";
 
 export interface DecodeParts {
@@ -10,9 +12,11 @@ export interface DecodeParts {
   readonly middles: Middles;
   readonly states: SequenceStates;
   readonly meter?: StepMeter | undefined;
+  /** Milliseconds on a steady clock. @default one that stands still: every sequence takes part in each step */
+  readonly now?: (() => number) | undefined;
 }
 
-/** Told of the sequences of a middle whose pass failed. */
+/** Told of the sequences whose pass through a middle failed. */
 export type OnDecodeFailure = (sequences: readonly Tokens[], error: unknown) => void;
 
 /**
@@ -21,9 +25,11 @@ export type OnDecodeFailure = (sequences: readonly Tokens[], error: unknown) => 
  */
 export class Decode {
   readonly #options: DecodeParts;
+  readonly #turns: DecodeTurns;
 
   constructor(options: DecodeParts) {
     this.#options = options;
+    this.#turns = new DecodeTurns(options.now ?? (() => 0));
   }
 
   /** Room for one more token of each, in KV memory that holds all that the other sequences are going to need as well. */
@@ -52,13 +58,14 @@ export class Decode {
     if (state) await device.setLength(state.kv, sequence.numTokens - 1);
   }
 
-  /** @returns logits `[1 + guessed tokens, vocabSize]` by sequence. @throws InferenceError */
+  /** @returns logits `[1 + guessed tokens, vocabSize]` by sequence, of those whose turn it is. @throws InferenceError */
   async step(drafts: Drafts, onFailure: OnDecodeFailure): Promise<Map<Tokens, Float32Array>> {
     const { device, middles, states, meter } = this.#options;
     const pass = device.createPass();
     const step = new HiddenOfStep();
     try {
-      const decoding = states.decoding();
+      const groups = this.#turns.begin(states.decoding());
+      const decoding = groups.flatMap(({ members }) => members);
       const inputs = decoding.map(([sequence, { kv }]): PassInput => {
         const draft = drafts.get(sequence) ?? [];
         const input = Uint32Array.of(sequence.lastTokenId, ...draft);
@@ -67,11 +74,10 @@ export class Decode {
       const afterTrunk = step.keep(decoding, await pass.forward([middles.trunk], inputs));
       meter?.lap("trunk");
       const afterMiddle = new Map<Tokens, HiddenStates>();
-      for (const middle of middles.all()) {
-        const members = states.decoding(middle);
-        if (members.length === 0) continue;
+      for (const group of groups) {
+        const { middle, members } = group;
         try {
-          const hidden = await runMiddle(pass, middle, members, afterTrunk);
+          const hidden = await this.#turns.measure(group, () => runGroup(pass, group, afterTrunk));
           for (const [member, states] of step.keep(members, hidden))
             afterMiddle.set(member, states);
           meter?.countRows(middle.name, members.length);
@@ -81,6 +87,7 @@ export class Decode {
           for (const sequence of failed) states.release(sequence);
         }
       }
+      this.#turns.end();
       meter?.lap("expert");
       return await this.#runHead(pass, afterMiddle);
     } finally {
@@ -93,7 +100,7 @@ export class Decode {
     afterMiddle: ReadonlyMap<Tokens, HiddenStates>,
   ): Promise<Map<Tokens, Float32Array>> {
     const { middles, states, meter } = this.#options;
-    const decoding = states.decoding();
+    const decoding = states.decoding().filter(([sequence]) => afterMiddle.has(sequence));
     const inputs = decoding.map(([sequence, { kv }]) => {
       const input = afterMiddle.get(sequence)!;
       const rows = Array.from({ length: input.numRows }, (_, row) => row);
@@ -105,14 +112,13 @@ export class Decode {
   }
 }
 
-async function runMiddle(
+async function runGroup(
   pass: ForwardPass,
-  { stages }: Middle,
-  members: readonly [Tokens, SequenceState][],
+  { middle, members }: DecodeGroup,
   inputs: ReadonlyMap<Tokens, HiddenStates>,
 ): Promise<HiddenStates[]> {
   return pass.forward(
-    stages,
+    middle.stages,
     members.map(([sequence, { kv }]) => {
       const input = inputs.get(sequence)!;
       return { kv, input, isStepwise: input.numRows > 1 };

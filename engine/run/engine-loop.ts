@@ -10,6 +10,7 @@ import type { ExpertChooser, ExpertLease } from "../contract/expert-choice.ts";
 import { denseExpert } from "../contract/experts.ts";
 import type { Tokens } from "../contract/tokens.ts";
 import type { ModelRunner } from "./model-runner.ts";
+import { defaultMaxGapMs, PrefillPace } from "./prefill-pace.ts";
 import type { KvBorrower } from "../contract/kv-borrower.ts";
 import type { ProgressEvent } from "../contract/progress-event.ts";
 import type { GenerateEvent, GenerateRequest } from "../contract/request.ts";
@@ -31,6 +32,8 @@ export interface EngineLoopOptions {
   /** KV memory of all sequences; enough for one of the largest length. */
   readonly kvBudgetBytes: number;
   readonly kvBorrower?: KvBorrower;
+  /** Milliseconds between two tokens of a running sequence that prefill may fill. @default 100 */
+  readonly maxGapMs?: number | undefined;
   /** Milliseconds on a steady clock. */
   readonly now: () => number;
   /** Called once or twice a step with everything that is new. */
@@ -52,8 +55,8 @@ export interface EngineLoopOptions {
 }
 
 /**
- * Continuous batching: every step is at most one prefill chunk, then one token for each running
- * sequence, whatever its expert. Cancellations take effect between the two, never during a forward pass.
+ * Continuous batching: every step is some parts of prefill, then one token for each running sequence, whatever its
+ * expert. Cancellations take effect between two of them, never during a forward pass.
  *
  * Answers do not depend on the neighbours, nor on what was guessed of them: with q8 and f32 weights a sequence's logits are the
  * same bits at any batch size and in any capacity class, and for tokens that are computed together. Two cases differ by rounding between one row and
@@ -64,6 +67,7 @@ export interface EngineLoopOptions {
 export class EngineLoop {
   readonly #options: EngineLoopOptions;
   readonly #scheduler: Scheduler;
+  readonly #pace: PrefillPace;
   readonly #sequences = new Map<string, Sequence>();
   readonly #cancelled = new Set<string>();
   #outputs: EngineOutput[] = [];
@@ -71,11 +75,13 @@ export class EngineLoop {
 
   constructor(options: EngineLoopOptions) {
     this.#options = options;
-    const { runner, maxBatch, kvBudgetBytes } = options;
+    const { runner, maxBatch, kvBudgetBytes, maxGapMs = defaultMaxGapMs, now } = options;
+    this.#pace = new PrefillPace(maxGapMs, now);
     this.#scheduler = new Scheduler({
       ...{ maxBatch, kvBudgetBytes },
       kvBytesOf: (sequence) =>
         runner.kvBytesOf(sequence, Math.min(sequence.numTokens + 1, sequence.maxTokens)),
+      numLeftOf: (sequence) => runner.numLeftOf(sequence),
     });
   }
 
@@ -130,19 +136,46 @@ export class EngineLoop {
 
   async step(): Promise<void> {
     this.#applyCancellations();
-    for (const parked of this.#scheduler.makeRoom()) this.#options.runner.release(parked);
-    const sequence = this.#scheduler.nextPrefill();
-    if (sequence) {
-      if (!this.#options.runner.holds(sequence)) await this.#clear(sequence);
-      await this.#prefill(sequence);
-    }
-    this.#applyCancellations();
+    this.#admit();
+    await this.#prefill();
     this.#flush();
-    if (this.#scheduler.running.length > 0) await this.#decode();
+    if (this.#scheduler.running.length > 0) {
+      await this.#pace.measureDecode(() => this.#decode());
+    }
     this.#flush();
   }
 
-  /** Takes back what the others hold beyond their need, for a sequence that is admitted. */
+  /** Lets in whom there is room for. */
+  #admit(): void {
+    for (;;) {
+      for (const parked of this.#scheduler.makeRoom()) this.#options.runner.release(parked);
+      const sequence = this.#scheduler.admit();
+      if (!sequence) return;
+      if (sequence.isStarted) continue;
+      sequence.start();
+      this.#outputs.push({ id: sequence.id, event: { type: "started" } });
+    }
+  }
+
+  /** One part, so that all goes on, and more as long as those who decode get their tokens in time. */
+  async #prefill(): Promise<void> {
+    const { runner, meter } = this.#options;
+    let sequence = this.#scheduler.nextPrefill();
+    if (!sequence) return;
+    meter?.begin("prefill");
+    do {
+      await this.#prefillPart(sequence);
+      this.#applyCancellations();
+      sequence = this.#scheduler.nextPrefill();
+    } while (
+      sequence &&
+      this.#scheduler.running.length > 0 &&
+      this.#pace.hasRoomFor(runner.partOf(sequence))
+    );
+    meter?.end();
+  }
+
+  /** Takes back what the others hold beyond their need, for a sequence whose prefill begins. */
   async #clear({ numTokens }: Sequence): Promise<void> {
     const { runner, kvBudgetBytes } = this.#options;
     this.#reclaim();
@@ -156,27 +189,25 @@ export class EngineLoop {
     if (kvBorrower && kvBorrower.kvBytes > this.freeKvBytes) kvBorrower.giveBack();
   }
 
-  async #prefill(sequence: Sequence): Promise<void> {
+  async #prefillPart(sequence: Sequence): Promise<void> {
     const { runner, meter } = this.#options;
-    meter?.begin("prefill");
-    const step = await this.#attempt([sequence], async () => {
-      if (!sequence.isStarted) {
-        sequence.start();
-        this.#outputs.push({ id: sequence.id, event: { type: "started" } });
-      }
+    if (!runner.holds(sequence)) await this.#clear(sequence);
+    const part = await this.#attempt([sequence], async () => {
       if (!(await this.#chooseMiddle(sequence))) return null;
-      const result = await runner.prefill(sequence);
-      sequence.countPass(meter?.secondsOf("head") ?? 0);
+      const headSeconds = meter?.secondsOf("head") ?? 0;
+      const result = await this.#pace.measure(runner.partOf(sequence), () =>
+        runner.prefill(sequence),
+      );
+      this.#scheduler.countPart();
+      sequence.countPass((meter?.secondsOf("head") ?? 0) - headSeconds);
       if (result.kind === "trunk-through") await this.#chooseMiddle(sequence);
       return result;
     });
-    if (step?.kind === "logits" || step?.kind === "read") {
-      this.#scheduler.prefilled();
-      if (!sequence.hasBegun) sequence.numCachedTokens = runner.numCachedOf(sequence);
-      this.#advance(sequence, step.kind === "logits" ? step.logits : null);
-      meter?.lap("sample");
-    }
-    meter?.end();
+    if (part?.kind !== "logits" && part?.kind !== "read") return;
+    this.#scheduler.prefilled(sequence);
+    if (!sequence.hasBegun) sequence.numCachedTokens = runner.numCachedOf(sequence);
+    this.#advance(sequence, part.kind === "logits" ? part.logits : null);
+    meter?.lap("sample");
   }
 
   /** Where the sequence needs a middle: it gets one, or is parked. @returns whether it can go on */
@@ -213,7 +244,7 @@ export class EngineLoop {
         `${maxParked} requests wait for their experts already, which is the limit. Retry later, or without waiting.`,
       );
     }
-    this.#scheduler.park();
+    this.#scheduler.park(sequence);
     sequence.isStarted = false;
     sequence.wasParked = true;
     this.#outputs.push({ id, event: { type: "parked" } });
@@ -243,7 +274,7 @@ export class EngineLoop {
       drafts = this.#plan(running);
       const startedAt = now();
       const logits = await runner.decode(drafts, (failed, error) => this.#failAll(failed, error));
-      const numRows = running.length * (1 + draftLengthOf(drafts));
+      const numRows = logits.size * (1 + draftLengthOf(drafts));
       speculation?.measured(numRows, now() - startedAt);
       return logits;
     });

@@ -8,7 +8,7 @@ import type { OnDecodeFailure } from "./decode.ts";
 import { Middles } from "./middles.ts";
 import type { ModelStages } from "./middles.ts";
 import { Prefill } from "./prefill.ts";
-import type { PrefillStep } from "./prefill.ts";
+import type { PartShape, PrefillPart } from "./prefill.ts";
 import { PrefixCache } from "./prefix-cache.ts";
 import type { Drafts } from "../speculation/speculation.ts";
 import { scoreStep } from "./scoring.ts";
@@ -23,6 +23,8 @@ export interface ModelRunnerOptions {
   readonly prefixCacheBytes?: number;
   /** Told of the parts of each pass. */
   readonly meter?: StepMeter;
+  /** Milliseconds on a steady clock. @default one that stands still: every sequence takes part in each decode step */
+  readonly now?: () => number;
 }
 
 /**
@@ -39,7 +41,7 @@ export class ModelRunner {
   readonly #decode: Decode;
 
   constructor(options: ModelRunnerOptions) {
-    const { device, stages, prefixCacheBytes: maxBytes = 0, meter } = options;
+    const { device, stages, prefixCacheBytes: maxBytes = 0, meter, now } = options;
     const chunkTokens = options.prefillChunk ?? device.chunkTokens;
     const middles = new Middles(stages);
     const shared = { device, middles, states: this.#states, meter };
@@ -53,7 +55,7 @@ export class ModelRunner {
     this.#chunks = new ChunkRunner(shared);
     const prefixCache = this.#prefixCache;
     this.#prefill = new Prefill({ ...shared, chunks: this.#chunks, prefixCache, chunkTokens });
-    this.#decode = new Decode(shared);
+    this.#decode = new Decode({ ...shared, now });
   }
 
   /** KV bytes that a sequence of some length needs, of all stages, on any middle. */
@@ -119,12 +121,22 @@ export class ModelRunner {
     await this.#prefill.setMiddle(sequence, name);
   }
 
+  /** Prompt tokens of a sequence that have still to pass the head. */
+  numLeftOf(sequence: Tokens): number {
+    return this.#prefill.numLeftOf(sequence) ?? sequence.numTokens;
+  }
+
+  /** What the next part of a sequence's prefill is. */
+  partOf(sequence: Tokens): PartShape {
+    return this.#prefill.shapeOf(sequence);
+  }
+
   /**
-   * One step of the prefill. After the last chunk of the trunk the sequence needs a middle; it gets the unpruned one
-   * where none is set before the next step.
+   * The next part of a prefill: a chunk in one stage. After the last chunk of the trunk the sequence needs a middle; it
+   * gets the unpruned one where none is set before the next part.
    * @throws InferenceError
    */
-  async prefill(sequence: Tokens): Promise<PrefillStep> {
+  async prefill(sequence: Tokens): Promise<PrefillPart> {
     return this.#prefill.step(sequence);
   }
 
@@ -147,11 +159,12 @@ export class ModelRunner {
   }
 
   /**
-   * One token for every sequence whose prefill is through, after `arrange`, and those that are guessed to follow it.
+   * One token for each sequence whose prefill is through, after `arrange`, and those that are guessed to follow it; where
+   * few of the sequences take much of the time, they sit out some steps.
    * @param drafts no more than `draftRoomOf` of each. @default none
-   * @param onFailure told of the sequences of a middle whose pass failed: they are released, and all others go on.
+   * @param onFailure told of the sequences whose pass through a middle failed: they are released, and all others go on.
    *   @default the whole step fails
-   * @returns logits `[1 + guessed tokens, vocabSize]` by sequence
+   * @returns logits `[1 + guessed tokens, vocabSize]` by sequence, of those that took part
    * @throws InferenceError
    */
   async decode(

@@ -7,9 +7,9 @@ import type { Middles } from "./middles.ts";
 import type { PrefixCache } from "./prefix-cache.ts";
 import type { SequenceState, SequenceStates } from "./sequence-states.ts";
 
-/** What a step of a prefill came to. */
-export type PrefillStep =
-  /** Chunks are left, of the trunk or of the rest. */
+/** What a part of a prefill came to: a chunk in one stage. */
+export type PrefillPart =
+  /** Parts are left, of the trunk or of the rest. */
   | { readonly kind: "more" }
   /** The trunk has seen the whole prompt: a middle goes on. */
   | { readonly kind: "trunk-through" }
@@ -21,11 +21,13 @@ export type PrefillStep =
 /** What computes the blocks that all middles share. A middle's blocks have its name, which no middle can have. */
 const trunkPart = "";
 
-/**
- * The trunk takes a whole prompt before its middle starts, since the middle is chosen by the trunk's
- * output. It is a small part of the model, so several of its chunks make one step.
- */
-const trunkChunksPerStep = 4;
+/** What a part of a prefill runs, which its time depends on. */
+export interface PartShape {
+  readonly stage: Stage;
+  readonly numRows: number;
+  /** Tokens of the sequence that the stage has seen. */
+  readonly numPast: number;
+}
 
 export interface PrefillOptions {
   readonly device: Device;
@@ -38,7 +40,10 @@ export interface PrefillOptions {
   readonly meter?: StepMeter | undefined;
 }
 
-/** Computes prompts, some chunks a step, and puts back what was computed before of a prompt with the same beginning. */
+/**
+ * Computes prompts, each chunk stage by stage, and puts back what was computed before of a prompt with the same beginning.
+ * The trunk takes a whole prompt before its middle starts, since the middle is chosen by the trunk's output.
+ */
 export class Prefill {
   readonly #options: PrefillOptions;
 
@@ -65,12 +70,34 @@ export class Prefill {
     state.numInHead = state.numCached;
   }
 
-  /** One step: some chunks of the trunk, or one chunk of middle and head. @throws InferenceError */
-  async step(sequence: Tokens): Promise<PrefillStep> {
-    const state = this.#options.states.get(sequence) ?? (await this.#begin(sequence));
-    if (state.numInTrunk < sequence.numTokens) return this.#trunkStep(sequence, state);
+  /** Tokens that have still to pass the head; null where the prefill has not begun. */
+  numLeftOf(sequence: Tokens): number | null {
+    const state = this.#options.states.get(sequence);
+    return state === undefined ? null : sequence.numTokens - state.numInHead;
+  }
+
+  /** What the next part is. */
+  shapeOf(sequence: Tokens): PartShape {
+    const { states, middles, chunkTokens } = this.#options;
+    const state = states.get(sequence);
+    const numPast = state?.numInTrunk ?? 0;
+    const numRows = Math.min(chunkTokens, sequence.numTokens - numPast);
+    if (state === undefined || numRows > 0) return { stage: middles.trunk, numRows, numPast };
+    const { chunks, numInHead, numStages } = state;
+    const { stages } = state.middle ?? middles.dense;
+    const stage = stages[numStages] ?? middles.head;
+    return { stage, numRows: chunks[0]!.numRows, numPast: numInHead };
+  }
+
+  /** The next part: a chunk through the trunk, a stage of the middle, or the head. @throws InferenceError */
+  async step(sequence: Tokens): Promise<PrefillPart> {
+    const { states, chunks } = this.#options;
+    const state = states.get(sequence) ?? (await this.#begin(sequence));
+    if (state.numInTrunk < sequence.numTokens) return this.#trunkPart(sequence, state);
     if (state.middle === null) await this.setMiddle(sequence, denseExpert);
-    return this.#restStep(sequence, state);
+    if (state.numStages === state.middle!.stages.length) return this.#headPart(sequence, state);
+    await chunks.middle(state);
+    return { kind: "more" };
   }
 
   /** Opens a sequence with what the trunk has seen before of its prompt. */
@@ -94,16 +121,13 @@ export class Prefill {
     return state;
   }
 
-  async #trunkStep(sequence: Tokens, state: SequenceState): Promise<PrefillStep> {
+  async #trunkPart(sequence: Tokens, state: SequenceState): Promise<PrefillPart> {
     const { middles, chunks, chunkTokens, meter } = this.#options;
-    const { numTokens, reader } = sequence;
-    for (let i = 0; i < trunkChunksPerStep && state.numInTrunk < numTokens; i++) {
-      const hidden = await chunks.trunk(sequence, state, chunkTokens);
-      await this.#keepBlock(trunkPart, state, state.numInTrunk, [middles.trunk], hidden);
-      await this.#readTrunk(sequence, hidden);
-    }
-    const isThrough = state.numInTrunk === numTokens;
-    if (isThrough) reader?.endTrunk();
+    const hidden = await chunks.trunk(sequence, state, chunkTokens);
+    await this.#keepBlock(trunkPart, state, state.numInTrunk, [middles.trunk], hidden);
+    await this.#readTrunk(sequence, hidden);
+    const isThrough = state.numInTrunk === sequence.numTokens;
+    if (isThrough) sequence.reader?.endTrunk();
     meter?.lap("trunk");
     return { kind: isThrough ? "trunk-through" : "more" };
   }
@@ -112,7 +136,7 @@ export class Prefill {
     if (reader?.wantsTrunk) reader.addTrunk(await this.#options.device.readRows(hidden));
   }
 
-  async #restStep(sequence: Tokens, state: SequenceState): Promise<PrefillStep> {
+  async #headPart(sequence: Tokens, state: SequenceState): Promise<PrefillPart> {
     const { middles, chunks } = this.#options;
     const { reader } = sequence;
     const { numRows } = state.chunks[0]!;
@@ -120,11 +144,11 @@ export class Prefill {
     const isLast = start + numRows === sequence.numTokens;
     const wants = reader?.wants ?? "nothing";
     if (wants === "states") {
-      reader!.addStates(start, await chunks.rest(state, null), numRows);
+      reader!.addStates(start, await chunks.head(state, null), numRows);
       return { kind: isLast ? "read" : "more" };
     }
     const all = wants === "logits" ? Array.from({ length: numRows }, (_, row) => row) : null;
-    const logits = await chunks.rest(state, all ?? (isLast ? [numRows - 1] : []));
+    const logits = await chunks.head(state, all ?? (isLast ? [numRows - 1] : []));
     await this.#keepBlock(state.middle!.name, state, state.numInHead, this.#restOf(state), null);
     const { vocabSize } = middles.head.spec;
     if (all) reader!.addLogits(start, logits, vocabSize);

@@ -7,7 +7,12 @@ export interface SchedulerOptions {
   readonly kvBudgetBytes: number;
   /** KV bytes that a sequence needs for its next token, or its whole prefill. */
   readonly kvBytesOf: (sequence: Sequence) => number;
+  /** Tokens that the prefill of a sequence has still to compute. */
+  readonly numLeftOf: (sequence: Sequence) => number;
 }
+
+/** Of so many parts of prefill one is the oldest prompt's, however many shorter ones come. */
+const partsPerTurn = 3;
 
 interface Parked {
   readonly sequence: Sequence;
@@ -18,8 +23,9 @@ interface Parked {
 }
 
 /**
- * Owns the queues: waiting, then prefill (one at a time), then running, in order of arrival. When the
- * running sequences outgrow the KV memory, the youngest goes back to the front of the waiting queue and
+ * Owns the queues: waiting, then prefill, then running. Sequences are admitted in order of arrival. Of those in prefill
+ * the one that has least left goes first, so that a long prompt does not hold up short ones, and the oldest now and then,
+ * so that they do not hold it up for ever. When the KV memory is outgrown, the youngest goes back to wait in its place and
  * is computed anew later, its tokens kept.
  *
  * A sequence that waits for its expert in the middle of its prefill is parked: others overtake it, and it takes no
@@ -37,7 +43,10 @@ export class Scheduler {
   /** Place in the order of arrival. */
   readonly #places = new WeakMap<Sequence, number>();
   #numAdded = 0;
-  #prefilling: Sequence | null = null;
+  /** Oldest first. */
+  readonly #prefilling: Sequence[] = [];
+  /** Parts of prefill since the oldest one's turn. */
+  #numParts = 0;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -61,7 +70,7 @@ export class Scheduler {
   get hasWork(): boolean {
     return (
       this.#waiting.length > 0 ||
-      this.#prefilling !== null ||
+      this.#prefilling.length > 0 ||
       this.#running.length > 0 ||
       this.#numReady > 0
     );
@@ -69,8 +78,11 @@ export class Scheduler {
 
   /** KV bytes that the sequences in prefill and decode need for their next token, and those that are parked hold. */
   get kvBytes(): number {
-    const active = [...this.#running, ...(this.#prefilling ? [this.#prefilling] : [])];
-    return active.reduce((sum, sequence) => sum + this.#needed(sequence), this.#parkedKvBytes);
+    let sum = this.#parkedKvBytes;
+    for (const queue of [this.#running, this.#prefilling]) {
+      for (const sequence of queue) sum += this.#needed(sequence);
+    }
+    return sum;
   }
 
   add(sequence: Sequence): void {
@@ -80,8 +92,7 @@ export class Scheduler {
 
   /** Takes a sequence out, wherever it is. */
   remove(sequence: Sequence): void {
-    if (this.#prefilling === sequence) this.#prefilling = null;
-    for (const queue of [this.#waiting, this.#running]) {
+    for (const queue of [this.#waiting, this.#prefilling, this.#running]) {
       const index = queue.indexOf(sequence);
       if (index >= 0) queue.splice(index, 1);
     }
@@ -92,44 +103,54 @@ export class Scheduler {
     if (parked!.isReady) this.#numReady--;
   }
 
-  /** All sequences, oldest first, save that those that are parked come before those that wait. */
+  /** All sequences: those that run in the order in which they began to, of the others each kind oldest first. */
   all(): Sequence[] {
     return [
       ...this.#running,
-      ...(this.#prefilling ? [this.#prefilling] : []),
+      ...this.#prefilling,
       ...this.#parked.map(({ sequence }) => sequence),
       ...this.#waiting,
     ];
   }
 
-  /**
-   * The sequence whose prefill goes on in this step; admits the next one when there is room. Parked ones that are
-   * ready come first.
-   */
-  nextPrefill(): Sequence | null {
-    if (this.#prefilling) return this.#prefilling;
+  /** Admits the next sequence to prefill when there is room. Parked ones that are ready come first. */
+  admit(): Sequence | null {
     const next = this.#next();
-    if (!next || this.#running.length >= this.#options.maxBatch) return null;
+    if (!next || this.#isFull) return null;
     const { sequence, kvBytes } = next;
     if (kvBytes === null && this.#missing(sequence) > 0) return null;
     this.remove(sequence);
-    this.#prefilling = sequence;
+    this.#insert(this.#prefilling, sequence);
     return sequence;
   }
 
-  /** The prefill is through: the sequence decodes from now on. */
-  prefilled(): void {
-    if (this.#prefilling) this.#running.push(this.#prefilling);
-    this.#prefilling = null;
+  /** The sequence that the next part of prefill is for. */
+  nextPrefill(): Sequence | null {
+    const [oldest] = this.#prefilling;
+    if (!oldest) return null;
+    if (this.#numParts === partsPerTurn - 1) return oldest;
+    const { numLeftOf } = this.#options;
+    return this.#prefilling.reduce((best, other) =>
+      numLeftOf(other) < numLeftOf(best) ? other : best,
+    );
   }
 
-  /** The sequence in prefill waits for its expert, and the next one may begin. */
-  park(): void {
-    const sequence = this.#prefilling;
-    if (!sequence) return;
-    this.#prefilling = null;
-    const place = this.#places.get(sequence)!;
-    const after = this.#parked.findIndex((other) => this.#places.get(other.sequence)! > place);
+  /** A part of prefill was computed. */
+  countPart(): void {
+    this.#numParts = (this.#numParts + 1) % partsPerTurn;
+  }
+
+  /** The prefill is through: the sequence decodes from now on. */
+  prefilled(sequence: Sequence): void {
+    this.remove(sequence);
+    this.#running.push(sequence);
+  }
+
+  /** A sequence in prefill waits for its expert. */
+  park(sequence: Sequence): void {
+    this.remove(sequence);
+    const place = this.#placeOf(sequence);
+    const after = this.#parked.findIndex((other) => this.#placeOf(other.sequence) > place);
     const kvBytes = this.#needed(sequence);
     const parked = { sequence, isReady: false, kvBytes };
     this.#parked.splice(after < 0 ? this.#parked.length : after, 0, parked);
@@ -144,11 +165,10 @@ export class Scheduler {
     this.#numReady++;
   }
 
-  /** Takes the KV of parked sequences, the youngest first, where the next prefill then has room. */
+  /** Takes the KV of parked sequences, the youngest first, where the next one can be admitted then. */
   makeRoom(): Sequence[] {
     const next = this.#next();
-    if (!next || next.kvBytes !== null) return [];
-    if (this.#prefilling || this.#running.length >= this.#options.maxBatch) return [];
+    if (!next || next.kvBytes !== null || this.#isFull) return [];
     if (this.#missing(next.sequence) > this.#parkedKvBytes) return [];
     const taken: Sequence[] = [];
     while (this.#missing(next.sequence) > 0) taken.push(this.#takeKv()!);
@@ -163,13 +183,35 @@ export class Scheduler {
     const preempted: Sequence[] = [];
     while (this.kvBytes > this.#options.kvBudgetBytes) {
       const parked = this.#takeKv();
-      const victim = parked ?? this.#prefilling ?? this.#running.at(-1)!;
+      const victim = parked ?? this.#youngest();
       preempted.push(victim);
       if (parked) continue;
       this.remove(victim);
-      this.#waiting.unshift(victim);
+      this.#insert(this.#waiting, victim);
     }
     return preempted;
+  }
+
+  get #isFull(): boolean {
+    return this.#running.length + this.#prefilling.length >= this.#options.maxBatch;
+  }
+
+  /** Of those that run or are in prefill. */
+  #youngest(): Sequence {
+    return [...this.#running, ...this.#prefilling].reduce((youngest, other) =>
+      this.#placeOf(other) > this.#placeOf(youngest) ? other : youngest,
+    );
+  }
+
+  /** Into a queue that is in order of arrival. */
+  #insert(queue: Sequence[], sequence: Sequence): void {
+    const place = this.#placeOf(sequence);
+    const before = queue.findLastIndex((other) => this.#placeOf(other) < place);
+    queue.splice(before + 1, 0, sequence);
+  }
+
+  #placeOf(sequence: Sequence): number {
+    return this.#places.get(sequence)!;
   }
 
   #next(): Pick<Parked, "sequence" | "kvBytes"> | null {

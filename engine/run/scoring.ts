@@ -21,8 +21,9 @@ export async function scoreStep(
   }
   if (state.numInHead === sequence.numTokens) return { kind: "end" };
   if (state.middle === null) await chunks.setMiddle(state, middle);
+  while (state.numStages < state.middle!.stages.length) await chunks.middle(state);
   const first = Math.max(0, from - state.numInHead);
   const numRows = Math.max(0, state.chunks[0]!.numRows - first);
   const rows = Array.from({ length: numRows }, (_, i) => first + i);
-  return { kind: "logits", logits: await chunks.rest(state, rows) };
+  return { kind: "logits", logits: await chunks.head(state, rows) };
 }

@@ -11,8 +11,10 @@ export interface SequenceState {
   numInHead: number;
   /** What the sequence's chunks and tokens pass between the two; null while it is not chosen. */
   middle: Middle | null;
-  /** Trunk output of the chunks that the middle has not seen. */
+  /** Hidden states of the chunks that the trunk has seen and the head has not. */
   readonly chunks: HiddenStates[];
+  /** Stages of the middle that the first of them has passed; the others have passed none. */
+  numStages: number;
   /** Names of the prompt's blocks in the prefix cache; none where it is not to be used. */
   readonly chain: readonly string[];
   /** Blocks of the chain that need not be computed: the last token must be, for its logits. */

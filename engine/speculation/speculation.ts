@@ -71,6 +71,7 @@ export class Speculation {
   learn(tokens: Tokens, numRight: number, numGuessed: number): void {
     const guess = this.#guesses.get(tokens);
     if (guess) this.#watch(tokens).acceptance.add(guess.agreement, numRight, numGuessed);
+    this.#guesses.delete(tokens);
   }
 
   /** What a decode step has taken. @param numRows tokens in it */

@@ -64,9 +64,10 @@ async function load(): Promise<LoadedEngine> {
       const text = `loading ${name} (${options.weights}), ${number} of ${total}`;
       send({ type: "progress", text });
     });
-    const meter = new StepMeter(() => performance.now());
+    const now = () => performance.now();
+    const meter = new StepMeter(now);
     const { prefillChunk, prefixCacheBytes, draftMax = 0 } = options;
-    const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter });
+    const runner = new ModelRunner({ device, stages, prefillChunk, prefixCacheBytes, meter, now });
     const grammars = new Grammars(options.tokenTable, vocabSize);
     const wakeUp = new WakeUp();
     const experts: ExpertService | null =
@@ -90,7 +91,8 @@ async function load(): Promise<LoadedEngine> {
       },
       maxBatch,
       kvBudgetBytes: sequenceBytesOf(runner),
-      now: () => performance.now(),
+      maxGapMs: options.maxGapMs,
+      now,
       speculation: draftMax > 0 ? new Speculation({ mostTokens: draftMax }) : null,
       ...(experts && {
         experts: experts.pool,

@@ -26,6 +26,8 @@ export interface WorkerOptions {
   readonly prefillChunk?: number | undefined;
   /** Most tokens that are guessed and computed with the one that is due. @default 0: none */
   readonly draftMax?: number;
+  /** Milliseconds between two tokens of a running sequence that prefill may fill. @default 100 */
+  readonly maxGapMs?: number | undefined;
   /** KV memory of all sequences together. */
   readonly kvMemoryBytes: number;
   /** Memory for the beginnings of prompts that may come again; 0 keeps none. */

@@ -45,21 +45,15 @@ export function buildHead(weights: ModelWeights, format: WeightFormat): StageMod
 }
 
 /**
- * Loading holds up its thread for 3 ms a megabyte, so that one segment costs the sequences that run meanwhile a
- * tenth of a second.
+ * What holds up the sequences that run: loading takes its thread 3 ms a megabyte, and a segment is the least of a prompt's
+ * chunk that prefill can compute between two of their tokens. In a decode step each costs a tenth of a millisecond.
  */
-const segmentBytes = 32 * 2 ** 20;
-
-/**
- * Of the dense middle, which nobody waits for while it is loaded: so much is in memory twice meanwhile. Each segment costs
- * a tenth of a millisecond in each step.
- */
-const denseSegmentBytes = 104 * 2 ** 20;
+const segmentBytes = 24 * 2 ** 20;
 
 export interface MiddleSegmentsOptions {
   readonly name: string;
   readonly shapes?: readonly LayerShape[];
-  /** Weights of a segment of more than one layer. @default 32 MiB */
+  /** Weights of a segment of more than one layer. @default 24 MiB */
   readonly maxSegmentBytes?: number;
 }
 
@@ -77,13 +71,8 @@ export function buildMiddleSegments(
  * The unpruned model: trunk, head, and the segments of the middle. The largest are first, when little else is in memory:
  * a stage that is loaded is there two or three times for a moment.
  */
-export function denseParts(
-  config: ModelConfig,
-  format: WeightFormat,
-  name: string,
-  maxSegmentBytes = denseSegmentBytes,
-): StagePart[] {
-  const segments = middleParts(config, format, { name, maxSegmentBytes });
+export function denseParts(config: ModelConfig, format: WeightFormat, name: string): StagePart[] {
+  const segments = middleParts(config, format, { name });
   return [trunkPart(config), headPart(config), ...segments];
 }
 

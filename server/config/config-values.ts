@@ -112,6 +112,14 @@ export function seconds({ isZeroAllowed }: { isZeroAllowed: boolean }) {
   });
 }
 
+/** Milliseconds, or text with a unit. */
+export function duration() {
+  return value("a duration such as 100ms or 1.5s", (input) => {
+    const match = /^(\d+(?:\.\d+)?) ?(ms|s|)$/.exec(String(input));
+    return match === null ? undefined : Number(match[1]) * (match[2] === "s" ? 1000 : 1);
+  });
+}
+
 export function atLeastZero() {
   return value("a number of at least 0", (input) => {
     const number = toNumber(input);

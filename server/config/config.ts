@@ -2,10 +2,12 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { cpuChunkTokens } from "../../engine/device/chunk-tokens.ts";
+import { defaultMaxGapMs } from "../../engine/run/prefill-pace.ts";
 import {
   atLeastZero,
   between,
   byteSize,
+  duration,
   httpUrl,
   integer,
   oneOf,
@@ -71,9 +73,13 @@ export const configSchema = z.strictObject({
     .describe(
       "Requests that may wait for an expert that is being built or loaded; one more is answered 429.",
     ),
-  prefillChunk: integer(1)
-    .default(cpuChunkTokens)
-    .describe("Prompt tokens processed between two decode steps; running answers wait meanwhile."),
+  prefillChunk: integer(1).default(cpuChunkTokens).describe("Prompt tokens processed in one pass."),
+  maxGap: duration()
+    .default(defaultMaxGapMs)
+    .describe(
+      "Time between two tokens of running answers that prompts may fill, such as 100ms; less than a part of a " +
+        "prompt takes is one part.",
+    ),
   draftMax: integer(0, 31)
     .default(8)
     .describe(

@@ -102,6 +102,7 @@ export async function loadModel(
       prefillChunk: config.prefillChunk,
       // The 4-bit kernels give a single token other bits than several at once.
       draftMax: config.weights === "q4" ? 0 : config.draftMax,
+      maxGapMs: config.maxGap,
       kvMemoryBytes: config.kvMemory ?? Math.floor(availableBytes * DEFAULT_KV_SHARE),
       prefixCacheBytes:
         config.prefixCache ?? Math.floor(availableBytes * DEFAULT_PREFIX_CACHE_SHARE),

@@ -52,6 +52,8 @@ export interface LoopOptions {
   readonly maxBatch?: number;
   /** @default 32 */
   readonly prefillChunk?: number;
+  /** Its clock goes on by one millisecond whenever it is read. @default 0: one part of prefill a step */
+  readonly maxGapMs?: number;
   /** @default 0 */
   readonly prefixCacheBytes?: number;
   /** KV memory in positions. @default no limit to speak of */
@@ -107,7 +109,7 @@ export class LoopRun {
   constructor({ device, stages, weights }: LoadedStages, options: LoopOptions = {}) {
     const { maxBatch = 16, prefillChunk = 32, kvPositions = 1 << 20 } = options;
     const { middles = new Map<string, readonly Stage[]>(), experts } = options;
-    const { maxParked, onWork, onFinish, onProblem } = options;
+    const { maxParked, onWork, onFinish, onProblem, maxGapMs = 0 } = options;
     const { vocabSize } = weights.config;
     const { prefixCacheBytes = 0 } = options;
     this.runner = new WatchedRunner({ device, stages, prefillChunk, prefixCacheBytes });
@@ -120,6 +122,7 @@ export class LoopRun {
       maxBatch,
       kvBudgetBytes: kvPositions * this.kvBytesPerPosition,
       now: () => ++now,
+      maxGapMs,
       ...(experts && { experts }),
       ...(maxParked !== undefined && { maxParked }),
       ...(onWork && { onWork }),

@@ -246,7 +246,7 @@ test("those that wait lose their KV to those that can run, and their answers sta
 
 test("preempted sequences keep their expert: it is chosen once and let go once", async (t) => {
   const setting = await load(t, "f32");
-  const { run, choices } = start(setting, { maxBatch: 8, kvPositions: 256 });
+  const { run, choices } = start(setting, { maxBatch: 8, kvPositions: 256, maxGapMs: 20 });
   for (const one of requests) run.add(one);
   let numPreempted = 0;
   let before = new Set<string>();

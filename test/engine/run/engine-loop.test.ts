@@ -92,7 +92,7 @@ test("whoever joins and leaves, every answer is the one given alone, greedy and 
 test("preemption under a small KV budget costs time, never an answer", async (t) => {
   const loaded = await loadModel(t, tinyModel(), "f32");
   const alone = await answersAlone(loaded);
-  const run = new LoopRun(loaded, { maxBatch: 8, kvPositions: 256 });
+  const run = new LoopRun(loaded, { maxBatch: 8, kvPositions: 256, maxGapMs: 20 });
   for (const request of requests) run.add(request);
   let mostAtOnce = 0;
   let numPreempted = 0;
@@ -128,21 +128,46 @@ test("a sequence that fills the whole KV budget alone gets to its end", async (t
   t.is(run.text("b"), run.text("a"));
 });
 
-test("requests start in the order of arrival and long prompts do not stop those who decode", async (t) => {
+test("requests start in the order of arrival, and a long prompt holds up neither those who decode nor a short one", async (t) => {
   const loaded = await loadModel(t, tinyModel(), "q8");
   const run = new LoopRun(loaded, { prefillChunk: 16 });
-  run.add(requestFor("short", somePrompt(4), { maxTokens: 100 }));
-  await run.step(3);
+  run.add(requestFor("short", somePrompt(4), { maxTokens: 200 }));
+  await run.step(4);
   run.add(requestFor("long", somePrompt(600), { maxTokens: 2 }));
   run.add(requestFor("last", somePrompt(4), { maxTokens: 2 }));
+  const ends: string[] = [];
   while (run.answer("long").numTokens === 0) {
     const before = run.answer("short").numTokens;
     await run.step();
     t.is(run.answer("short").numTokens, before + 1);
+    for (const id of ["last", "long"]) if (run.answer(id).finish) ends.push(id);
   }
-  t.deepEqual(run.started, ["short", "long"]);
-  await run.runToEnd();
   t.deepEqual(run.started, ["short", "long", "last"]);
+  t.is(ends[0], "last");
+});
+
+test("a step has as many parts of prefill as its time has room for, and answers do not depend on it", async (t) => {
+  const loaded = await loadModel(t, tinyModel(), "q8");
+  const numSteps: number[] = [];
+  const texts = new Set<string>();
+  for (const maxGapMs of [0, 20, 100, 1e6]) {
+    const run = new LoopRun(loaded, { prefillChunk: 16, maxGapMs });
+    run.add(requestFor("first", somePrompt(600, 1), { maxTokens: 2 }));
+    run.add(requestFor("short", somePrompt(4), { maxTokens: 400 }));
+    // Until all kinds of parts were measured once.
+    while (run.answer("first").finish === null) await run.step();
+    run.add(requestFor("long", somePrompt(600, 2), { maxTokens: 20 }));
+    const before = run.answer("short").numTokens;
+    while (run.answer("long").numTokens === 0) await run.step();
+    numSteps.push(run.answer("short").numTokens - before);
+    await run.runToEnd();
+    texts.add(run.text("long"));
+  }
+  t.is(numSteps[0], 3 * Math.ceil(600 / 16));
+  t.true(numSteps[1]! < numSteps[0]! / 2);
+  t.true(numSteps[2]! < numSteps[1]! / 2);
+  t.is(numSteps[3], 1);
+  t.is(texts.size, 1);
 });
 
 test("never more sequences at once than the batch holds", async (t) => {

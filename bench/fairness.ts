@@ -1,0 +1,143 @@
+import { cpus, loadavg } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { resolveModel } from "../model/source/source.ts";
+import { physicalCores } from "../server/config/physical-cores.ts";
+import { HttpSide } from "./http-side.ts";
+import type { StreamTimes } from "./http-side.ts";
+
+/**
+ * `npm run bench:fairness [-- --gaps 0ms,100ms --only arrivals,long]`: what running streams notice of prompts that
+ * arrive, by `--max-gap`, and 15 short streams of one long one.
+ */
+
+const { values } = parseArgs({
+  options: {
+    gaps: { type: "string", default: "0ms,100ms,200ms,10s" },
+    only: { type: "string", default: "arrivals,long" },
+    model: { type: "string", default: "default" },
+    weights: { type: "string", default: "q8" },
+    threads: { type: "string", default: String(physicalCores()) },
+    prompts: { type: "string", default: "10" },
+    length: { type: "string", default: "512" },
+    long: { type: "string", default: "7900" },
+    tokens: { type: "string", default: "48" },
+  },
+});
+const wanted = values.only.split(",");
+const [numPrompts, numPromptTokens] = [Number(values.prompts), Number(values.length)];
+const [numLongTokens, numTokens] = [Number(values.long), Number(values.tokens)];
+const { path: modelPath } = await resolveModel(values.model);
+
+console.log(
+  `${cpus()[0]?.model.trim() ?? "unknown CPU"}, ${values.threads} threads, load ${loadavg()[0]!.toFixed(1)}; ` +
+    `${values.weights} weights\n`,
+);
+if (wanted.includes("arrivals")) await benchArrivals();
+if (wanted.includes("long")) await benchLong();
+
+/** Eight streams decode while prompts arrive, each when the one before has its first token. */
+async function benchArrivals(): Promise<void> {
+  const rows: string[] = [];
+  for (const maxGap of values.gaps.split(",")) {
+    const side = await start(maxGap);
+    await side.stream(prompt(numPromptTokens, 1), 2);
+    const streams = await Promise.all(
+      Array.from({ length: 8 }, (_, i) => beginStream(side, prompt(32, i), 600)),
+    );
+    const from = performance.now();
+    await delay(3000);
+    const quietUntil = performance.now();
+    const firstTokens: number[] = [];
+    for (let i = 0; i < numPrompts; i++) {
+      const { firstTokenSeconds } = await side.stream(prompt(numPromptTokens, 1000 * (i + 1)), 1);
+      firstTokens.push(firstTokenSeconds * 1000);
+    }
+    const to = performance.now();
+    const arrivals = (await Promise.all(streams.map(({ times }) => times))).map(
+      (each) => each.arrivals,
+    );
+    await side.close();
+    const quiet = gapsOf(arrivals, from, quietUntil);
+    const busy = gapsOf(arrivals, quietUntil, to);
+    const figures = [quiet, busy].flatMap((gaps) => [0.5, 0.99, 1].map((q) => quantile(gaps, q)));
+    rows.push(`| ${maxGap} | ${[...figures, quantile(firstTokens, 0.5)].map(cell).join(" | ")} |`);
+    process.stderr.write(`bench: ${rows.at(-1)}\n`);
+  }
+  console.log(`| 8 streams, prompts of ${numPromptTokens} tokens, ms; max-gap | gap p50, undisturbed | p99 | worst | p50, prompts arrive | p99 | worst | first token p50 |
+|---|---|---|---|---|---|---|---|
+${rows.join("\n")}
+`);
+}
+
+/** Fifteen short streams, then the same beside a long one: while its prompt is computed, and while it decodes. */
+async function benchLong(): Promise<void> {
+  const side = await start("100ms");
+  await side.stream(prompt(64, 1), 2);
+  const rows: string[] = [];
+  const measure = async (name: string) => {
+    const streams = Array.from({ length: 15 }, (_, i) => side.stream(prompt(32, i), numTokens));
+    const arrivals = (await Promise.all(streams)).map((each) => each.arrivals);
+    const from = Math.max(...arrivals.map((each) => each[0]!));
+    const to = Math.min(...arrivals.map((each) => each.at(-1)!));
+    const gaps = gapsOf(arrivals, from, to);
+    const mean = gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length;
+    const figures = [mean, quantile(gaps, 0.5), quantile(gaps, 0.99)];
+    rows.push(`| ${name} | ${figures.map(cell).join(" | ")} |`);
+    process.stderr.write(`bench: ${rows.at(-1)}\n`);
+  };
+  const numRounds = 3;
+  for (let round = 0; round < numRounds; round++) await measure("alone");
+  const begun = beginStream(side, prompt(numLongTokens, 7), 96);
+  await delay(1000);
+  await measure("beside its prefill");
+  const { times } = await begun;
+  for (let round = 0; round < numRounds; round++) await measure("beside its decoding");
+  const { firstTokenSeconds } = await times;
+  await side.close();
+  console.log(`| 15 short streams, one of ${numLongTokens} tokens (first token after ${firstTokenSeconds.toFixed(1)} s), ms | mean gap | p50 | p99 |
+|---|---|---|---|
+${rows.join("\n")}
+`);
+}
+
+/** A stream that has its first token. */
+async function beginStream(
+  side: HttpSide,
+  tokenIds: readonly number[],
+  numTokens: number,
+): Promise<{ readonly times: Promise<StreamTimes> }> {
+  return new Promise((resolve, reject) => {
+    const times = side.stream(tokenIds, numTokens, {}, () => resolve({ times }));
+    times.catch(reject);
+  });
+}
+
+function start(maxGap: string): Promise<HttpSide> {
+  const threads = Number(values.threads);
+  const weights = values.weights;
+  return HttpSide.start({ modelPath, weights, threads, flags: { "max-gap": maxGap } });
+}
+
+function prompt(length: number, first: number): number[] {
+  return Array.from({ length }, (_, i) => (((first + i) * 7919 + 13) % 40_000) + 100);
+}
+
+/** Milliseconds between two tokens of a stream, of those that came in a time. */
+function gapsOf(streams: readonly (readonly number[])[], from: number, to: number): number[] {
+  return streams.flatMap((arrivals) =>
+    arrivals
+      .slice(1)
+      .flatMap((at, i) => (arrivals[i]! >= from && at <= to ? at - arrivals[i]! : [])),
+  );
+}
+
+/** @param numbers at least one */
+function quantile(numbers: readonly number[], share: number): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+function cell(ms: number): string {
+  return ms.toFixed(0);
+}
