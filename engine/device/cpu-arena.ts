@@ -25,10 +25,10 @@ interface HeadPlace {
   readonly head: number;
 }
 
-interface Place extends HeadPlace {
-  readonly position: number;
-  /** Positions that the sequence has. */
-  readonly length: number;
+/** Positions of a head, one after the other, each `[numPositions, headDim]`. */
+interface HeadRows {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
 }
 
 /** KV memory that JavaScript owns and ONNX Runtime reads in place. */
@@ -121,17 +121,15 @@ export class CpuArena implements KvArena {
     let offset = 0;
     for (const [sequence, past] of pastLengths.entries()) {
       const slot = firstSlot + sequence;
-      const length = past + numNewTokens;
       for (const layer of this.#layers) {
         const { numKvHeads } = layer;
         for (let head = 0; head < numKvHeads; head++) {
-          this.#endTail({ layer, slot, head }, past, length);
-          for (let token = 0; token < numNewTokens; token++) {
-            const key = offset + head * headLength + token * dim;
-            const value = key + numKvHeads * headLength;
-            const place = { layer, slot, head, position: past + token, length };
-            this.#write(place, newKv.subarray(key, key + dim), newKv.subarray(value, value + dim));
-          }
+          const key = offset + head * headLength;
+          const value = key + numKvHeads * headLength;
+          this.#appendTo({ layer, slot, head }, past, {
+            keys: newKv.subarray(key, key + headLength),
+            values: newKv.subarray(value, value + headLength),
+          });
         }
         offset += 2 * numKvHeads * headLength;
       }
@@ -206,78 +204,75 @@ export class CpuArena implements KvArena {
   /** Positions that need not be past on both sides. */
   #copyRows(layer: number, { from, fromStart, target, to, toStart, length }: CpuRange): void {
     const [source, destination] = [this.#layers[layer]!, target.#layers[layer]!];
-    const dim = this.#headDim;
-    const [key, value] = [new Float32Array(dim), new Float32Array(dim)];
-    const [fromLength, toLength] = [fromStart + length, toStart + length];
     for (let head = 0; head < source.numKvHeads; head++) {
-      const own = { layer: source, slot: from, head };
-      const other = { layer: destination, slot: to, head };
-      target.#endTail(other, toStart, toLength);
-      for (let i = 0; i < length; i++) {
-        this.#read({ ...own, position: fromStart + i, length: fromLength }, key, value);
-        target.#write({ ...other, position: toStart + i, length: toLength }, key, value);
-      }
+      const rows = this.#read({ layer: source, slot: from, head }, fromStart, length);
+      target.#appendTo({ layer: destination, slot: to, head }, toStart, rows);
     }
   }
 
-  /** Moves a tail's positions to the past where a sequence that grows has them there. */
-  #endTail(place: HeadPlace, length: number, newLength: number): void {
-    const start = tailStartOf(length);
-    if (tailStartOf(newLength) === start) return;
-    for (let position = start; position < length; position++) {
-      const [key, value] = this.#tailRows({ ...place, position, length });
-      this.#write({ ...place, position, length: newLength }, key, value);
-    }
-  }
-
-  #write(place: Place, key: Float32Array, value: Float32Array): void {
-    const { position, length } = place;
-    if (position >= tailStartOf(length)) {
-      const [keyRow, valueRow] = this.#tailRows(place);
-      keyRow.set(key);
-      valueRow.set(value);
-      return;
-    }
-    const { layer, slot, head } = place;
+  /** Appends to a head that has some positions. */
+  #appendTo(place: HeadPlace, past: number, { keys, values }: HeadRows): void {
     const dim = this.#headDim;
-    const headOfAll = slot * layer.numKvHeads + head;
-    const keys = layer.keys.data;
-    layer.values.data.set(value, (headOfAll * this.capacity + position) * dim);
-    for (let d = 0, at = headOfAll * dim * this.capacity + position; d < dim; d++) {
-      keys[at] = key[d]!;
-      at += this.capacity;
+    const length = past + keys.length / dim;
+    const [before, after] = [tailStartOf(past), tailStartOf(length)];
+    if (after > before) {
+      // What was tail is past from now on.
+      this.#writePast(place, before, this.#tailRows(place, 0, past - before));
     }
+    const numPast = Math.max(0, after - past);
+    const split = numPast * dim;
+    if (numPast > 0) {
+      const rows = { keys: keys.subarray(0, split), values: values.subarray(0, split) };
+      this.#writePast(place, past, rows);
+    }
+    const tail = this.#tailRows(place, Math.max(past, after) - after, length - after);
+    tail.keys.set(keys.subarray(split));
+    tail.values.set(values.subarray(split));
   }
 
-  #read(place: Place, key: Float32Array, value: Float32Array): void {
-    const { position, length } = place;
-    if (position >= tailStartOf(length)) {
-      const [keyRow, valueRow] = this.#tailRows(place);
-      key.set(keyRow);
-      value.set(valueRow);
-      return;
-    }
-    const { layer, slot, head } = place;
+  #writePast({ layer, slot, head }: HeadPlace, position: number, rows: HeadRows): void {
     const dim = this.#headDim;
+    const { capacity } = this;
     const headOfAll = slot * layer.numKvHeads + head;
-    const row = (headOfAll * this.capacity + position) * dim;
-    value.set(layer.values.data.subarray(row, row + dim));
+    layer.values.data.set(rows.values, (headOfAll * capacity + position) * dim);
+    const target = layer.keys.data;
+    const source = rows.keys;
     for (let d = 0; d < dim; d++) {
-      key[d] = layer.keys.data[(headOfAll * dim + d) * this.capacity + position]!;
+      let to = (headOfAll * dim + d) * capacity + position;
+      for (let from = d; from < source.length; from += dim) target[to++] = source[from]!;
     }
   }
 
-  /** Key and value of a position that lies in the tail. */
-  #tailRows({ layer, slot, head, position, length }: Place): [Float32Array, Float32Array] {
+  /** Copies of some positions of a sequence, whose last they are. */
+  #read(place: HeadPlace, position: number, count: number): HeadRows {
+    const { layer, slot, head } = place;
+    const dim = this.#headDim;
+    const { capacity } = this;
+    const tailStart = tailStartOf(position + count);
+    const numPast = Math.max(0, tailStart - position);
+    const headOfAll = slot * layer.numKvHeads + head;
+    const [keys, values] = [new Float32Array(count * dim), new Float32Array(count * dim)];
+    const row = (headOfAll * capacity + position) * dim;
+    values.set(layer.values.data.subarray(row, row + numPast * dim));
+    for (let d = 0; d < dim; d++) {
+      let from = (headOfAll * dim + d) * capacity + position;
+      for (let i = 0; i < numPast; i++) keys[i * dim + d] = layer.keys.data[from++]!;
+    }
+    const end = position + count - tailStart;
+    const tail = this.#tailRows(place, position + numPast - tailStart, end);
+    keys.set(tail.keys, numPast * dim);
+    values.set(tail.values, numPast * dim);
+    return { keys, values };
+  }
+
+  /** Rows `[start, end)` of a tail, in place. */
+  #tailRows({ layer, slot, head }: HeadPlace, start: number, end: number): HeadRows {
     const { numKvHeads, tail } = layer;
     const dim = this.#headDim;
-    const place = position - tailStartOf(length);
-    const start = ((slot * 2 * numKvHeads + head) * tailPositions + place) * dim;
-    const valueStart = start + numKvHeads * tailPositions * dim;
-    return [
-      tail.data.subarray(start, start + dim),
-      tail.data.subarray(valueStart, valueStart + dim),
-    ];
+    const first = (slot * 2 * numKvHeads + head) * tailPositions * dim;
+    const rows = (offset: number) =>
+      tail.data.subarray(first + offset + start * dim, first + offset + end * dim);
+    return { keys: rows(0), values: rows(numKvHeads * tailPositions * dim) };
   }
 
   #makeFeeds(place: FedSlots): Feeds {
