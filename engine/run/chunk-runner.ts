@@ -1,6 +1,6 @@
 import type { StepMeter } from "../contract/step-meter.ts";
 import type { Tokens } from "../contract/tokens.ts";
-import type { Device, HiddenStates } from "../device/device.ts";
+import type { Device, ForwardPass, HiddenStates } from "../device/device.ts";
 import type { Middles } from "./middles.ts";
 import type { SequenceState, SequenceStates } from "./sequence-states.ts";
 
@@ -36,7 +36,7 @@ export class ChunkRunner {
     const numTokens = Math.min(sequence.numTokens, chunk);
     const [kv] = await device.openKv([middles.trunk, middles.head], numTokens);
     const state: SequenceState = {
-      ...{ kv: kv!, numInTrunk: 0, numInHead: 0, numStages: 0 },
+      ...{ kv: kv!, numInTrunk: 0, numInHead: 0, numStages: 0, pass: null },
       ...{ middle: null, chunks: [], chain },
       skippable: chain.slice(0, Math.floor((sequence.numTokens - 1) / chunk)),
       ...{ numCached: 0, isDecoding: false },
@@ -67,11 +67,11 @@ export class ChunkRunner {
 
   /** The first chunk that the head has not seen, through the next stage of the middle. */
   async middle(state: SequenceState): Promise<void> {
-    const { device, meter } = this.#options;
+    const { meter } = this.#options;
     const { kv, middle, chunks } = state;
     const [input] = chunks;
     const stage = middle!.stages[state.numStages]!;
-    const [hidden] = await device.createPass().forward([stage], [{ kv, input: input! }]);
+    const [hidden] = await this.#passOf(state).forward([stage], [{ kv, input: input! }]);
     input!.dispose();
     chunks[0] = hidden!;
     state.numStages++;
@@ -83,10 +83,10 @@ export class ChunkRunner {
    * @returns logits of some of its rows; of null, what the last norm takes of all
    */
   async head(state: SequenceState, rows: readonly number[] | null): Promise<Float32Array> {
-    const { device, middles, meter } = this.#options;
+    const { middles, meter } = this.#options;
     const { kv, chunks } = state;
     const input = chunks[0]!;
-    const pass = device.createPass();
+    const pass = this.#passOf(state);
     let result: Float32Array;
     if (rows === null) {
       const [states] = await pass.forward([middles.head], [{ kv, input }]);
@@ -99,9 +99,16 @@ export class ChunkRunner {
     meter?.countTokens(input.numRows);
     state.numInHead += input.numRows;
     state.numStages = 0;
+    state.pass = null;
     input.dispose();
     chunks.shift();
     return result;
+  }
+
+  /** One pass from the first stage of the middle to the head. */
+  #passOf(state: SequenceState): ForwardPass {
+    state.pass ??= this.#options.device.createPass();
+    return state.pass;
   }
 
   async #take(states: HiddenStates): Promise<Float32Array> {

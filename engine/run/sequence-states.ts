@@ -1,5 +1,5 @@
 import type { Tokens } from "../contract/tokens.ts";
-import type { HiddenStates, SequenceKv } from "../device/device.ts";
+import type { ForwardPass, HiddenStates, SequenceKv } from "../device/device.ts";
 import type { Middle } from "./middles.ts";
 
 /** A sequence's KV and how far its prefill is. */
@@ -15,6 +15,8 @@ export interface SequenceState {
   readonly chunks: HiddenStates[];
   /** Stages of the middle that the first of them has passed; the others have passed none. */
   numStages: number;
+  /** The pass that the first of them is in; null where it has passed no stage. */
+  pass: ForwardPass | null;
   /** Names of the prompt's blocks in the prefix cache; none where it is not to be used. */
   readonly chain: readonly string[];
   /** Blocks of the chain that need not be computed: the last token must be, for its logits. */
