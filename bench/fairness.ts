@@ -21,7 +21,7 @@ const { values } = parseArgs({
     prompts: { type: "string", default: "10" },
     length: { type: "string", default: "512" },
     long: { type: "string", default: "7900" },
-    tokens: { type: "string", default: "48" },
+    tokens: { type: "string", default: "128" },
   },
 });
 const wanted = values.only.split(",");
@@ -86,7 +86,7 @@ async function benchLong(): Promise<void> {
     rows.push(`| ${name} | ${figures.map(cell).join(" | ")} |`);
     process.stderr.write(`bench: ${rows.at(-1)}\n`);
   };
-  const numRounds = 3;
+  const numRounds = 2;
   for (let round = 0; round < numRounds; round++) await measure("alone");
   const begun = beginStream(side, prompt(numLongTokens, 7), 96);
   await delay(1000);

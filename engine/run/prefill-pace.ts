@@ -6,6 +6,9 @@ export const defaultMaxGapMs = 100;
 /** Weight of the newest measurement in a mean: what the machine does of late counts, a single hiccup hardly. */
 const weightOfNew = 0.25;
 
+/** Of a decode step's time, that prefill gets in any case: beside many or long sequences prompts would else hardly get on. */
+const leastShare = 0.5;
+
 /**
  * Says how much prefill fits between two decode steps, by what its parts and those steps took of late. It only orders the
  * work: what is computed together, and so the answers, do not depend on it.
@@ -27,12 +30,15 @@ export class PrefillPace {
     this.#now = now;
   }
 
-  /** Whether a decode step after the part would still end in time. Not where no part of its kind was measured. */
+  /**
+   * Whether a decode step after the part would still end in time, or prefill has not had its least share yet. Not where no
+   * part of its kind was measured.
+   */
   hasRoomFor(part: PartShape): boolean {
     const rowMs = this.#rowMs.get(part.stage)?.get(kindOf(part));
     if (rowMs === undefined) return false;
-    const endMs = this.#now() + part.numRows * rowMs + this.#decodeMs;
-    return endMs <= this.#decodedAtMs + this.#maxGapMs;
+    const roomMs = Math.max(this.#maxGapMs - this.#decodeMs, leastShare * this.#decodeMs);
+    return this.#now() + part.numRows * rowMs <= this.#decodedAtMs + roomMs;
   }
 
   /** Runs a part and takes its time. */

@@ -77,8 +77,8 @@ export const configSchema = z.strictObject({
   maxGap: duration()
     .default(defaultMaxGapMs)
     .describe(
-      "Time between two tokens of running answers that prompts may fill, such as 100ms; less than a part of a " +
-        "prompt takes is one part.",
+      "Time between two tokens of running answers that prompts may fill, such as 100ms; they get half as long as " +
+        "decoding in any case.",
     ),
   draftMax: integer(0, 31)
     .default(8)
