@@ -91,6 +91,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     modelName: () => service.loaded?.names[0],
     stats: () => service.loaded?.engine.stats(),
     isUp: () => service.loaded && service.loaded.engine.problem === null,
+    enginesUp: () => service.loaded?.engine.enginesUp,
     webSockets: () => webSockets.size,
     experts: () => expertMetrics(service.loaded),
   });

@@ -211,6 +211,8 @@ export interface Engine {
   readonly limits: EngineLimits;
   /** Why no request is taken now; null where they are. */
   readonly problem: SeapError | null;
+  /** Engines that take requests now: 1 or 0 where this is a single one. */
+  readonly enginesUp: number;
   /** Settles when the engine has failed and will not come back; never where it is closed before. */
   readonly failed: Promise<EngineStoppedError>;
   /**

@@ -71,6 +71,10 @@ export class SupervisedEngine implements Engine {
     return this.#end ?? new EngineRestartingError();
   }
 
+  get enginesUp(): number {
+    return this.problem === null ? 1 : 0;
+  }
+
   stats(): EngineStats {
     return { ...(this.#engine?.stats() ?? nothing), restarts: this.#replacer.restarts };
   }

@@ -1,12 +1,12 @@
 import type { Worker } from "node:worker_threads";
 
+import { checkRoom } from "./admission.ts";
 import { BuilderHost } from "./builder-host.ts";
 import {
   CancelledError,
   EngineHungError,
   EngineStoppedError,
   ExpertCommandError,
-  OverloadedError,
   RouterLoadError,
 } from "../contract/errors.ts";
 import { InFlightRequests } from "./in-flight-requests.ts";
@@ -94,6 +94,10 @@ export class WorkerEngine implements Engine {
     return this.#stopped;
   }
 
+  get enginesUp(): number {
+    return this.#stopped === null ? 1 : 0;
+  }
+
   stats(): EngineStats {
     const counts = this.#inFlight.counts();
     const kvCacheUsage = counts.runningRequests === 0 ? 0 : this.#memory.kvCacheUsage;
@@ -174,14 +178,8 @@ export class WorkerEngine implements Engine {
 
   /** Counts what this thread has sent and not yet seen start, so no burst slips through. */
   #admit(request: GenerateRequest): void {
-    const { waitingRequests, waitingTokens, runningRequests } = this.stats();
-    const { maxBatch, maxWaitingRequests } = this.limits;
-    const free = Math.max(0, maxBatch - runningRequests);
-    const isFull =
-      waitingRequests >= maxWaitingRequests + free ||
-      (waitingRequests > 0 &&
-        waitingTokens + request.promptTokenIds.length > this.#options.maxWaitingTokens);
-    if (isFull) throw new OverloadedError(waitingRequests, 1);
+    const { maxWaitingTokens } = this.#options;
+    checkRoom(request, this.stats(), { ...this.limits, maxWaitingTokens });
   }
 
   #receive(message: FromWorker): void {

@@ -7,7 +7,7 @@ import { bucketRate, countRate, mean, quantile, rate, selector, sumRate } from "
 const { stepSeconds, stepTokens, expertBatch, preemptions, kvCacheUsage } = engineMetrics;
 const { prefixCacheHits, prefixCacheQueries, prefixCacheBytes, grammarCacheBytes } = engineMetrics;
 const { acceptedDraftTokens, acceptedPerDraft, draftTokens } = engineMetrics;
-const { restarts, kvBytes, weightBytes } = engineMetrics;
+const { restarts, engines, kvBytes, weightBytes } = engineMetrics;
 const inDecode = { where: 'pass="decode"' };
 const grammar = { where: 'pass="decode", phase="grammar"' };
 const inPrefill = { where: 'pass="prefill"' };
@@ -99,7 +99,8 @@ export const engine = dashboard({
       }),
       series({
         title: "Busy with",
-        about: "Share of the time that goes into each phase. Together at 1 the engine is full.",
+        about:
+          "Share of the time that goes into each phase. Together at 1 the engine is full; several at their number.",
         unit: "percentunit",
         stacked: true,
         queries: { "{{pass}} {{phase}}": sumRate(stepSeconds, { by: "pass, phase" }) },
@@ -166,6 +167,13 @@ export const engine = dashboard({
         about: "Engines that failed and were started anew, in an hour. Expected: none.",
         unit: "none",
         queries: { "{{instance}}": `increase(${selector(restarts.name)}[1h])` },
+      }),
+      series({
+        title: "Engines",
+        about:
+          "Engines that take requests. Fewer than --engines: one has failed and is being started anew.",
+        unit: "none",
+        queries: { "{{instance}}": selector(engines.name) },
       }),
       series({
         title: "Event loop",

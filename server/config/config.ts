@@ -58,6 +58,12 @@ export const configSchema = z.strictObject({
   threads: integer(1, 1024)
     .default(() => physicalCores())
     .describe("Threads that compute. Unset: the physical cores."),
+  engines: integer(1, 64)
+    .default(1)
+    .describe(
+      "Engines that share the requests, each a thread with its share of --threads, --max-batch and the memory options. " +
+        "The model's weights are in memory once for each.",
+    ),
   contextLength: integer(0)
     .default(0)
     .describe("Tokens of prompt and answer together; 0 is what the model was trained for."),
@@ -268,7 +274,19 @@ export function parseConfig({ args, env }: ConfigSources): ParsedConfig {
     const key = String(issue?.path[0] ?? "");
     throw new ConfigError(`${origins.get(key) ?? file ?? key}: ${issue?.message ?? "invalid"}`);
   }
+  checkEngines(result.data, origins.get("engines") ?? "engines");
   return { config: result.data, warnings: unknownVariables(env) };
+}
+
+/** @param origin of the number of engines @throws ConfigError when one of them would get nothing */
+function checkEngines({ engines, threads, maxBatch }: Config, origin: string): void {
+  for (const [key, limit] of Object.entries({ threads, maxBatch })) {
+    if (engines <= limit) continue;
+    throw new ConfigError(
+      `${origin}: expected at most --${toFlag(key)}, which is ${limit}, as each engine takes at least 1 of it, ` +
+        `got ${engines}.`,
+    );
+  }
 }
 
 /** `maxBatch` as `max-batch`. */

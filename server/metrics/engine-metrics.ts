@@ -72,6 +72,12 @@ export const engineMetrics = {
     unit: "state",
     help: "Whether the engine takes requests: 0 from a failure until it is there again. Absent while the model loads first.",
   },
+  engines: {
+    name: "seap_engines",
+    type: "gauge",
+    unit: "engines",
+    help: "Engines that take requests, of as many as --engines says. Absent while the model loads first.",
+  },
   kvCacheUsage: {
     name: "seap_kv_cache_usage_ratio",
     type: "gauge",

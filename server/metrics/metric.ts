@@ -7,6 +7,7 @@ export type MetricUnit =
   | "messages"
   | "connections"
   | "sequences"
+  | "engines"
   | "events"
   | "share"
   | "nats"

@@ -21,6 +21,8 @@ export interface MetricsOptions {
   readonly stats: () => EngineStats | undefined;
   /** Whether the engine takes requests; absent while the model loads for the first time. */
   readonly isUp: () => boolean | undefined;
+  /** Engines that take requests; absent as `isUp` is. */
+  readonly enginesUp: () => number | undefined;
   /** Open WebSocket connections. */
   readonly webSockets: () => number;
   /** Absent while the model loads, and where there are no experts. */
@@ -66,7 +68,8 @@ export class Metrics {
   readonly #routingSeconds: Histogram;
   readonly #expertRequests: Counts<typeof routingMetrics.expertRequests>;
 
-  constructor({ registry, modelName, stats, isUp, webSockets, experts }: MetricsOptions) {
+  constructor(options: MetricsOptions) {
+    const { registry, modelName, stats, isUp, enginesUp, webSockets, experts } = options;
     this.registry = registry;
     registerProcessMetrics(registry);
     const set = new MetricSet(registry, modelName);
@@ -111,6 +114,10 @@ export class Metrics {
     set.sampled(engineMetrics.up, () => {
       const value = isUp();
       return value === undefined ? [] : [[{}, value ? 1 : 0]];
+    });
+    set.sampled(engineMetrics.engines, () => {
+      const value = enginesUp();
+      return value === undefined ? [] : [[{}, value]];
     });
     set.gauge(engineMetrics.kvCacheUsage, () => stats()?.kvCacheUsage);
     set.gauge(engineMetrics.kvBytes, () => stats()?.kvBytes);

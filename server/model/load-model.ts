@@ -1,10 +1,7 @@
 import { join } from "node:path";
 import { defaultCacheDir } from "../../model/files/file-cache.ts";
-import { startEngine } from "../../engine/worker/engine.ts";
 import type { EngineOptions } from "../../engine/worker/engine.ts";
 import type { Engine } from "../../engine/contract/request.ts";
-import { SupervisedEngine } from "../../engine/worker/supervised-engine.ts";
-import { systemTimer } from "../../engine/contract/timer.ts";
 import type { ModelConfig } from "../../model/weights/config.ts";
 import { stageBorders } from "../../model/stages/model-stages.ts";
 import { openModel } from "../../model/weights/open-model.ts";
@@ -24,6 +21,7 @@ import type { Log } from "../base/log.ts";
 import { toWireDefaults } from "./generation-defaults.ts";
 import { ModelCodec } from "../text/model-codec.ts";
 import type { LoadedModel } from "./model-service.ts";
+import { startEngines } from "./start-engines.ts";
 import { planRouter } from "../routing/router-source.ts";
 import type { RouterSource } from "../routing/router-source.ts";
 
@@ -115,13 +113,7 @@ export async function loadModel(
       onProblem: (error) => log.error("engine", { error }),
       worker: sources.worker ?? new URL("./engine-worker.js", import.meta.url),
     };
-    engine = await SupervisedEngine.start({
-      start: () => startEngine(engineOptions),
-      maxRestarts: config.engineRestarts,
-      nowMs: () => performance.now(),
-      setTimer: systemTimer,
-      log,
-    });
+    engine = await startEngines(engineOptions, { config, log });
     await router.use(engine);
   } catch (error) {
     router.close();
@@ -135,7 +127,12 @@ export async function loadModel(
   });
   const [id = resolved.name, ...aliases] = config.modelName ?? [];
   const seconds = Number(((performance.now() - startedAt) / 1000).toFixed(1));
-  log.info("model ready", { model: id, contextLength, threads: config.threads, seconds });
+  const { engines, threads } = config;
+  log.info("model ready", {
+    ...{ model: id, contextLength, threads },
+    ...(engines > 1 && { engines }),
+    seconds,
+  });
   return {
     names: [id, ...aliases],
     engine,

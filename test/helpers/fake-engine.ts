@@ -98,6 +98,10 @@ export class FakeEngine implements Engine {
     };
   }
 
+  get enginesUp(): number {
+    return this.problem === null ? 1 : 0;
+  }
+
   stats(): EngineStats {
     return {
       runningRequests: this.#running.size,

@@ -26,6 +26,7 @@ test("without flags, environment and file the defaults hold", (t) => {
     host: "127.0.0.1",
     port: 8000,
     threads: physicalCores(),
+    engines: 1,
     contextLength: 0,
     generationConfig: "auto",
     maxBatch: 16,
@@ -72,6 +73,18 @@ test("a flag wins over the environment, that over the file, that over the defaul
   t.is(parse([], { SEAP_CONFIG: file }).port, 1);
 });
 
+test("there may be as many engines as threads and as requests that are decoded together", (t) => {
+  t.is(parse(["--engines", "4", "--threads", "4"]).engines, 4);
+  const message =
+    "--engines: expected at most --threads, which is 2, as each engine takes at least 1 of it, got 3.";
+  t.throws(() => parse(["--engines", "3", "--threads", "2"]), { instanceOf: ConfigError, message });
+  const args = ["--threads", "8", "--max-batch", "4"];
+  t.throws(() => parse(args, { SEAP_ENGINES: "5" }), {
+    instanceOf: ConfigError,
+    message: /^SEAP_ENGINES: expected at most --max-batch, which is 4/,
+  });
+});
+
 test("every option can be given as a flag and as a variable", (t) => {
   const values: Record<string, string> = {
     weights: "f32",
@@ -92,10 +105,13 @@ test("every option can be given as a flag and as a variable", (t) => {
     corsOrigins: "https://app.example.com",
     rateLimit: "60/min",
   };
+  // As many engines need as many threads.
+  const env = { SEAP_THREADS: "8" };
   for (const key of configKeys) {
     const value = values[key] ?? "7";
-    t.deepEqual(parse([`--${toFlag(key)}`, value]), parse([], { [toVariable(key)]: value }), key);
-    t.notDeepEqual(parse([`--${toFlag(key)}`, value]), parse([]), key);
+    const given = parse([`--${toFlag(key)}`, value], env);
+    t.deepEqual(given, parse([], { ...env, [toVariable(key)]: value }), key);
+    t.notDeepEqual(given, parse([], env), key);
   }
 });
 
