@@ -30,7 +30,8 @@ test("the time since the last lap is the phase's, and laps of a phase add up", (
       {
         pass: "decode",
         seconds: { kv: 0.001, trunk: 0.002, sample: 1, grammar: 0.25 },
-        experts: { code: 3 }, drafts: [],
+        experts: { code: 3 },
+        drafts: [],
         tokens: 3,
       },
     ],
