@@ -47,6 +47,8 @@ export function argmax(logits: Float32Array): number {
  * @throws InferenceError when no logit is a number above -Infinity.
  */
 export function drawToken(logits: Float32Array, params: DrawParams, uniform: number): number {
+  const listed = listTop(logits, params.topK);
+  if (listed !== null) return drawListed(logits, listed, params, uniform);
   const topId = argmax(logits);
   const max = logits[topId]!;
   if (max === Infinity) return topId;
@@ -54,7 +56,7 @@ export function drawToken(logits: Float32Array, params: DrawParams, uniform: num
   const scale = new Scale(max, temperature);
   let cut: Cut = { logit: scale.floor, id: logits.length };
   if ((topK > 0 && topK < logits.length) || topP < 1) {
-    const bins = new Bins(logits, scale, topK > 0 ? topKBound(logits, topK) : -Infinity);
+    const bins = new Bins(logits, scale);
     const mostLikely = bins.cut(topK > 0 ? topK : Infinity, Infinity);
     cut = topP < 1 ? bins.cut(Infinity, topP * mostLikely.mass) : mostLikely;
   }
@@ -110,11 +112,10 @@ class Bins {
   readonly #counts = new Int32Array(numSteps);
   readonly #masses = new Float64Array(numSteps);
 
-  /** Logits below `bound` are left out. */
-  constructor(logits: Float32Array, scale: Scale, bound: number) {
+  constructor(logits: Float32Array, scale: Scale) {
     this.#logits = logits;
     this.#scale = scale;
-    this.#floor = Math.max(scale.floor, bound);
+    this.#floor = scale.floor;
     const floor = this.#floor;
     const counts = this.#counts;
     const masses = this.#masses;
@@ -164,22 +165,75 @@ class Bins {
   }
 }
 
+/** Largest `topK` for which the tokens are listed, so that little but one pass over all is left to do. */
+const mostListed = 256;
+
 /**
- * A logit that at least `count` tokens reach, and few others: the `count`-th largest of the maxima of
- * blocks, each of which is a token's. -Infinity where the blocks are too few to tell.
+ * The `count` most likely tokens, the most likely first, the lower id first of equally likely ones.
+ * @returns null where there are too many of them for that, or too few of others
  */
-function topKBound(logits: Float32Array, count: number): number {
-  const numBlocks = Math.floor(logits.length / blockSize);
-  if (count * 4 > numBlocks) return -Infinity;
+function listTop(logits: Float32Array, count: number): number[] | null {
+  const numBlocks = Math.ceil(logits.length / blockSize);
+  if (count < 1 || count > mostListed || count * 4 > numBlocks) return null;
   const maxima = new Float32Array(numBlocks);
   for (let block = 0; block < numBlocks; block++) {
+    const end = Math.min(logits.length, (block + 1) * blockSize);
     let max = -Infinity;
-    for (let id = block * blockSize; id < (block + 1) * blockSize; id++) {
-      if (logits[id]! > max) max = logits[id]!;
-    }
+    for (let id = block * blockSize; id < end; id++) if (logits[id]! > max) max = logits[id]!;
     maxima[block] = max;
   }
-  return maxima.sort()[numBlocks - count]!;
+  // Each maximum is a token's, so that at least `count` tokens reach the smallest of the largest ones.
+  const bound = largest(maxima, count);
+  if (bound === -Infinity) return null;
+  const ids: number[] = [];
+  for (let block = 0; block < numBlocks; block++) {
+    if (maxima[block]! < bound) continue;
+    const end = Math.min(logits.length, (block + 1) * blockSize);
+    for (let id = block * blockSize; id < end; id++) if (logits[id]! >= bound) ids.push(id);
+  }
+  ids.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  return ids.slice(0, count);
+}
+
+/** The `count`th largest value. */
+function largest(values: Float32Array, count: number): number {
+  const top = new Float32Array(count).fill(-Infinity);
+  for (const value of values) {
+    if (value <= top[count - 1]!) continue;
+    let place = count - 1;
+    for (; place > 0 && top[place - 1]! < value; place--) top[place] = top[place - 1]!;
+    top[place] = value;
+  }
+  return top[count - 1]!;
+}
+
+/** As `drawToken`, of tokens that are listed. @param ids the most likely first */
+function drawListed(
+  logits: Float32Array,
+  ids: readonly number[],
+  { temperature, topP, minP }: DrawParams,
+  uniform: number,
+): number {
+  const max = logits[ids[0]!]!;
+  if (max === Infinity) return ids[0]!;
+  const scale = new Scale(max, temperature);
+  const floor = minP > 0 ? Math.max(scale.floor, max + Math.log(minP) * temperature) : scale.floor;
+  let mass = 0;
+  for (const id of ids) if (logits[id]! >= scale.floor) mass += scale.weight(logits[id]!);
+  const kept: number[] = [];
+  let keptMass = 0;
+  for (const id of ids) {
+    if (!(logits[id]! >= floor) || (topP < 1 && keptMass >= topP * mass)) break;
+    kept.push(id);
+    keptMass += scale.weight(logits[id]!);
+  }
+  kept.sort((a, b) => a - b);
+  let target = uniform * keptMass;
+  for (const id of kept) {
+    target -= scale.weight(logits[id]!);
+    if (target < 0) return id;
+  }
+  return kept.at(-1)!;
 }
 
 /** One pass for the sums of blocks, then a walk through the block that `uniform` falls into. */
