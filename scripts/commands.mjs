@@ -14,6 +14,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-models [flags]    compare speed, memory and start of the named models with llama.cpp's
   bench-weights [flags]   measure what rounding the weights of the named models costs in quality
   bench-serving [flags]   measure what serving many experts at once costs and gives
+  bench-engines [flags]   compare several engines with one that has more threads
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
   test-hostile [flags]    send requests of which a third means harm, and judge how long /health then takes
   test-models [flags]     compare all named models with llama.cpp's answers, after fetching them (2 GB), and let an agent
@@ -67,6 +68,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/expert-serving.js"), ...args]);
+    case "bench-engines":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/engines.js"), ...args]);
     case "test":
       await ensureInstalled(root);
       return test(root, args);
