@@ -18,6 +18,7 @@ const usage = `usage: node scripts/bootstrap.mjs <command> [arguments]
   bench-load [flags]      put the server under load, beside llama.cpp's own
   soak [flags]            put it under mixed load for an hour, and judge whether memory, handles or lag grow
   bench-fairness [flags]  measure what running streams notice of prompts that arrive, and of a long one
+  bench-engines [flags]   compare several engines with one that has more threads
   test-ops [flags]        ask a real Prometheus for what all dashboards and alerts show of a server under load
   test-hostile [flags]    send requests of which a third means harm, and judge how long /health then takes
   test-models [flags]     compare all named models with llama.cpp's answers, after fetching them (2 GB), and let an agent
@@ -87,6 +88,10 @@ export async function main(root, [command, ...args]) {
       await ensureInstalled(root);
       await ensureBuilt(root);
       return serve([join(root, "dist/bench/fairness.js"), ...args]);
+    case "bench-engines":
+      await ensureInstalled(root);
+      await ensureBuilt(root);
+      return serve([join(root, "dist/bench/engines.js"), ...args]);
     case "test":
       await ensureInstalled(root);
       return test(root, args);
