@@ -63,6 +63,8 @@ export async function createLoad(
       post("/v1/responses", { input: "Hi", max_output_tokens: 8 }),
       post("/v1/chat/completions", { messages: [], temperature: "hot" }),
     ]);
+    // Says the same again and again, so that it is guessed where it is alone.
+    await post("/v1/completions", { prompt: "A", max_tokens: 24, logit_bias: { 97: 100 } });
     const command = round % 6 === 3 ? "evict" : "load";
     await fetch(`${url}/v1/experts/${task}/${command}`, {
       method: "POST",
