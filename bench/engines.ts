@@ -7,7 +7,8 @@ import { HttpSide } from "./http-side.ts";
 
 /**
  * `npm run bench:engines [-- --sides 1x1,1x2,2x1] [--streams 1,8,16]`: engines × threads of each, compared through HTTP
- * with different numbers of streams. All run in turn and the best of all rounds counts, so that a busy moment of the machine hits none alone.
+ * with different numbers of streams. All run in turn and the best of all rounds counts, so that a busy moment of the
+ * machine hits none alone.
  */
 
 const cores = physicalCores();
