@@ -224,9 +224,9 @@ test("one that waits for its expert can be cancelled, and what comes later finds
 
 test("those that wait lose their KV to those that can run, and their answers stay the same", async (t) => {
   const setting = await load(t, "f32");
-  const { run, choices } = start(setting, { kvPositions: 256 });
+  // Each has the class of 128 positions and a tail of 32; what `kvPositions` counts has its share of one.
+  const { run, choices } = start(setting, { kvPositions: (2 * (128 + 32) * 64) / (64 + 32) });
   choices.close("code");
-  // 128 positions each
   const waiting = [0, 1].map((i) => request(String(i), "code", 80, 20));
   const others = [2, 3].map((i) => request(String(i), "math", 100, 60));
   for (const one of waiting) run.add(one);
